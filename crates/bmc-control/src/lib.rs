@@ -1,0 +1,70 @@
+//! The admin API of the daemon: HTTP with JSON on a Unix socket, and its client.
+//!
+//! The daemon implements [`Admin`] and serves it with [`ControlSocket`]; the command line uses [`Client`]. What goes over the socket
+//! are the types of [`types`]: an interface that stays stable, described by `docs/control-api.yaml`. The route table in [`routes`] is
+//! compared with that document by a test.
+//!
+//! What is absent: protocols, backends, the store. Passwords travel to the daemon and never back.
+
+mod client;
+mod error;
+pub mod routes;
+mod server;
+mod socket;
+#[cfg(test)]
+mod tests;
+pub mod types;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bmc_core::event::Event;
+use bmc_core::power::PowerAction;
+use tokio::sync::broadcast;
+
+pub use client::{Client, ClientError, EventLines};
+pub use error::{ControlError, ErrorKind};
+pub use routes::router;
+pub use socket::{ControlSocket, SOCKET_PATH_MAX_BYTES, SocketError};
+use types::{
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, ReloadReport, SetBmc, SetBoot, VersionInfo,
+};
+
+/// What the daemon can be told over its control socket.
+///
+/// `name` is everywhere a BMC's name, its machine's UUID or its machine's name in the backend.
+///
+/// # Errors
+/// Every fallible call: a [`ControlError`] whose sentence says what to do.
+#[async_trait]
+pub trait Admin: Send + Sync + 'static {
+    /// Who answers.
+    async fn version(&self) -> VersionInfo;
+    /// All BMCs in order of name.
+    async fn list(&self) -> Vec<BmcSummary>;
+    /// One BMC.
+    async fn show(&self, name: &str) -> Result<BmcDetail, ControlError>;
+    /// A new BMC, kept across restarts; returns when it serves.
+    async fn add(&self, bmc: AddBmc) -> Result<BmcDetail, ControlError>;
+    /// Changes a BMC; sessions end only where its endpoints or account change.
+    async fn set(&self, name: &str, change: SetBmc) -> Result<BmcDetail, ControlError>;
+    /// Ends a BMC; `keep_state` keeps its boot override, accounts and identity for a later BMC of the same name.
+    async fn remove(&self, name: &str, keep_state: bool) -> Result<(), ControlError>;
+    /// Lets a stopped BMC serve again.
+    async fn start(&self, name: &str) -> Result<BmcDetail, ControlError>;
+    /// Closes a BMC's endpoints, until it is started; kept across restarts. The machine is left alone.
+    async fn stop(&self, name: &str) -> Result<BmcDetail, ControlError>;
+    /// A power action on the machine.
+    async fn power(&self, name: &str, action: PowerAction) -> Result<PowerReply, ControlError>;
+    /// The boot override.
+    async fn boot(&self, name: &str) -> Result<BootView, ControlError>;
+    /// Sets or clears the boot override.
+    async fn set_boot(&self, name: &str, boot: SetBoot) -> Result<BootView, ControlError>;
+    /// Kept events with an id above `after`, and all later ones without a gap.
+    fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>);
+    /// Applies a changed configuration file.
+    async fn reload(&self) -> Result<ReloadReport, ControlError>;
+}
+
+/// The daemon, as handlers hold it.
+pub type SharedAdmin = Arc<dyn Admin>;

@@ -1,0 +1,278 @@
+//! What goes over the control socket. An interface: members are added, never renamed or removed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bmc_core::account::Secret;
+use bmc_core::boot::{BootEnabled, BootTarget, FirmwareMode};
+use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Who answers on the socket. That it answers means that every endpoint is bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// The daemon's version.
+    pub version: String,
+    /// The version of this API.
+    pub api: u32,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// When it became ready.
+    pub started: Timestamp,
+    /// How many BMCs it has.
+    pub bmcs: usize,
+    /// Where its state lies.
+    pub state_dir: PathBuf,
+    /// The configuration file, where there is one.
+    pub config: Option<PathBuf>,
+    /// The Redfish root over all BMCs, where it is on.
+    pub redfish: Option<String>,
+}
+
+/// Whether a BMC serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServingState {
+    /// Its endpoints answer.
+    Serving,
+    /// Stopped by `polybmc stop`, or `enabled = false`.
+    Stopped,
+    /// Its endpoints could not be bound; `problem` says why.
+    Failed,
+}
+
+impl ServingState {
+    /// The name used in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Where a BMC comes from, and so where it is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// `polybmc add`.
+    Added,
+    /// `polybmc serve --sim N`, or the machines that a daemon without configuration starts.
+    Sim,
+}
+
+/// One line of `polybmc list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BmcSummary {
+    /// The BMC's name.
+    pub name: String,
+    /// The backend's name: `sim`, one of the configuration, or a libvirt URI.
+    pub backend: String,
+    /// The machine's name in the backend.
+    pub machine: String,
+    /// The machine's UUID.
+    pub uuid: Uuid,
+    /// The IPMI endpoint, `ADDR:PORT`.
+    pub ipmi: Option<String>,
+    /// The Redfish endpoint, a URL.
+    pub redfish: Option<String>,
+    /// The machine's power; while it is not `reachable`, the last that was known.
+    pub power: PowerState,
+    /// Whether the machine can be reached, and so its power is known.
+    pub reachable: bool,
+    /// Whether the BMC serves.
+    pub state: ServingState,
+    /// What is wrong, where something is: endpoints that could not be bound, a machine that cannot be reached.
+    pub problem: Option<String>,
+}
+
+/// One BMC in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BmcDetail {
+    /// What the list shows.
+    #[serde(flatten)]
+    pub summary: BmcSummary,
+    /// Where the BMC comes from.
+    pub origin: Origin,
+    /// The administrator's name (IPMI user 2).
+    pub username: String,
+    /// An operation that had been acknowledged failed, and none succeeded since.
+    pub power_fault: bool,
+    /// What happens when mains power returns.
+    pub power_policy: PowerPolicy,
+    /// The boot override.
+    pub boot: BootView,
+    /// How the machine's firmware boots; unknown until the machine was reached once.
+    pub firmware: Option<FirmwareMode>,
+    /// Virtual processors.
+    pub processors: Option<u32>,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// MAC addresses.
+    pub nics: Vec<String>,
+    /// Identity shown by FRU and Redfish.
+    pub manufacturer: String,
+    /// Identity shown by FRU and Redfish.
+    pub model: String,
+    /// Identity shown by FRU and Redfish.
+    pub serial: String,
+    /// Identity shown by FRU and Redfish; empty when unset.
+    pub asset_tag: String,
+}
+
+/// A new BMC. What is left out comes from `[defaults]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddBmc {
+    /// Its name.
+    pub name: String,
+    /// `sim`, a backend of the configuration, or a libvirt URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// The machine's name or UUID; by default the BMC's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The IPMI endpoint; by default the next free one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipmi: Option<SocketAddr>,
+    /// The Redfish endpoint; by default the next free one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redfish: Option<SocketAddr>,
+    /// The administrator's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The administrator's password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+}
+
+/// What to change of a BMC; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetBmc {
+    /// The IPMI endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipmi: Option<SocketAddr>,
+    /// The Redfish endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redfish: Option<SocketAddr>,
+    /// The administrator's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The administrator's password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// What happens when mains power returns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_policy: Option<PowerPolicy>,
+    /// The asset tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_tag: Option<String>,
+}
+
+impl SetBmc {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A power action asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerRequest {
+    /// What to do.
+    pub action: PowerAction,
+}
+
+/// The machine's power now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerView {
+    /// The BMC's name.
+    pub name: String,
+    /// The machine's power.
+    pub power: PowerState,
+    /// An operation that had been acknowledged failed, and none succeeded since.
+    pub power_fault: bool,
+}
+
+/// How an action ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerOutcome {
+    /// Done.
+    Done,
+    /// The machine already was as asked.
+    NothingToDo,
+    /// The same action was under way.
+    Joined,
+    /// Accepted and not finished; a failure will be an event.
+    Accepted,
+}
+
+/// The answer to a power action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerReply {
+    /// The BMC's name.
+    pub name: String,
+    /// What was asked.
+    pub action: PowerAction,
+    /// How it ended.
+    pub outcome: PowerOutcome,
+    /// The machine's power after it.
+    pub power: PowerState,
+}
+
+/// The boot override as read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootView {
+    /// What to boot from.
+    pub target: BootTarget,
+    /// For how long.
+    pub enabled: BootEnabled,
+    /// Whether a UEFI boot was asked for.
+    pub uefi: bool,
+    /// Where UEFI HTTP boot loads from.
+    pub uri: Option<String>,
+}
+
+/// The boot override as set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetBoot {
+    /// What to boot from; `none` clears the override.
+    pub target: BootTarget,
+    /// For every boot, not just the next one.
+    #[serde(default)]
+    pub persistent: bool,
+    /// Whether to ask for a UEFI boot; by default as the machine's firmware is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uefi: Option<bool>,
+    /// Where UEFI HTTP boot loads from; needed for the target `http`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+}
+
+/// What a reload did, by names of BMCs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The file that was read.
+    pub config: Option<PathBuf>,
+    /// New ones.
+    pub added: Vec<String>,
+    /// Changed ones; those whose endpoints or account changed lost their sessions.
+    pub changed: Vec<String>,
+    /// Those no longer in the file.
+    pub removed: Vec<String>,
+    /// How many were left alone.
+    pub unchanged: usize,
+    /// BMCs that could not be changed, each with the reason.
+    pub failed: Vec<String>,
+    /// Settings that a restart will apply, each in words.
+    pub needs_restart: Vec<String>,
+}

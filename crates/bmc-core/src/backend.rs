@@ -1,0 +1,189 @@
+//! The contract between the core and what runs the machines.
+//!
+//! A [`Backend`] knows machines; a [`Machine`] carries out one operation at a time; everything that happens to a machine,
+//! whoever caused it, comes back as a [`Report`]. The core never asks for a state: it is told.
+//!
+//! Ordering rules a backend keeps:
+//! * a call that returns `Ok` has already sent the reports of what it did (so a client that was told "done" reads the new state);
+//! * reports of one machine arrive in the order in which things happened;
+//! * after every (re)connection the first report of each attached machine is [`Report::Available`] with its whole state.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::boot::{BootPlan, BootTarget, FirmwareMode};
+use crate::error::BackendError;
+use crate::power::ChangeCause;
+
+/// Which machine of a backend a BMC belongs to. Bound by UUID once that is known; the name finds it the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineRef {
+    /// The machine's UUID, once known.
+    pub uuid: Option<Uuid>,
+    /// The machine's name in the backend; used only while `uuid` is `None`.
+    pub name: String,
+}
+
+/// What a machine is made of, as far as frontends show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineInfo {
+    /// The machine's UUID; its identity in every protocol.
+    pub uuid: Uuid,
+    /// The machine's present name in the backend.
+    pub name: String,
+    /// Virtual processors, at least 1.
+    pub processors: u32,
+    /// Instruction set, as QEMU names it: `x86_64`, `aarch64`, ...
+    pub architecture: String,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// How its firmware boots.
+    pub firmware: FirmwareMode,
+    /// Whether [`Machine::set_firmware`] can switch the mode.
+    pub firmware_switchable: bool,
+    /// Which targets a boot override may name; without [`BootTarget::None`], which always is allowed.
+    pub boot_targets: Vec<BootTarget>,
+    /// MAC addresses of its network interfaces, lower case with colons, in order.
+    pub nics: Vec<String>,
+    /// Mains power comes back when the daemon starts (a simulated machine): the power restore policy applies then.
+    pub mains_return: bool,
+}
+
+/// A machine's power as the backend sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObservedPower {
+    /// Not running.
+    Off,
+    /// Started, not up yet (firmware self-test); only backends that know report it.
+    Starting,
+    /// Running.
+    Running,
+    /// Running, on its way down.
+    Stopping,
+    /// Held by the hypervisor.
+    Paused,
+}
+
+/// A machine's whole state, after (re)connecting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// What it is made of.
+    pub info: MachineInfo,
+    /// Its power.
+    pub power: ObservedPower,
+    /// The generation of the boot override that the running instance was started with, where the backend marked it.
+    pub boot_generation: Option<u64>,
+}
+
+/// Something that happened to a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The machine can be controlled; this is its state. Sent after attaching, reconnecting, and when it is defined again.
+    Available(Observed),
+    /// The machine cannot be controlled: hypervisor gone, domain undefined, permission denied. The last state stands.
+    Unavailable(BackendError),
+    /// Its make-up or name changed.
+    Info(MachineInfo),
+    /// Its power changed.
+    Power {
+        /// The new state.
+        power: ObservedPower,
+        /// Why.
+        cause: ChangeCause,
+    },
+    /// The guest restarted itself from inside; it is at the very start of its boot. Never sent for a reset of ours.
+    Rebooted,
+    /// Firmware handed over to what it found; a device in plain words, e.g. `disk vda`. Only backends that can know send it.
+    Booted {
+        /// What it booted from.
+        from: String,
+    },
+}
+
+/// The way reports take from a backend to the machine's owner. Cheap to clone; sending never blocks.
+///
+/// There is no bound: dropping a report would make the snapshot lie, and their number is bounded by what machines do.
+#[derive(Clone)]
+pub struct Reports(Arc<dyn Fn(Report) + Send + Sync>);
+
+impl Reports {
+    /// Delivers reports by calling `deliver`, which must not block.
+    pub fn new(deliver: impl Fn(Report) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(deliver))
+    }
+
+    /// Reports into a channel; for tests of backends.
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Report>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let deliver = move |report| {
+            // A test that dropped its receiver no longer wants to know.
+            let _ = sender.send(report);
+        };
+        (Self::new(deliver), receiver)
+    }
+
+    /// Tells the owner.
+    pub fn send(&self, report: Report) {
+        (self.0)(report);
+    }
+}
+
+impl fmt::Debug for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reports")
+    }
+}
+
+/// A hypervisor, or what plays one.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The name users give it: `sim` or a libvirt URI.
+    fn name(&self) -> &str;
+
+    /// Finds a machine by name or UUID.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest names, or why the hypervisor cannot be asked.
+    async fn find(&self, name_or_uuid: &str) -> Result<MachineInfo, BackendError>;
+
+    /// Every machine there is.
+    ///
+    /// # Errors
+    /// Why the hypervisor cannot be asked.
+    async fn machines(&self) -> Result<Vec<MachineInfo>, BackendError>;
+
+    /// Watches a machine. Never fails and never blocks: a machine or hypervisor that is not there is reported as
+    /// [`Report::Unavailable`] and watched until it is. Watching ends when the returned machine is dropped.
+    fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine>;
+}
+
+/// One machine's controls. The owner has at most one call under way, except [`nmi`](Self::nmi). Every call ends within a bound of the
+/// backend's own (`Timeout`).
+///
+/// # Errors
+/// Every call: the backend's failure; the machine is then in the state that the reports say.
+#[async_trait]
+pub trait Machine: Send + Sync + 'static {
+    /// Starts a machine that is off.
+    async fn start(&self, boot: &BootPlan) -> Result<(), BackendError>;
+    /// Removes power at once. A machine that is off already is fine.
+    async fn stop(&self) -> Result<(), BackendError>;
+    /// Presses the ACPI power button; returns when pressed, not when the guest is down.
+    async fn shutdown(&self) -> Result<(), BackendError>;
+    /// Resets a running machine so that it boots as `boot` says. A backend that must stop and start for that reports neither.
+    async fn reset(&self, boot: &BootPlan) -> Result<(), BackendError>;
+    /// Lets a paused machine run.
+    async fn resume(&self) -> Result<(), BackendError>;
+    /// Injects a non-maskable interrupt.
+    async fn nmi(&self) -> Result<(), BackendError>;
+    /// Switches the firmware mode for the next boot, and reports [`Report::Info`].
+    async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
+        let _ = mode;
+        Err(BackendError::unsupported("this machine's firmware mode cannot be switched"))
+    }
+}

@@ -1,0 +1,138 @@
+//! Changes of settings: checked as a whole, then made as a whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::boot::{BootEnabled, BootOverride, HTTP_BOOT_URI_MAX_BYTES, MAILBOX_BLOCKS_MAX, check_target};
+use crate::control::operate::busy;
+use crate::control::{Control, Effect, Op, PendingChange, RequestId, Timer, Waiters};
+use crate::error::{BackendError, RequestError};
+use crate::event::EventKind;
+use crate::request::{ASSET_TAG_MAX_BYTES, Change, Identify, Outcome};
+use crate::snapshot::IdentifyState;
+
+/// Longest time an identify light may be asked to burn before it goes off by itself.
+pub const IDENTIFY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Control {
+    pub(super) fn request_change(&mut self, id: RequestId, change: Box<Change>, effects: &mut Vec<Effect>) {
+        if let Err(error) = self.check_change(&change) {
+            effects.push(Effect::Reply(id, Err(error)));
+            return;
+        }
+        let present = self.info.as_ref().map(|info| info.firmware);
+        match change.firmware {
+            Some(mode) if Some(mode) != present => {
+                if let Err(error) = self.reachable() {
+                    effects.push(Effect::Reply(id, Err(error.into())));
+                } else if self.call.is_some() || self.pending_change.is_some() {
+                    effects.push(Effect::Reply(id, Err(busy())));
+                } else {
+                    let planned_on = Arc::clone(&self.record.boot);
+                    self.pending_change = Some(PendingChange { id, change, planned_on });
+                    self.call(Op::SetFirmware(mode), Waiters::default(), effects);
+                }
+            }
+            _ => {
+                let result = self.make_change(*change, effects);
+                effects.push(Effect::Reply(id, result));
+            }
+        }
+    }
+
+    /// The firmware switch that a change was waiting for has ended; the rest of the change happens only if it went well. It is taken as a
+    /// request of its own, so that it is undone if it cannot be stored, and not at all if it would undo what another one set meanwhile.
+    pub(super) fn firmware_switched(&mut self, result: Result<(), BackendError>, effects: &mut Vec<Effect>) {
+        let Some(PendingChange { id, mut change, planned_on }) = self.pending_change.take() else { return };
+        let overtaken = change.if_revision.is_some() && self.record.boot != planned_on;
+        effects.push(match result {
+            Err(error) => Effect::Reply(id, Err(error.into())),
+            Ok(()) if overtaken => Effect::Reply(id, Err(RequestError::Conflict)),
+            Ok(()) => {
+                // The switch itself has changed the revision.
+                (change.firmware, change.if_revision) = (None, None);
+                Effect::Again(id, change)
+            }
+        });
+    }
+
+    fn check_change(&self, change: &Change) -> Result<(), RequestError> {
+        if change.if_revision.is_some_and(|revision| revision != self.revision) {
+            return Err(RequestError::Conflict);
+        }
+        if let Some(boot) = &change.boot {
+            self.check_boot_override(boot)?;
+        }
+        if change.boot_options.as_ref().is_some_and(|options| options.mailbox.len() > MAILBOX_BLOCKS_MAX) {
+            return Err(invalid("mailbox", format!("at most {MAILBOX_BLOCKS_MAX} blocks are kept")));
+        }
+        if change.asset_tag.as_ref().is_some_and(|tag| tag.len() > ASSET_TAG_MAX_BYTES) {
+            return Err(invalid("asset_tag", format!("at most {ASSET_TAG_MAX_BYTES} bytes are kept")));
+        }
+        if matches!(change.identify, Some(Identify::For(time)) if time > IDENTIFY_MAX) {
+            return Err(invalid("identify", format!("at most {} seconds", IDENTIFY_MAX.as_secs())));
+        }
+        if let Some((name, password)) = &change.administrator {
+            let checked =
+                crate::account::check_name(name).and_then(|()| crate::account::check_password(password));
+            checked.map_err(|error| invalid("administrator", error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn check_boot_override(&self, boot: &BootOverride) -> Result<(), RequestError> {
+        if boot.http_uri.as_ref().is_some_and(|uri| uri.len() > HTTP_BOOT_URI_MAX_BYTES) {
+            return Err(invalid("http_uri", format!("at most {HTTP_BOOT_URI_MAX_BYTES} bytes are kept")));
+        }
+        match &self.info {
+            Some(info) if boot.enabled != BootEnabled::Disabled => {
+                Ok(check_target(&info.boot_targets, boot.target)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn make_change(&mut self, change: Change, effects: &mut Vec<Effect>) -> Result<Outcome, RequestError> {
+        if let Some((name, password)) = change.administrator {
+            let accounts = Arc::make_mut(&mut self.record.accounts);
+            let set = accounts.set_administrator(&name, password);
+            set.map_err(|error| invalid("administrator", error.to_string()))?;
+        }
+        if let Some(boot) = change.boot {
+            self.record.boot_generation += 1;
+            let event = EventKind::BootOverrideSet { target: boot.target, enabled: boot.enabled };
+            self.record.boot = Arc::new(boot);
+            effects.push(Effect::Emit(event));
+        }
+        if let Some(options) = change.boot_options {
+            self.record.boot_options = Arc::new(options);
+        }
+        if let Some(policy) = change.power_policy {
+            self.record.power_policy = policy;
+            self.note_was_on();
+        }
+        if let Some(tag) = change.asset_tag {
+            Arc::make_mut(&mut self.record.identity).asset_tag = tag;
+        }
+        if let Some(identify) = change.identify {
+            self.set_identify(identify, effects);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn set_identify(&mut self, identify: Identify, effects: &mut Vec<Effect>) {
+        self.identify_number += 1;
+        self.identify = match identify {
+            Identify::Off => IdentifyState::Off,
+            Identify::On => IdentifyState::On,
+            Identify::For(time) => {
+                effects.push(Effect::After(time, Timer::Identify(self.identify_number)));
+                IdentifyState::Timed
+            }
+        };
+    }
+}
+
+fn invalid(field: &'static str, reason: String) -> RequestError {
+    RequestError::Invalid { field, reason }
+}

@@ -1,0 +1,348 @@
+//! One machine as a pure state machine: no task, no clock, no store, no hypervisor.
+//!
+//! Inputs go in with the time; effects come out for the [owner](crate::owner) to carry out. What the machine *is* comes only from the
+//! backend's reports; what is *wanted* of it is kept beside, and the power state that clients see is derived from the two:
+//!
+//! ```text
+//!   observed    nothing wanted    start wanted     stop or shutdown wanted
+//!   Off         Off               PoweringOn       Off
+//!   Starting    PoweringOn        PoweringOn       PoweringOff
+//!   Running     On                On               PoweringOff
+//!   Stopping    PoweringOff       PoweringOff      PoweringOff
+//!   Paused      Paused            Paused           PoweringOff
+//! ```
+//!
+//! At most one call to the backend is under way (a diagnostic interrupt excepted); what must follow it waits in `Control` and is
+//! issued by `Control::advance`, the only place that starts anything by itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::backend::{MachineInfo, ObservedPower};
+use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
+use crate::error::{BackendError, RequestError};
+use crate::event::EventKind;
+use crate::power::{ChangeCause, PowerAction, PowerState, RestartCause};
+use crate::request::{Change, Outcome, Request};
+use crate::snapshot::{Health, IdentifyState, Snapshot};
+
+mod change;
+mod operate;
+mod record;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use change::IDENTIFY_MAX;
+pub use record::MachineRecord;
+
+/// How long an operating system may take to shut down before the machine counts as on again.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long after a restart the same kind of restart still joins it. Clients that retransmit with new sequence numbers (FreeIPMI, after
+/// one second) would otherwise restart the machine twice when a reply is lost.
+pub const RESTART_SETTLES: Duration = Duration::from_secs(2);
+
+/// Diagnostic interrupts under way at once; one more is refused as busy. They alone need not wait for each other.
+pub const NMI_CALLS_MAX: usize = 8;
+
+/// When a client that was told "busy" should come again.
+pub const BUSY_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Numbers a request, so that its reply finds its way.
+pub type RequestId = u64;
+/// Numbers a call to the backend.
+pub type CallId = u64;
+
+/// What happens to a machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A frontend asks.
+    Request(RequestId, Request),
+    /// The backend tells.
+    Report(crate::backend::Report),
+    /// A call has ended.
+    CallDone(CallId, Result<(), BackendError>),
+    /// A timer has run out; stale ones are harmless.
+    Timer(Timer),
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Acknowledge this request although the backend has not answered.
+    Acknowledge(RequestId),
+    /// The shutdown with this number took too long.
+    Shutdown(u64),
+    /// The identify light with this number goes off.
+    Identify(u64),
+}
+
+/// A call to the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// [`Machine::start`](crate::backend::Machine::start).
+    Start(BootPlan),
+    /// [`Machine::stop`](crate::backend::Machine::stop).
+    Stop,
+    /// [`Machine::shutdown`](crate::backend::Machine::shutdown).
+    Shutdown,
+    /// [`Machine::reset`](crate::backend::Machine::reset).
+    Reset(BootPlan),
+    /// [`Machine::resume`](crate::backend::Machine::resume).
+    Resume,
+    /// [`Machine::nmi`](crate::backend::Machine::nmi).
+    Nmi,
+    /// [`Machine::set_firmware`](crate::backend::Machine::set_firmware).
+    SetFirmware(FirmwareMode),
+}
+
+/// What the owner has to do, in this order, after the record is committed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer a request.
+    Reply(RequestId, Result<Outcome, RequestError>),
+    /// Call the backend; the end comes back as [`Input::CallDone`].
+    Call(CallId, Op),
+    /// Give [`Input::Timer`] after this time.
+    After(Duration, Timer),
+    /// Log an event.
+    Emit(EventKind),
+    /// Give [`Input::Request`] with this change again, before any other input: what it had to wait for is done.
+    Again(RequestId, Box<Change>),
+}
+
+/// A time in both kinds.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For intervals.
+    pub instant: Instant,
+    /// For people.
+    pub timestamp: Timestamp,
+}
+
+/// Requests that wait for one thing.
+#[derive(Clone, Debug, Default)]
+struct Waiters {
+    requests: Vec<RequestId>,
+    /// Someone was told "accepted", or nobody asked: a failure must be shown, since no reply will carry it.
+    acknowledged: bool,
+}
+
+impl Waiters {
+    fn one(request: RequestId) -> Self {
+        Self { requests: vec![request], acknowledged: false }
+    }
+
+    fn nobody() -> Self {
+        Self { requests: Vec::new(), acknowledged: true }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    id: CallId,
+    op: Op,
+    waiters: Waiters,
+}
+
+/// A change that waits for the firmware switch that is part of it.
+#[derive(Clone, Debug)]
+struct PendingChange {
+    id: RequestId,
+    change: Box<Change>,
+    /// The override as it was when the change was asked for: one that demands a revision was planned on it.
+    planned_on: Arc<BootOverride>,
+}
+
+/// One machine.
+#[derive(Clone, Debug)]
+pub struct Control {
+    name: Arc<str>,
+    /// Durable state.
+    record: MachineRecord,
+
+    // What the backend told.
+    health: Option<Health>,
+    info: Option<Arc<MachineInfo>>,
+    observed: ObservedPower,
+    /// The generation of the override the running instance was started with.
+    running_boot: Option<u64>,
+    /// Power is known to be on; turns with one event each way.
+    lit: bool,
+
+    // What is wanted.
+    call: Option<Call>,
+    /// Interrupts under way; `None` once the request was acknowledged.
+    nmi_calls: Vec<(CallId, Option<RequestId>)>,
+    /// A hard off that waits for the call under way.
+    stop_next: Option<Waiters>,
+    /// A start that waits for the machine to be off.
+    start_next: Option<Waiters>,
+    /// A shutdown kept until the operating system is up.
+    shutdown_next: bool,
+    /// The shutdown under way, by number.
+    shutdown: Option<u64>,
+    /// The running instance boots; whether from the right device is to be checked.
+    check_boot: bool,
+    /// The restart under way, and until when it counts as such once done.
+    restart: Option<(PowerAction, Option<Instant>)>,
+    pending_change: Option<PendingChange>,
+
+    // What is shown besides.
+    power_fault: bool,
+    last_power_off: Option<ChangeCause>,
+    last_power_on_by_command: bool,
+    restart_cause: RestartCause,
+    last_reset_time: Option<Timestamp>,
+    identify: IdentifyState,
+    /// Which of the identify timers counts.
+    identify_number: u64,
+
+    serial: u64,
+    revision: u64,
+}
+
+/// The namespace of UUIDs for machines whose backend has not told theirs yet.
+const UNTOLD_UUID_NAMESPACE: Uuid = Uuid::from_u128(0x7c9b_6f0e_52d1_4f53_9d0a_8f41_31b6_20c7);
+
+impl Control {
+    /// A machine that the backend has told nothing about yet.
+    pub fn new(name: Arc<str>, record: MachineRecord) -> Self {
+        Self {
+            name,
+            record,
+            health: None,
+            info: None,
+            observed: ObservedPower::Off,
+            running_boot: None,
+            lit: false,
+            call: None,
+            nmi_calls: Vec::new(),
+            stop_next: None,
+            start_next: None,
+            shutdown_next: false,
+            shutdown: None,
+            check_boot: false,
+            restart: None,
+            pending_change: None,
+            power_fault: false,
+            last_power_off: None,
+            last_power_on_by_command: false,
+            restart_cause: RestartCause::Unknown,
+            last_reset_time: None,
+            identify: IdentifyState::Off,
+            identify_number: 0,
+            serial: 0,
+            revision: 0,
+        }
+    }
+
+    /// Takes one input; returns what to do about it.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Request(id, Request::Power(action)) => self.request_power(now, id, action, &mut effects),
+            Input::Request(id, Request::Change(change)) => self.request_change(id, change, &mut effects),
+            Input::Report(report) => self.report(now, report, &mut effects),
+            Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
+            Input::Timer(timer) => self.timer(timer, &mut effects),
+        }
+        self.advance(&mut effects);
+        effects
+    }
+
+    /// The durable state, to be committed before effects are carried out.
+    pub fn record(&self) -> &MachineRecord {
+        &self.record
+    }
+
+    /// The machine's UUID as shown: the real one once known, else one derived from the BMC's name.
+    pub fn uuid(&self) -> Uuid {
+        let untold = || Uuid::new_v5(&UNTOLD_UUID_NAMESPACE, self.name.as_bytes());
+        self.record.machine.uuid.unwrap_or_else(untold)
+    }
+
+    /// The state to publish. Its revision is that of the last publication; see [`Control::published`].
+    pub fn snapshot(&self) -> Snapshot {
+        let starting_up =
+            || BackendError::unavailable("the backend has not answered yet; try again in a moment");
+        Snapshot {
+            revision: self.revision,
+            name: Arc::clone(&self.name),
+            uuid: self.uuid(),
+            info: self.info.clone(),
+            health: self.health.clone().unwrap_or_else(|| Health::Unavailable(starting_up())),
+            power: self.power(),
+            power_fault: self.power_fault,
+            last_power_off: self.last_power_off,
+            last_power_on_by_command: self.last_power_on_by_command,
+            restart_cause: self.restart_cause,
+            last_reset_time: self.last_reset_time,
+            boot: Arc::clone(&self.record.boot),
+            boot_options: Arc::clone(&self.record.boot_options),
+            power_policy: self.record.power_policy,
+            identify: self.identify,
+            accounts: Arc::clone(&self.record.accounts),
+            identity: Arc::clone(&self.record.identity),
+        }
+    }
+
+    /// Notes that a snapshot with this revision is public, for requests that demand one.
+    pub fn published(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
+    /// The derived power state; the table stands at the top of this module.
+    fn power(&self) -> PowerState {
+        let op = self.call.as_ref().map(|call| &call.op);
+        let starting = self.start_next.is_some() || matches!(op, Some(Op::Start(_)));
+        // What is to start once it is off is on its way there, also when the call has returned before the report of it.
+        let stopping = self.stop_next.is_some()
+            || self.start_next.is_some()
+            || self.shutdown.is_some()
+            || matches!(op, Some(Op::Stop | Op::Shutdown));
+        match self.observed {
+            ObservedPower::Off if starting => PowerState::PoweringOn,
+            ObservedPower::Off => PowerState::Off,
+            ObservedPower::Stopping => PowerState::PoweringOff,
+            _ if stopping => PowerState::PoweringOff,
+            ObservedPower::Starting => PowerState::PoweringOn,
+            ObservedPower::Running => PowerState::On,
+            ObservedPower::Paused => PowerState::Paused,
+        }
+    }
+
+    /// What the next boot shall boot from.
+    fn plan(&self) -> BootPlan {
+        let boot = &self.record.boot;
+        if !boot.is_active() {
+            return BootPlan::OwnOrder;
+        }
+        BootPlan::Override(OverrideBoot {
+            target: boot.target,
+            efi: boot.efi,
+            http_uri: boot.http_uri.clone(),
+            device: boot.device.clone(),
+            generation: self.record.boot_generation,
+        })
+    }
+
+    /// Notes that an instance was started with the override of `generation`, and uses it up if it was for once.
+    fn boot_began(&mut self, generation: Option<u64>, effects: &mut Vec<Effect>) {
+        self.running_boot = generation;
+        let current = generation == Some(self.record.boot_generation);
+        if current && self.record.boot.is_active() && self.record.boot.enabled == BootEnabled::Once {
+            effects.push(Effect::Emit(EventKind::BootOverrideUsed { target: self.record.boot.target }));
+            self.record.boot = Arc::default();
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}

@@ -1,0 +1,162 @@
+//! What the backend tells, and what follows from it.
+
+use std::sync::Arc;
+
+use crate::backend::{MachineInfo, Observed, ObservedPower, Report};
+use crate::control::{Control, Effect, Now, Op, RESTART_SETTLES, Waiters};
+use crate::event::EventKind;
+use crate::power::{ChangeCause, PowerPolicy, RestartCause};
+use crate::snapshot::Health;
+
+impl Control {
+    pub(super) fn report(&mut self, now: Now, report: Report, effects: &mut Vec<Effect>) {
+        match report {
+            Report::Available(observed) => self.available(now, observed, effects),
+            Report::Unavailable(error) => {
+                if self.health != Some(Health::Unavailable(error.clone())) {
+                    effects.push(Effect::Emit(EventKind::Unavailable { reason: error.message.clone() }));
+                }
+                self.health = Some(Health::Unavailable(error));
+            }
+            Report::Info(info) => self.learn(info),
+            Report::Power { power, cause } => self.power_changed(now, power, cause, effects),
+            Report::Rebooted => {
+                effects.push(Effect::Emit(EventKind::Rebooted));
+                self.restart_cause = RestartCause::SoftReset;
+                self.last_reset_time = Some(now.timestamp);
+                self.check_boot = true;
+            }
+            Report::Booted { from } => effects.push(Effect::Emit(EventKind::Booted { from })),
+        }
+    }
+
+    /// The whole state after attaching or reconnecting: whatever happened meanwhile is caught up with.
+    fn available(&mut self, now: Now, observed: Observed, effects: &mut Vec<Effect>) {
+        let first = self.info.is_none();
+        let mains_return = first && observed.info.mains_return && observed.power == ObservedPower::Off;
+        if matches!(self.health, Some(Health::Unavailable(_))) {
+            effects.push(Effect::Emit(EventKind::Available));
+        }
+        self.health = Some(Health::Available);
+        self.learn(observed.info);
+        if first {
+            // What the machine was before the daemon came is no change.
+            self.observed = observed.power;
+            self.lit = matches!(
+                observed.power,
+                ObservedPower::Running | ObservedPower::Paused | ObservedPower::Stopping
+            );
+        } else {
+            self.power_changed(now, observed.power, ChangeCause::Unknown, effects);
+        }
+        // The mark on the running instance is the truth about a one-time override, also when the daemon died between starting the machine
+        // and storing that the override was used.
+        self.boot_began(observed.boot_generation, effects);
+        self.check_boot = false;
+        if mains_return {
+            self.mains_returned(effects);
+        }
+    }
+
+    fn learn(&mut self, info: MachineInfo) {
+        let machine = &mut self.record.machine;
+        machine.uuid = Some(info.uuid);
+        machine.name.clone_from(&info.name);
+        self.info = Some(Arc::new(info));
+    }
+
+    /// The power restore policy (IPMI 2.0 §28.8), for machines whose mains power comes with the daemon.
+    fn mains_returned(&mut self, effects: &mut Vec<Effect>) {
+        let cause = match self.record.power_policy {
+            PowerPolicy::AlwaysOn => RestartCause::PolicyAlwaysOn,
+            PowerPolicy::Previous if self.record.was_on => RestartCause::PolicyPrevious,
+            PowerPolicy::Previous | PowerPolicy::AlwaysOff => return,
+        };
+        self.restart_cause = cause;
+        self.last_power_on_by_command = false;
+        self.call(Op::Start(self.plan()), Waiters::nobody(), effects);
+    }
+
+    fn power_changed(
+        &mut self,
+        now: Now,
+        power: ObservedPower,
+        cause: ChangeCause,
+        effects: &mut Vec<Effect>,
+    ) {
+        let before = std::mem::replace(&mut self.observed, power);
+        match power {
+            ObservedPower::Off => {
+                self.shutdown = None;
+                self.shutdown_next = false;
+                self.check_boot = false;
+                self.running_boot = None;
+                let goes_on = self.start_next.is_some()
+                    || self.call.as_ref().is_some_and(|call| matches!(call.op, Op::Start(_)));
+                if !goes_on {
+                    self.restart = None;
+                }
+                if std::mem::take(&mut self.lit) {
+                    self.last_power_off = Some(cause);
+                    // A machine without an operating system is off before the call that asked for it returns.
+                    if self.call.as_ref().is_some_and(|call| call.op == Op::Shutdown) {
+                        effects.push(Effect::Emit(EventKind::ShutdownRequested));
+                    }
+                    effects.push(Effect::Emit(EventKind::PoweredOff { cause }));
+                }
+            }
+            ObservedPower::Starting
+            | ObservedPower::Running
+            | ObservedPower::Paused
+            | ObservedPower::Stopping => {
+                let ours = self.call.as_ref().is_some_and(|call| matches!(call.op, Op::Start(_)));
+                if before == ObservedPower::Off && !ours {
+                    self.started_by_others(now);
+                }
+                if power != ObservedPower::Starting {
+                    self.came_up(now, before, power, cause, effects);
+                }
+            }
+        }
+        self.note_was_on();
+    }
+
+    /// The next boot uses the override however it comes about, so a start behind our back is made to follow it too.
+    fn started_by_others(&mut self, now: Now) {
+        self.restart_cause = RestartCause::PowerButton;
+        self.last_power_on_by_command = false;
+        self.last_reset_time = Some(now.timestamp);
+        self.check_boot = true;
+    }
+
+    fn came_up(
+        &mut self,
+        now: Now,
+        before: ObservedPower,
+        power: ObservedPower,
+        cause: ChangeCause,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !std::mem::replace(&mut self.lit, true) {
+            effects.push(Effect::Emit(EventKind::PoweredOn { cause }));
+        } else if power == ObservedPower::Paused && before != power {
+            effects.push(Effect::Emit(EventKind::Paused));
+        } else if before == ObservedPower::Paused && power == ObservedPower::Running {
+            effects.push(Effect::Emit(EventKind::Resumed));
+        }
+        if let Some((_, settles @ None)) = &mut self.restart
+            && power == ObservedPower::Running
+            && self.start_next.is_none()
+            && before != ObservedPower::Running
+        {
+            *settles = Some(now.instant + RESTART_SETTLES);
+        }
+    }
+
+    /// Keeps the durable "was on" true, but only where the policy will ask for it: elsewhere a power change costs no commit.
+    pub(super) fn note_was_on(&mut self) {
+        if self.record.power_policy == PowerPolicy::Previous {
+            self.record.was_on = self.lit;
+        }
+    }
+}

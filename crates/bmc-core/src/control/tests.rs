@@ -1,0 +1,575 @@
+//! The machine driven by hand. [`rules`] drives it by chance.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::account::{Accounts, Secret};
+use crate::backend::{MachineRef, Observed, Report};
+use crate::boot::{BootOptions, BootOverride, BootTarget};
+use crate::error::BackendErrorKind;
+use crate::power::PowerPolicy;
+use crate::request::{ACKNOWLEDGE_AFTER, Identify};
+use crate::snapshot::Identity;
+
+mod rules;
+
+pub(crate) fn record() -> MachineRecord {
+    let administrator = ("admin".to_owned(), Secret::new("password"));
+    MachineRecord {
+        machine: MachineRef { uuid: None, name: "m".to_owned() },
+        boot: Arc::default(),
+        boot_generation: 0,
+        boot_options: Arc::new(BootOptions::default()),
+        power_policy: PowerPolicy::AlwaysOff,
+        was_on: false,
+        accounts: Arc::new(Accounts::with_administrator("admin", Secret::new("password")).unwrap()),
+        configured_administrator: administrator,
+        identity: Arc::new(Identity {
+            manufacturer: String::new(),
+            model: String::new(),
+            serial: String::new(),
+            asset_tag: String::new(),
+        }),
+    }
+}
+
+fn info() -> MachineInfo {
+    MachineInfo {
+        uuid: Uuid::from_u128(7),
+        name: "m".to_owned(),
+        processors: 1,
+        boot_targets: BootTarget::ALL.into_iter().filter(|target| *target != BootTarget::Http).collect(),
+        ..MachineInfo::default()
+    }
+}
+
+/// A machine in the hand: requests are numbered, calls and timers are kept until the test ends them.
+struct Bench {
+    control: Control,
+    now: Now,
+    next_request: RequestId,
+    calls: Vec<(CallId, Op)>,
+    timers: Vec<(Instant, Timer)>,
+    replies: HashMap<RequestId, Result<Outcome, RequestError>>,
+    events: Vec<EventKind>,
+}
+
+impl Bench {
+    fn new(power: ObservedPower) -> Self {
+        Self::with(record(), power)
+    }
+
+    fn with(record: MachineRecord, power: ObservedPower) -> Self {
+        let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
+        let control = Control::new("m".into(), record);
+        let mut bench = Self {
+            control,
+            now,
+            next_request: 0,
+            calls: Vec::new(),
+            timers: Vec::new(),
+            replies: HashMap::new(),
+            events: Vec::new(),
+        };
+        bench.report(Report::Available(Observed { info: info(), power, boot_generation: None }));
+        bench
+    }
+
+    fn input(&mut self, input: Input) {
+        for effect in self.control.handle(self.now, input) {
+            match effect {
+                Effect::Reply(id, result) => {
+                    assert!(self.replies.insert(id, result).is_none(), "request {id} was answered twice");
+                }
+                Effect::Call(id, op) => self.calls.push((id, op)),
+                Effect::After(delay, timer) => self.timers.push((self.now.instant + delay, timer)),
+                Effect::Emit(kind) => self.events.push(kind),
+                Effect::Again(id, change) => self.input(Input::Request(id, Request::Change(change))),
+            }
+        }
+    }
+
+    fn power(&mut self, action: PowerAction) -> RequestId {
+        self.request(Request::Power(action))
+    }
+
+    fn request(&mut self, request: Request) -> RequestId {
+        self.next_request += 1;
+        self.input(Input::Request(self.next_request, request));
+        self.next_request
+    }
+
+    fn change(&mut self, change: Change) -> Result<Outcome, RequestError> {
+        let id = self.request(Request::Change(Box::new(change)));
+        self.replies[&id].clone()
+    }
+
+    fn boot(&mut self, target: BootTarget, enabled: BootEnabled) {
+        let boot = BootOverride { target, enabled, ..BootOverride::default() };
+        self.change(Change { boot: Some(boot), ..Change::default() }).unwrap();
+    }
+
+    fn report(&mut self, report: Report) {
+        self.input(Input::Report(report));
+    }
+
+    fn observe(&mut self, power: ObservedPower) {
+        self.report(Report::Power { power, cause: ChangeCause::Requested });
+    }
+
+    /// Ends the oldest call.
+    fn finish(&mut self, result: Result<(), BackendError>) -> Op {
+        let (id, op) = self.calls.remove(0);
+        self.input(Input::CallDone(id, result));
+        op
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.instant += time;
+        let mut due: Vec<_> = self.timers.extract_if(.., |(at, _)| *at <= self.now.instant).collect();
+        due.sort_by_key(|(at, _)| *at);
+        for (_, timer) in due {
+            self.input(Input::Timer(timer));
+        }
+    }
+
+    fn state(&self) -> PowerState {
+        self.control.snapshot().power
+    }
+
+    fn ops(&self) -> Vec<Op> {
+        self.calls.iter().map(|(_, op)| op.clone()).collect()
+    }
+}
+
+fn broken() -> BackendError {
+    BackendError::new(BackendErrorKind::Internal, "broken")
+}
+
+#[test]
+fn power_on_replies_when_the_backend_has_accepted_and_is_one_event() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let on = bench.power(PowerAction::On);
+    assert_eq!(bench.state(), PowerState::PoweringOn);
+    assert!(bench.replies.is_empty(), "nothing is acknowledged before the backend accepted");
+    bench.observe(ObservedPower::Starting);
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&on], Ok(Outcome::Done));
+    assert_eq!(bench.state(), PowerState::PoweringOn);
+    bench.observe(ObservedPower::Running);
+    assert_eq!(bench.state(), PowerState::On);
+    assert_eq!(bench.events, [EventKind::PoweredOn { cause: ChangeCause::Requested }]);
+}
+
+#[test]
+fn a_slow_backend_is_acknowledged_after_700_ms_and_its_failure_is_shown() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let on = bench.power(PowerAction::On);
+    bench.pass(ACKNOWLEDGE_AFTER);
+    assert_eq!(bench.replies[&on], Ok(Outcome::Accepted));
+    bench.finish(Err(broken()));
+    assert_eq!(bench.state(), PowerState::Off);
+    assert!(bench.control.snapshot().power_fault);
+    assert_eq!(bench.events, [EventKind::PowerFault { reason: "broken".to_owned() }]);
+    bench.power(PowerAction::On);
+    bench.finish(Ok(()));
+    assert!(!bench.control.snapshot().power_fault, "a success clears the fault");
+}
+
+#[test]
+fn a_failure_that_the_client_is_told_is_no_fault() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let on = bench.power(PowerAction::On);
+    bench.finish(Err(broken()));
+    assert_eq!(bench.replies[&on], Err(RequestError::Backend(broken())));
+    assert!(!bench.control.snapshot().power_fault);
+    assert_eq!(bench.state(), PowerState::Off);
+}
+
+#[test]
+fn a_cycle_is_two_events_and_a_repeated_one_joins() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    let first = bench.power(PowerAction::Cycle);
+    let again = bench.power(PowerAction::Cycle);
+    let reset = bench.power(PowerAction::Reset);
+    assert!(matches!(bench.replies[&reset], Err(RequestError::Busy { .. })));
+    assert_eq!(bench.state(), PowerState::PoweringOff);
+    bench.observe(ObservedPower::Off);
+    assert_eq!(bench.state(), PowerState::PoweringOn, "between stop and start it is on its way up");
+    assert_eq!(bench.finish(Ok(())), Op::Stop);
+    assert_eq!(bench.ops(), [Op::Start(BootPlan::OwnOrder)]);
+    assert!(!bench.replies.contains_key(&first));
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&first], Ok(Outcome::Done));
+    assert_eq!(bench.replies[&again], Ok(Outcome::Done));
+    assert!(bench.calls.is_empty(), "one cycle");
+    let cause = ChangeCause::Requested;
+    assert_eq!(bench.events, [EventKind::PoweredOff { cause }, EventKind::PoweredOn { cause }]);
+
+    // FreeIPMI's retry after a lost reply comes about a second later.
+    bench.pass(Duration::from_millis(1_000));
+    let late = bench.power(PowerAction::Cycle);
+    assert_eq!(bench.replies[&late], Ok(Outcome::Joined));
+    bench.pass(RESTART_SETTLES);
+    bench.power(PowerAction::Cycle);
+    assert_eq!(bench.ops(), [Op::Stop], "a later one is a new one");
+}
+
+#[test]
+fn a_cycle_whose_stop_returns_before_the_machine_is_seen_off_goes_on() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    let cycle = bench.power(PowerAction::Cycle);
+    assert_eq!(bench.finish(Ok(())), Op::Stop);
+    assert_eq!(bench.state(), PowerState::PoweringOff);
+    let other = bench.power(PowerAction::GracefulRestart);
+    assert!(matches!(bench.replies[&other], Err(RequestError::Busy { .. })), "the cycle keeps its turn");
+    bench.observe(ObservedPower::Off);
+    assert_eq!(bench.finish(Ok(())), Op::Start(BootPlan::OwnOrder));
+    assert_eq!(bench.replies[&cycle], Ok(Outcome::Done));
+}
+
+#[test]
+fn hard_off_wins_over_a_start_under_way() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let on = bench.power(PowerAction::On);
+    let off = bench.power(PowerAction::Off);
+    assert_eq!(bench.ops(), [Op::Start(BootPlan::OwnOrder)], "one call at a time");
+    bench.observe(ObservedPower::Running);
+    assert_eq!(bench.state(), PowerState::PoweringOff);
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&on], Ok(Outcome::Done));
+    assert_eq!(bench.ops(), [Op::Stop]);
+    bench.observe(ObservedPower::Off);
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&off], Ok(Outcome::Done));
+    assert_eq!(bench.state(), PowerState::Off);
+}
+
+#[test]
+fn a_soft_off_during_post_is_kept_until_the_system_is_up() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Starting);
+    bench.finish(Ok(()));
+    let soft = bench.power(PowerAction::Soft);
+    assert_eq!(bench.replies[&soft], Ok(Outcome::Accepted));
+    assert!(bench.calls.is_empty());
+    bench.observe(ObservedPower::Running);
+    assert_eq!(bench.finish(Ok(())), Op::Shutdown);
+    assert_eq!(bench.state(), PowerState::PoweringOff);
+    bench.observe(ObservedPower::Off);
+    assert_eq!(bench.state(), PowerState::Off);
+}
+
+#[test]
+fn a_guest_that_ignores_the_power_button_is_on_again() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.power(PowerAction::Soft);
+    bench.finish(Ok(()));
+    let on = bench.power(PowerAction::On);
+    assert!(matches!(bench.replies[&on], Err(RequestError::Busy { .. })));
+    bench.pass(SHUTDOWN_TIMEOUT);
+    assert_eq!(bench.state(), PowerState::On);
+    assert_eq!(bench.events.last(), Some(&EventKind::ShutdownIgnored));
+}
+
+#[test]
+fn a_shutdown_is_told_before_the_power_off_that_comes_of_it() {
+    for off_first in [false, true] {
+        let mut bench = Bench::new(ObservedPower::Running);
+        bench.power(PowerAction::Soft);
+        if off_first {
+            bench.observe(ObservedPower::Off);
+        }
+        assert_eq!(bench.finish(Ok(())), Op::Shutdown);
+        if !off_first {
+            bench.observe(ObservedPower::Off);
+        }
+        let cause = ChangeCause::Requested;
+        assert_eq!(
+            bench.events,
+            [EventKind::ShutdownRequested, EventKind::PoweredOff { cause }],
+            "{off_first}"
+        );
+    }
+}
+
+#[test]
+fn a_graceful_restart_comes_up_again() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    let restart = bench.power(PowerAction::GracefulRestart);
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&restart], Ok(Outcome::Done));
+    assert_eq!(bench.state(), PowerState::PoweringOff);
+    bench.observe(ObservedPower::Off);
+    assert_eq!(bench.ops(), [Op::Start(BootPlan::OwnOrder)]);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(bench.state(), PowerState::On);
+}
+
+#[test]
+fn once_is_used_up_by_the_start_and_kept_when_the_start_fails() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.power(PowerAction::On);
+    let Op::Start(BootPlan::Override(boot)) = bench.finish(Err(broken())) else { panic!("no override") };
+    assert_eq!(boot.target, BootTarget::Pxe);
+    assert!(bench.control.snapshot().boot.is_active(), "it has not booted");
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(*bench.control.snapshot().boot, BootOverride::default());
+    assert!(bench.events.contains(&EventKind::BootOverrideUsed { target: BootTarget::Pxe }));
+}
+
+#[test]
+fn an_override_set_while_the_start_is_under_way_is_for_the_next_boot() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.power(PowerAction::On);
+    bench.boot(BootTarget::Cdrom, BootEnabled::Once);
+    bench.finish(Ok(()));
+    let boot = bench.control.snapshot().boot;
+    assert_eq!((boot.target, boot.enabled), (BootTarget::Cdrom, BootEnabled::Once));
+}
+
+#[test]
+fn a_reboot_from_inside_uses_a_pending_override_and_ends_a_used_one() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.report(Report::Rebooted);
+    assert!(matches!(bench.finish(Ok(())), Op::Reset(BootPlan::Override(_))));
+    assert!(!bench.control.snapshot().boot.is_active());
+    bench.report(Report::Rebooted);
+    assert_eq!(bench.finish(Ok(())), Op::Reset(BootPlan::OwnOrder), "the override was for once");
+    bench.report(Report::Rebooted);
+    assert!(bench.calls.is_empty(), "already boots its own order");
+    assert!(!bench.events.contains(&EventKind::Reset), "the guest rebooted; nobody reset it");
+}
+
+#[test]
+fn a_continuous_override_stays_and_needs_no_help_at_a_reboot() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Continuous);
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert!(bench.control.snapshot().boot.is_active());
+    bench.report(Report::Rebooted);
+    assert!(bench.calls.is_empty());
+}
+
+#[test]
+fn a_start_behind_our_back_follows_the_override() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Cdrom, BootEnabled::Once);
+    bench.report(Report::Power { power: ObservedPower::Running, cause: ChangeCause::Outside });
+    assert!(matches!(bench.finish(Ok(())), Op::Reset(BootPlan::Override(_))));
+    assert_eq!(bench.control.snapshot().restart_cause, RestartCause::PowerButton);
+}
+
+#[test]
+fn the_mark_on_the_running_instance_tells_that_the_override_was_used() {
+    let mut record = record();
+    record.boot_generation = 5;
+    let boot =
+        BootOverride { target: BootTarget::Pxe, enabled: BootEnabled::Once, ..BootOverride::default() };
+    record.boot = Arc::new(boot);
+    for (mark, used) in [(None, false), (Some(4), false), (Some(5), true)] {
+        let mut control = Control::new("m".into(), record.clone());
+        let observed = Observed { info: info(), power: ObservedPower::Running, boot_generation: mark };
+        let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
+        control.handle(now, Input::Report(Report::Available(observed)));
+        assert_eq!(control.snapshot().boot.is_active(), !used, "mark {mark:?}");
+    }
+}
+
+#[test]
+fn unavailable_machines_refuse_and_keep_their_last_state() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    let gone = BackendError::unavailable("libvirt is gone");
+    bench.report(Report::Unavailable(gone.clone()));
+    bench.report(Report::Unavailable(gone.clone()));
+    let off = bench.power(PowerAction::Off);
+    assert_eq!(bench.replies[&off], Err(RequestError::Backend(gone.clone())));
+    assert_eq!(bench.state(), PowerState::On);
+    bench.report(Report::Available(Observed {
+        info: info(),
+        power: ObservedPower::Off,
+        boot_generation: None,
+    }));
+    assert_eq!(bench.state(), PowerState::Off);
+    let expected = [
+        EventKind::Unavailable { reason: gone.message },
+        EventKind::Available,
+        EventKind::PoweredOff { cause: ChangeCause::Unknown },
+    ];
+    assert_eq!(bench.events, expected, "each told once");
+}
+
+#[test]
+fn mains_power_that_returns_obeys_the_policy() {
+    let cases = [
+        (PowerPolicy::AlwaysOff, true, None),
+        (PowerPolicy::Previous, false, None),
+        (PowerPolicy::Previous, true, Some(RestartCause::PolicyPrevious)),
+        (PowerPolicy::AlwaysOn, false, Some(RestartCause::PolicyAlwaysOn)),
+    ];
+    for (power_policy, was_on, starts) in cases {
+        let record = MachineRecord { power_policy, was_on, ..record() };
+        let mut control = Control::new("m".into(), record);
+        let info = MachineInfo { mains_return: true, ..info() };
+        let observed = Observed { info, power: ObservedPower::Off, boot_generation: None };
+        let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
+        let effects = control.handle(now, Input::Report(Report::Available(observed)));
+        assert_eq!(!effects.is_empty(), starts.is_some(), "{power_policy:?} {was_on}");
+        if let Some(cause) = starts {
+            assert_eq!(control.snapshot().restart_cause, cause);
+        }
+    }
+}
+
+#[test]
+fn the_policy_previous_remembers_that_the_machine_was_on() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.change(Change { power_policy: Some(PowerPolicy::Previous), ..Change::default() }).unwrap();
+    assert!(bench.control.record().was_on);
+    bench.observe(ObservedPower::Off);
+    assert!(!bench.control.record().was_on);
+}
+
+#[test]
+fn a_change_is_made_as_a_whole_or_not_at_all() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let before = bench.control.record().clone();
+    let http =
+        BootOverride { target: BootTarget::Http, enabled: BootEnabled::Once, ..BootOverride::default() };
+    let refused = [
+        Change { boot: Some(http), asset_tag: Some("a".to_owned()), ..Change::default() },
+        Change {
+            asset_tag: Some("a".repeat(64)),
+            power_policy: Some(PowerPolicy::AlwaysOn),
+            ..Change::default()
+        },
+        Change { administrator: Some(("a b".to_owned(), Secret::new("p"))), ..Change::default() },
+        Change { administrator: Some(("ab".to_owned(), Secret::new("p".repeat(21)))), ..Change::default() },
+        Change { if_revision: Some(99), asset_tag: Some("a".to_owned()), ..Change::default() },
+    ];
+    for change in refused {
+        assert!(bench.change(change.clone()).is_err(), "{change:?}");
+        assert_eq!(*bench.control.record(), before);
+    }
+}
+
+#[test]
+fn a_firmware_switch_decides_over_the_whole_change() {
+    for result in [Ok(()), Err(broken())] {
+        let mut bench = Bench::new(ObservedPower::Off);
+        let change = Change {
+            firmware: Some(FirmwareMode::Uefi),
+            asset_tag: Some("a".to_owned()),
+            ..Change::default()
+        };
+        let id = bench.request(Request::Change(Box::new(change)));
+        assert!(bench.replies.is_empty());
+        bench.finish(result.clone());
+        assert_eq!(bench.replies[&id].is_ok(), result.is_ok());
+        assert_eq!(bench.control.record().identity.asset_tag == "a", result.is_ok());
+    }
+}
+
+#[test]
+fn a_firmware_switch_does_not_undo_an_override_set_meanwhile() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let boot = |target| Some(BootOverride { target, enabled: BootEnabled::Once, ..BootOverride::default() });
+    let change = Change {
+        if_revision: Some(bench.control.snapshot().revision),
+        firmware: Some(FirmwareMode::Uefi),
+        boot: boot(BootTarget::Pxe),
+        ..Change::default()
+    };
+    let id = bench.request(Request::Change(Box::new(change)));
+    bench.change(Change { boot: boot(BootTarget::Cdrom), ..Change::default() }).unwrap();
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&id], Err(RequestError::Conflict));
+    assert_eq!(bench.control.record().boot.target, BootTarget::Cdrom);
+}
+
+#[test]
+fn interrupts_under_way_are_bounded() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    for _ in 0..NMI_CALLS_MAX {
+        bench.power(PowerAction::Nmi);
+    }
+    bench.pass(ACKNOWLEDGE_AFTER);
+    let refused = bench.power(PowerAction::Nmi);
+    assert!(matches!(bench.replies[&refused], Err(RequestError::Busy { .. })));
+    bench.finish(Ok(()));
+    let taken = bench.power(PowerAction::Nmi);
+    bench.pass(ACKNOWLEDGE_AFTER);
+    assert_eq!(bench.replies[&taken], Ok(Outcome::Accepted));
+}
+
+#[test]
+fn a_power_request_does_not_wait_for_a_firmware_switch_it_has_no_part_in() {
+    let mut bench = Bench::new(ObservedPower::Starting);
+    bench.request(Request::Change(Box::new(Change {
+        firmware: Some(FirmwareMode::Uefi),
+        ..Change::default()
+    })));
+    assert_eq!(bench.ops(), [Op::SetFirmware(FirmwareMode::Uefi)]);
+    let on = bench.power(PowerAction::On);
+    assert_eq!(bench.replies[&on], Ok(Outcome::Joined), "it is on its way up already");
+}
+
+#[test]
+fn a_soft_off_kept_for_a_start_that_failed_does_not_switch_the_next_one_off() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.power(PowerAction::On);
+    bench.power(PowerAction::Soft);
+    bench.finish(Err(broken()));
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!((bench.state(), bench.ops()), (PowerState::On, vec![]));
+}
+
+#[test]
+fn a_restart_that_ended_in_power_off_is_joined_no_more() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.power(PowerAction::Cycle);
+    bench.observe(ObservedPower::Off);
+    bench.finish(Ok(()));
+    bench.observe(ObservedPower::Starting);
+    bench.finish(Ok(()));
+    bench.observe(ObservedPower::Off);
+    bench.power(PowerAction::On);
+    let cycle = bench.power(PowerAction::Cycle);
+    assert!(matches!(bench.replies[&cycle], Err(RequestError::Busy { .. })), "that is a start, not a cycle");
+}
+
+#[test]
+fn a_repeated_resume_joins() {
+    let mut bench = Bench::new(ObservedPower::Paused);
+    let (first, second) = (bench.power(PowerAction::On), bench.power(PowerAction::On));
+    assert_eq!(bench.ops(), [Op::Resume]);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!((&bench.replies[&first], &bench.replies[&second]), (&Ok(Outcome::Done), &Ok(Outcome::Done)));
+}
+
+#[test]
+fn the_identify_light_goes_off_by_itself_unless_set_anew() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let identify = |identify| Change { identify: Some(identify), ..Change::default() };
+    bench.change(identify(Identify::For(Duration::from_secs(15)))).unwrap();
+    assert_eq!(bench.control.snapshot().identify, IdentifyState::Timed);
+    bench.pass(Duration::from_secs(10));
+    bench.change(identify(Identify::For(Duration::from_secs(15)))).unwrap();
+    bench.pass(Duration::from_secs(10));
+    assert_eq!(bench.control.snapshot().identify, IdentifyState::Timed, "the first timer no longer counts");
+    bench.pass(Duration::from_secs(5));
+    assert_eq!(bench.control.snapshot().identify, IdentifyState::Off);
+}

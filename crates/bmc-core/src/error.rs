@@ -1,0 +1,111 @@
+//! What can go wrong below the protocols. Frontends turn these into completion codes and registry messages, each in one
+//! exhaustive table; nothing here knows either.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::power::{PowerAction, PowerState};
+
+/// The kind of a backend's failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendErrorKind {
+    /// The machine does not exist (any more).
+    NotFound,
+    /// This machine or hypervisor cannot do that.
+    Unsupported,
+    /// The machine is not in a state in which that is possible.
+    InvalidState,
+    /// Another operation holds the machine.
+    Busy,
+    /// No answer in time; the operation may still happen.
+    Timeout,
+    /// The hypervisor cannot be reached.
+    Unavailable,
+    /// The hypervisor refuses us.
+    PermissionDenied,
+    /// Anything else.
+    Internal,
+}
+
+impl BackendErrorKind {
+    /// Every kind, for the frontends' tables and their tests.
+    pub const ALL: [Self; 8] = [
+        Self::NotFound,
+        Self::Unsupported,
+        Self::InvalidState,
+        Self::Busy,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::PermissionDenied,
+        Self::Internal,
+    ];
+}
+
+/// A backend's failure: its kind for machines, a message for people that says what to do next where that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct BackendError {
+    /// What kind of failure.
+    pub kind: BackendErrorKind,
+    /// What happened, without secrets.
+    pub message: String,
+}
+
+impl BackendError {
+    /// A failure of `kind`.
+    pub fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Shorthand for [`BackendErrorKind::Unsupported`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(BackendErrorKind::Unsupported, message)
+    }
+
+    /// Shorthand for [`BackendErrorKind::Unavailable`].
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(BackendErrorKind::Unavailable, message)
+    }
+}
+
+/// Why a request to a machine was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// The power table forbids `action` in `state` (IPMI `D5h`, HTTP 409).
+    #[error("cannot {} while the machine is {}", action.as_str(), state.as_str())]
+    WrongState {
+        /// What was asked.
+        action: PowerAction,
+        /// Where the machine was.
+        state: PowerState,
+    },
+    /// Another operation is under way (IPMI `C0h`, HTTP 503 with Retry-After).
+    #[error("the machine is busy with another operation")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The caller's view is out of date: the snapshot's revision is no longer what it expected (HTTP 412).
+    #[error("the machine has changed since it was read")]
+    Conflict,
+    /// A value the machine cannot take; `field` names it in the core's terms.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which field of the request.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The change could not be made durable; nothing was changed.
+    #[error("the change could not be stored: {0}")]
+    Store(String),
+    /// The machine was removed while the request was on its way.
+    #[error("the machine is no longer served")]
+    Removed,
+}

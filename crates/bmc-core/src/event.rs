@@ -1,0 +1,150 @@
+//! What happens on all BMCs: numbered, kept in a bounded ring, and broadcast to whoever follows.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use crate::boot::{BootEnabled, BootTarget};
+use crate::power::ChangeCause;
+
+/// Events kept in memory for late readers, all BMCs together.
+pub const EVENT_RING_ENTRIES: usize = 10_000;
+/// Events a follower may lag behind before it is told that it missed some.
+pub const FOLLOWER_LAG_EVENTS: usize = 1_024;
+
+/// What happened. A power change is one event; a cycle is two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The machine is on.
+    PoweredOn {
+        /// Who or what did it.
+        cause: ChangeCause,
+    },
+    /// The machine is off.
+    PoweredOff {
+        /// Who or what did it.
+        cause: ChangeCause,
+    },
+    /// The machine was reset without losing power.
+    Reset,
+    /// The guest restarted itself.
+    Rebooted,
+    /// The hypervisor holds the machine.
+    Paused,
+    /// The machine runs on after a pause.
+    Resumed,
+    /// A shutdown was asked of the operating system.
+    ShutdownRequested,
+    /// The operating system did not shut down in time; the machine stays on.
+    ShutdownIgnored,
+    /// A diagnostic interrupt was delivered.
+    Nmi,
+    /// An operation that had been acknowledged failed.
+    PowerFault {
+        /// What failed and why.
+        reason: String,
+    },
+    /// The boot override was set or cleared.
+    BootOverrideSet {
+        /// The new target.
+        target: BootTarget,
+        /// For how long.
+        enabled: BootEnabled,
+    },
+    /// A one-time boot override was used up by a boot.
+    BootOverrideUsed {
+        /// What it named.
+        target: BootTarget,
+    },
+    /// The firmware handed over.
+    Booted {
+        /// To what, in plain words.
+        from: String,
+    },
+    /// The machine cannot be controlled.
+    Unavailable {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The machine can be controlled again.
+    Available,
+    /// The BMC serves.
+    Started,
+    /// The BMC no longer serves.
+    Stopped,
+    /// Too many wrong passwords.
+    LockedOut {
+        /// Whose.
+        user: String,
+        /// From where.
+        source: String,
+    },
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Grows by at least one from event to event, also over restarts.
+    pub id: u64,
+    /// When.
+    pub time: Timestamp,
+    /// The BMC's name.
+    pub bmc: String,
+    /// The machine's UUID.
+    pub machine: Uuid,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// The events of all BMCs of this daemon.
+#[derive(Debug)]
+pub struct EventLog {
+    ring: Mutex<Ring>,
+    followers: broadcast::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    next_id: u64,
+    events: VecDeque<Event>,
+}
+
+impl EventLog {
+    /// An empty log whose first event has id `first_id`.
+    pub fn new(first_id: u64) -> Self {
+        let ring = Ring { next_id: first_id, events: VecDeque::new() };
+        Self { ring: Mutex::new(ring), followers: broadcast::Sender::new(FOLLOWER_LAG_EVENTS) }
+    }
+
+    /// Numbers an event, keeps it and tells the followers.
+    pub fn emit(&self, time: Timestamp, bmc: &str, machine: Uuid, kind: EventKind) {
+        // The lock is held over the broadcast so that followers see ids in order; neither step waits.
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = Event { id: ring.next_id, time, bmc: bmc.to_owned(), machine, kind };
+        ring.next_id += 1;
+        if ring.events.len() == EVENT_RING_ENTRIES {
+            ring.events.pop_front();
+        }
+        ring.events.push_back(event.clone());
+        // No follower is a normal state.
+        let _ = self.followers.send(event);
+    }
+
+    /// The kept events with an id above `after`, oldest first, and a receiver of all later ones without a gap.
+    pub fn follow(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = ring.events.iter().filter(|event| event.id > after).cloned().collect();
+        (kept, self.followers.subscribe())
+    }
+
+    /// The id the next event will have.
+    pub fn next_id(&self) -> u64 {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).next_id
+    }
+}

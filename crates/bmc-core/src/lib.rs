@@ -1,0 +1,24 @@
+//! The VM control core: what a BMC knows and does, without any protocol.
+//!
+//! Data flows one way. A frontend sends a [`Request`](request::Request) through a [`MachineHandle`](fleet::MachineHandle); the machine's one
+//! owner decides by a pure state machine ([`control`]), calls the [`Backend`](backend::Backend), commits to the
+//! [`Store`](store::Store), and publishes a [`Snapshot`](snapshot::Snapshot), from which every read is answered.
+//!
+//! What is absent: completion codes, Redfish names, hypervisors, sockets; and below [`owner`], clocks and tasks.
+
+pub mod account;
+pub mod backend;
+pub mod boot;
+pub mod clock;
+pub mod control;
+pub mod error;
+pub mod event;
+pub mod fleet;
+pub mod lockout;
+pub mod owner;
+pub mod power;
+pub mod power_table;
+pub mod request;
+pub mod snapshot;
+pub mod store;
+mod uuids;

@@ -1,0 +1,158 @@
+//! Lock-out after wrong passwords, shared by every protocol of a BMC: per BMC, user and source address, so that nobody locks the
+//! owner out from another address. Loopback sources are never locked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::account::USER_NAME_MAX_BYTES;
+
+/// Wrong passwords within [`FAILURE_WINDOW`] that lock.
+pub const FAILURES_MAX: u32 = 10;
+/// How long a failure counts.
+pub const FAILURE_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// How long a lock holds.
+pub const LOCK_TIME: Duration = Duration::from_secs(5 * 60);
+/// Users and sources watched at once, all BMCs together; the one that failed longest ago gives way.
+pub const WATCHED_MAX: usize = 4_096;
+
+/// Bytes of a user's name that tell users apart: one more than any account's name has, so that a longer name is never taken for one.
+const NAME_KEPT_BYTES: usize = USER_NAME_MAX_BYTES + 1;
+
+type Key = (Box<str>, Box<[u8]>, IpAddr);
+
+fn key(bmc: &str, user: &[u8], source: IpAddr) -> Key {
+    (bmc.into(), user[..user.len().min(NAME_KEPT_BYTES)].into(), source)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    failures: u32,
+    first: Instant,
+    last: Instant,
+    locked_until: Option<Instant>,
+}
+
+/// The wrong passwords of late.
+#[derive(Debug, Default)]
+pub struct Lockouts {
+    watched: Mutex<HashMap<Key, Watched>>,
+}
+
+impl Lockouts {
+    /// Whether this user of this BMC may not log in from this source now. `user` is the name as sent, not necessarily text.
+    pub fn is_locked(&self, now: Instant, bmc: &str, user: &[u8], source: IpAddr) -> bool {
+        if source.is_loopback() {
+            return false;
+        }
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = watched.get(&key(bmc, user, source));
+        entry.and_then(|entry| entry.locked_until).is_some_and(|until| now < until)
+    }
+
+    /// Counts a wrong password; `true` when this one locks. A message that only reports an error proves nothing: do not count it.
+    pub fn failed(&self, now: Instant, bmc: &str, user: &[u8], source: IpAddr) -> bool {
+        if source.is_loopback() {
+            return false;
+        }
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.len() >= WATCHED_MAX {
+            let oldest = watched.iter().min_by_key(|(_, entry)| entry.last).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                watched.remove(&oldest);
+            }
+        }
+        let fresh = Watched { failures: 0, first: now, last: now, locked_until: None };
+        let entry = watched.entry(key(bmc, user, source)).or_insert(fresh);
+        let lock_is_over = entry.locked_until.is_some_and(|until| now >= until);
+        if lock_is_over || now.saturating_duration_since(entry.first) > FAILURE_WINDOW {
+            *entry = fresh;
+        }
+        entry.failures += 1;
+        entry.last = now;
+        let locks = entry.failures >= FAILURES_MAX && entry.locked_until.is_none();
+        if locks {
+            entry.locked_until = Some(now + LOCK_TIME);
+        }
+        locks
+    }
+
+    /// Forgets the failures after a right password.
+    pub fn succeeded(&self, bmc: &str, user: &[u8], source: IpAddr) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.remove(&key(bmc, user, source));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const ANOTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    #[test]
+    fn ten_failures_lock_that_user_from_that_source_for_five_minutes() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for n in 1..=FAILURES_MAX {
+            assert!(!lockouts.is_locked(start, "b", b"admin", ELSEWHERE));
+            assert_eq!(lockouts.failed(start, "b", b"admin", ELSEWHERE), n == FAILURES_MAX);
+        }
+        assert!(lockouts.is_locked(start, "b", b"admin", ELSEWHERE));
+        assert!(!lockouts.is_locked(start, "b", b"admin", ANOTHER), "the owner elsewhere is not locked out");
+        assert!(!lockouts.is_locked(start, "b", b"other", ELSEWHERE));
+        assert!(!lockouts.is_locked(start, "c", b"admin", ELSEWHERE));
+        assert!(!lockouts.is_locked(start + LOCK_TIME, "b", b"admin", ELSEWHERE));
+        assert!(
+            !lockouts.failed(start + LOCK_TIME, "b", b"admin", ELSEWHERE),
+            "counting starts anew after a lock"
+        );
+    }
+
+    #[test]
+    fn old_failures_do_not_count() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for _ in 1..FAILURES_MAX {
+            lockouts.failed(start, "b", b"admin", ELSEWHERE);
+        }
+        let later = start + FAILURE_WINDOW + Duration::from_secs(1);
+        assert!(!lockouts.failed(later, "b", b"admin", ELSEWHERE));
+    }
+
+    #[test]
+    fn loopback_is_never_locked() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        let home = IpAddr::from([127, 0, 0, 1]);
+        for _ in 0..100 {
+            assert!(!lockouts.failed(start, "b", b"admin", home));
+        }
+        assert!(!lockouts.is_locked(start, "b", b"admin", home));
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for n in 0..WATCHED_MAX + 10 {
+            lockouts.failed(start + Duration::from_micros(n as u64), "b", &n.to_le_bytes(), ELSEWHERE);
+        }
+        assert_eq!(lockouts.watched.lock().unwrap().len(), WATCHED_MAX);
+    }
+
+    #[test]
+    fn a_long_name_is_not_kept_whole_nor_taken_for_a_shorter_one() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        let longest = [b'n'; USER_NAME_MAX_BYTES];
+        for _ in 0..FAILURES_MAX {
+            lockouts.failed(start, "b", &[b'n'; 60_000], ELSEWHERE);
+        }
+        assert!(lockouts.is_locked(start, "b", &[b'n'; 60_000], ELSEWHERE));
+        assert!(!lockouts.is_locked(start, "b", &longest, ELSEWHERE));
+        assert!(lockouts.watched.lock().unwrap().keys().all(|(_, name, _)| name.len() <= NAME_KEPT_BYTES));
+    }
+}

@@ -1,0 +1,365 @@
+//! The owners of the machines: a few tasks, each the only one that changes the machines of its shard.
+//!
+//! An owner takes one input after another, lets the machine's [`Control`] decide, commits the record if it changed, publishes the
+//! snapshot and carries out the effects, in this order: nobody is told of what is not durable. While a machine waits for its commit,
+//! its further inputs wait in its inbox; other machines go on. A backend call is a task of its own that reports back.
+//!
+//! ```text
+//!  handle ─request─►┐                         ┌─► store commit ─┐
+//!  backend ─report─►│ owner: Control::handle ─┤                 ├─► publish, reply, call, emit
+//!  timers ─────────►│                         └─ (no change) ───┘
+//!  calls ──done────►┘
+//! ```
+//!
+//! An idle machine costs an entry in a map: no task, no timer.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tracing::{debug, error};
+
+use crate::backend::{Machine, Report};
+use crate::clock::Clock;
+use crate::control::{CallId, Control, Effect, Input, MachineRecord, Now, Op, RequestId, Timer};
+use crate::error::{BackendError, BackendErrorKind, RequestError};
+use crate::event::EventLog;
+use crate::request::{Outcome, Request};
+use crate::snapshot::Snapshot;
+use crate::store::{Expect, Store, StoreError, Write};
+use crate::uuids::Uuids;
+
+/// Numbers a machine for as long as it is served; never used again.
+pub(crate) type MachineKey = u64;
+
+/// The way back to who asked. Holds the request's place among the machine's pending ones until it is answered, also when nobody waits for
+/// the answer any more: a client that breaks off cannot make room for more work than was bargained for.
+pub(crate) struct Answer {
+    pub(crate) sender: oneshot::Sender<Result<Outcome, RequestError>>,
+    pub(crate) _place: OwnedSemaphorePermit,
+}
+
+/// When a timer runs out, and a number of its own.
+type TimerKey = (Instant, u64);
+
+/// What an owner is told.
+pub(crate) enum Message {
+    Adopt(MachineKey, Box<Adoption>),
+    /// Ends when the machine is released and its last commit is done.
+    Release(MachineKey, oneshot::Sender<()>),
+    Request(MachineKey, Request, Answer),
+    Report(MachineKey, Report),
+    CallDone(MachineKey, CallId, Result<(), BackendError>),
+    Committed(MachineKey, Result<(), StoreError>),
+}
+
+/// A machine to take care of.
+pub(crate) struct Adoption {
+    pub(crate) name: Arc<str>,
+    pub(crate) control: Control,
+    /// The record as it stands in the store; `None` when it is not there yet.
+    pub(crate) committed: Option<MachineRecord>,
+    pub(crate) machine: Arc<dyn Machine>,
+    pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+/// What all owners share.
+pub(crate) struct Surroundings {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Arc<EventLog>,
+    pub(crate) uuids: Uuids,
+}
+
+struct Slot {
+    name: Arc<str>,
+    control: Control,
+    committed: Option<MachineRecord>,
+    machine: Arc<dyn Machine>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    replies: HashMap<RequestId, Answer>,
+    next_request: RequestId,
+    /// Present while a commit is under way.
+    commit: Option<Commit>,
+    inbox: VecDeque<Input>,
+    /// The newest timer of each kind that runs long: only that one counts, so that only that one is kept.
+    shutdown_timer: Option<TimerKey>,
+    identify_timer: Option<TimerKey>,
+    released: Option<oneshot::Sender<()>>,
+}
+
+/// What waits for a commit.
+struct Commit {
+    record: MachineRecord,
+    effects: Vec<Effect>,
+    /// Where to return to if a request's change cannot be stored. A report cannot be undone: its change stays and is stored with the next.
+    undo: Option<(RequestId, Box<Control>)>,
+}
+
+pub(crate) struct Owner {
+    surroundings: Arc<Surroundings>,
+    slots: HashMap<MachineKey, Slot>,
+    timers: BTreeMap<TimerKey, (MachineKey, Timer)>,
+    next_timer: u64,
+    sender: mpsc::WeakUnboundedSender<Message>,
+}
+
+/// Runs one owner until every handle to it is gone.
+pub(crate) async fn run(
+    surroundings: Arc<Surroundings>,
+    sender: mpsc::WeakUnboundedSender<Message>,
+    mut messages: mpsc::UnboundedReceiver<Message>,
+) {
+    let mut owner =
+        Owner { surroundings, slots: HashMap::new(), timers: BTreeMap::new(), next_timer: 0, sender };
+    loop {
+        let deadline = owner.timers.first_key_value().map(|((at, _), _)| *at);
+        tokio::select! {
+            message = messages.recv() => match message {
+                Some(message) => owner.take(message),
+                None => return,
+            },
+            () = sleep_until(deadline) => owner.fire_timers(),
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Owner {
+    fn take(&mut self, message: Message) {
+        let (key, input) = match message {
+            Message::Adopt(key, adoption) => return self.adopt(key, *adoption),
+            Message::Release(key, done) => return self.release(key, done),
+            Message::Committed(key, result) => return self.committed(key, result),
+            Message::Request(key, request, reply) => {
+                let Some(slot) = self.slots.get_mut(&key) else {
+                    // The sender learns it from the dropped reply.
+                    return;
+                };
+                slot.next_request += 1;
+                slot.replies.insert(slot.next_request, reply);
+                (key, Input::Request(slot.next_request, request))
+            }
+            Message::Report(key, report) => (key, Input::Report(report)),
+            Message::CallDone(key, call, result) => (key, Input::CallDone(call, result)),
+        };
+        self.input(key, input);
+    }
+
+    fn adopt(&mut self, key: MachineKey, adoption: Adoption) {
+        let slot = Slot {
+            name: adoption.name,
+            control: adoption.control,
+            committed: adoption.committed,
+            machine: adoption.machine,
+            snapshots: adoption.snapshots,
+            replies: HashMap::new(),
+            next_request: 0,
+            commit: None,
+            inbox: VecDeque::new(),
+            shutdown_timer: None,
+            identify_timer: None,
+            released: None,
+        };
+        self.slots.insert(key, slot);
+    }
+
+    fn release(&mut self, key: MachineKey, done: oneshot::Sender<()>) {
+        match self.slots.get_mut(&key) {
+            Some(slot) if slot.commit.is_some() => slot.released = Some(done),
+            _ => {
+                if let Some(slot) = self.slots.remove(&key) {
+                    self.surroundings.uuids.remove(slot.snapshots.borrow().uuid, &slot.name, key);
+                }
+                // Whoever released the machine may have stopped waiting.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn input(&mut self, key: MachineKey, input: Input) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        slot.inbox.push_back(input);
+        self.work(key);
+    }
+
+    /// Takes inputs from a machine's inbox until it is empty or a commit is under way.
+    fn work(&mut self, key: MachineKey) {
+        loop {
+            let Some(slot) = self.slots.get_mut(&key) else { return };
+            if slot.commit.is_some() {
+                return;
+            }
+            let Some(input) = slot.inbox.pop_front() else { return };
+            let now = Now {
+                instant: self.surroundings.clock.now(),
+                timestamp: self.surroundings.clock.timestamp(),
+            };
+            let undo = match &input {
+                Input::Request(id, Request::Change(_)) => Some((*id, Box::new(slot.control.clone()))),
+                _ => None,
+            };
+            let effects = slot.control.handle(now, input);
+            if slot.committed.as_ref() == Some(slot.control.record()) {
+                self.carry_out(key, effects);
+            } else {
+                self.begin_commit(key, effects, undo);
+            }
+        }
+    }
+
+    fn begin_commit(
+        &mut self,
+        key: MachineKey,
+        effects: Vec<Effect>,
+        undo: Option<(RequestId, Box<Control>)>,
+    ) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let record = slot.control.record().clone();
+        let encoded = serde_json::to_vec(&record);
+        slot.commit = Some(Commit { record, effects, undo });
+        let Some(sender) = self.sender.upgrade() else { return };
+        let store = Arc::clone(&self.surroundings.store);
+        let store_key = record_key(&slot.name);
+        tokio::spawn(async move {
+            let result = match encoded {
+                Ok(value) => {
+                    let write = Write { key: store_key, expect: Expect::Anything, value: Some(value) };
+                    store.commit(vec![write]).await.map(|_| ())
+                }
+                Err(error) => Err(StoreError::Failed(error.to_string())),
+            };
+            // The owner ends only when the daemon does.
+            let _ = sender.send(Message::Committed(key, result));
+        });
+    }
+
+    fn committed(&mut self, key: MachineKey, result: Result<(), StoreError>) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Some(commit) = slot.commit.take() else { return };
+        match result {
+            Ok(()) => {
+                slot.committed = Some(commit.record);
+                self.carry_out(key, commit.effects);
+            }
+            Err(failure) => {
+                error!(bmc = %slot.name, %failure, "the state of this machine could not be stored");
+                match commit.undo {
+                    Some((request, before)) => {
+                        slot.control = *before;
+                        let reply = Err(RequestError::Store(failure.to_string()));
+                        self.carry_out(key, vec![Effect::Reply(request, reply)]);
+                    }
+                    None => self.carry_out(key, commit.effects),
+                }
+            }
+        }
+        if let Some(done) = self.slots.get_mut(&key).and_then(|slot| slot.released.take()) {
+            self.release(key, done);
+        }
+        self.work(key);
+    }
+
+    fn carry_out(&mut self, key: MachineKey, effects: Vec<Effect>) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        publish(slot, key, &self.surroundings.uuids);
+        for effect in effects {
+            match effect {
+                Effect::Reply(id, result) => {
+                    if let Some(reply) = slot.replies.remove(&id) {
+                        // A client that gave up waiting does not want to know.
+                        let _ = reply.sender.send(result);
+                    }
+                }
+                Effect::Call(id, op) => {
+                    debug!(bmc = %slot.name, ?op, "calling the backend");
+                    let machine = Arc::clone(&slot.machine);
+                    let Some(sender) = self.sender.upgrade() else { return };
+                    tokio::spawn(async move {
+                        // A task of its own, so that a backend that panics ends its call and not the machine's life.
+                        let result = tokio::spawn(async move { call(machine.as_ref(), op).await }).await;
+                        let result = result.unwrap_or_else(|broken| {
+                            let message = format!("the call to the backend broke off: {broken}");
+                            Err(BackendError::new(BackendErrorKind::Internal, message))
+                        });
+                        // The owner ends only when the daemon does.
+                        let _ = sender.send(Message::CallDone(key, id, result));
+                    });
+                }
+                Effect::After(delay, timer) => {
+                    self.next_timer += 1;
+                    let at = (self.surroundings.clock.now() + delay, self.next_timer);
+                    let stale = match timer {
+                        // Gone within the second.
+                        Timer::Acknowledge(_) => None,
+                        Timer::Shutdown(_) => slot.shutdown_timer.replace(at),
+                        Timer::Identify(_) => slot.identify_timer.replace(at),
+                    };
+                    if let Some(stale) = stale {
+                        self.timers.remove(&stale);
+                    }
+                    self.timers.insert(at, (key, timer));
+                }
+                Effect::Again(id, change) => {
+                    slot.inbox.push_front(Input::Request(id, Request::Change(change)));
+                }
+                Effect::Emit(kind) => {
+                    let time = self.surroundings.clock.timestamp();
+                    self.surroundings.events.emit(time, &slot.name, slot.control.uuid(), kind);
+                }
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.surroundings.clock.now();
+        while let Some(entry) = self.timers.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let (key, timer) = entry.remove();
+            self.input(key, Input::Timer(timer));
+        }
+    }
+}
+
+/// Publishes the machine's state if it differs from what is public.
+fn publish(slot: &mut Slot, key: MachineKey, uuids: &Uuids) {
+    let mut snapshot = slot.control.snapshot();
+    let public = Arc::clone(&slot.snapshots.borrow());
+    if *public == snapshot {
+        return;
+    }
+    // Before the snapshot, so that whoever reads a UUID there finds the machine by it.
+    if public.uuid != snapshot.uuid {
+        uuids.insert(snapshot.uuid, &slot.name, key);
+        uuids.remove(public.uuid, &slot.name, key);
+    }
+    snapshot.revision += 1;
+    slot.control.published(snapshot.revision);
+    slot.snapshots.send_replace(Arc::new(snapshot));
+}
+
+async fn call(machine: &dyn Machine, op: Op) -> Result<(), BackendError> {
+    match op {
+        Op::Start(plan) => machine.start(&plan).await,
+        Op::Stop => machine.stop().await,
+        Op::Shutdown => machine.shutdown().await,
+        Op::Reset(plan) => machine.reset(&plan).await,
+        Op::Resume => machine.resume().await,
+        Op::Nmi => machine.nmi().await,
+        Op::SetFirmware(mode) => machine.set_firmware(mode).await,
+    }
+}
+
+/// Where a machine's record stands in the store.
+pub(crate) fn record_key(name: &str) -> String {
+    format!("machine/{name}")
+}

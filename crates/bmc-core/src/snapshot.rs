@@ -1,0 +1,85 @@
+//! The published state of a machine: what every read is answered from.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::account::Accounts;
+use crate::backend::MachineInfo;
+use crate::boot::{BootOptions, BootOverride};
+use crate::error::BackendError;
+use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
+
+/// A machine's state at one moment. Immutable and shared; a new one is published after each change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Grows with every change of anything below; starts anew with the daemon.
+    pub revision: u64,
+    /// The BMC's name.
+    pub name: Arc<str>,
+    /// The machine's UUID: GUID, Redfish id and UUID. Derived from the BMC's name until the backend has told the real one.
+    pub uuid: Uuid,
+    /// What the machine is made of; `None` until the backend has been reached once.
+    pub info: Option<Arc<MachineInfo>>,
+    /// Whether the machine can be controlled now.
+    pub health: Health,
+    /// Power; while unavailable, the last that was known.
+    pub power: PowerState,
+    /// An operation that had been acknowledged failed, and none succeeded since (IPMI's power control fault).
+    pub power_fault: bool,
+    /// Why the power last went off, for Get Chassis Status' last power event.
+    pub last_power_off: Option<ChangeCause>,
+    /// Whether the machine was last switched on by a command of ours.
+    pub last_power_on_by_command: bool,
+    /// Why it last started.
+    pub restart_cause: RestartCause,
+    /// When it was last switched on or restarted.
+    pub last_reset_time: Option<Timestamp>,
+    /// The boot override.
+    pub boot: Arc<BootOverride>,
+    /// IPMI's other boot options.
+    pub boot_options: Arc<BootOptions>,
+    /// What happens when mains power returns.
+    pub power_policy: PowerPolicy,
+    /// The identify light.
+    pub identify: IdentifyState,
+    /// Who may log in.
+    pub accounts: Arc<Accounts>,
+    /// Identity shown by FRU and Redfish.
+    pub identity: Arc<Identity>,
+}
+
+/// Whether a machine can be controlled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Yes.
+    Available,
+    /// No, for this reason.
+    Unavailable(BackendError),
+}
+
+/// The identify light.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentifyState {
+    /// Off.
+    #[default]
+    Off,
+    /// On, and it will go off by itself.
+    Timed,
+    /// On until switched off.
+    On,
+}
+
+/// Who the machine says it is; one record behind FRU and Redfish.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    /// Maker, as shown.
+    pub manufacturer: String,
+    /// Model, as shown.
+    pub model: String,
+    /// Serial number.
+    pub serial: String,
+    /// Asset tag; empty when unset.
+    pub asset_tag: String,
+}

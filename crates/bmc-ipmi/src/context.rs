@@ -1,0 +1,132 @@
+//! What a handler knows about the request besides its data.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bmc_core::clock::Clock;
+use bmc_core::fleet::MachineHandle;
+use bmc_core::snapshot::Snapshot;
+use ipmi_wire::PrivilegeLevel;
+use ipmi_wire::cipher::CipherSuite;
+
+use crate::boot_guard::BootGuard;
+use crate::{DeviceProfile, handlers};
+
+/// What all doors of one BMC share.
+pub struct Bmc {
+    machine: MachineHandle,
+    profile: DeviceProfile,
+    clock: Arc<dyn Clock>,
+    boot_guard: Mutex<BootGuard>,
+}
+
+impl fmt::Debug for Bmc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bmc").field(self.machine.name()).finish()
+    }
+}
+
+impl Bmc {
+    /// A BMC for this machine.
+    pub fn new(machine: MachineHandle, profile: DeviceProfile, clock: Arc<dyn Clock>) -> Self {
+        Self { machine, profile, clock, boot_guard: Mutex::default() }
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &MachineHandle {
+        &self.machine
+    }
+
+    /// The machine's published state.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.machine.snapshot()
+    }
+
+    /// Who the controller says it is.
+    pub fn profile(&self) -> &DeviceProfile {
+        &self.profile
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// When [`Bmc::expire_boot_flags`] is to be called; `None` while there is nothing to wait for.
+    pub fn boot_flags_expire_at(&self) -> Option<Instant> {
+        self.with_boot_guard(|guard| guard.expires_at())
+    }
+
+    /// Clears boot flags that were to be used within their time and were not, if that time is over.
+    pub async fn expire_boot_flags(&self) {
+        let now = self.clock.now();
+        if let Some(set) = self.with_boot_guard(|guard| guard.take_expired(now)) {
+            handlers::boot::clear_unused(&self.machine, &set).await;
+        }
+    }
+
+    /// Forgets what the session with this id held.
+    pub fn session_closed(&self, session: u32) {
+        self.with_boot_guard(|guard| guard.release(Some(session)));
+    }
+
+    /// Works on the volatile part of the boot options. `work` must not wait.
+    pub(crate) fn with_boot_guard<T>(&self, work: impl FnOnce(&mut BootGuard) -> T) -> T {
+        work(&mut self.boot_guard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The LAN channel as commands tell of it.
+#[derive(Clone, Debug)]
+pub struct LanChannel {
+    /// Its number.
+    pub number: u8,
+    /// The highest level it gives to anyone.
+    pub max_privilege: PrivilegeLevel,
+    /// The cipher suites it accepts.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Whether a K_G is set.
+    pub kg_set: bool,
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody without a session.
+    Unauthenticated,
+    /// The session with this id, at this level.
+    Session {
+        /// The session's id.
+        id: u32,
+        /// Its present level.
+        privilege: PrivilegeLevel,
+    },
+    /// A door that has no sessions and no limits, such as the machine's own system interface.
+    System,
+}
+
+impl Caller {
+    /// The session's id, if there is one.
+    pub fn session(self) -> Option<u32> {
+        match self {
+            Self::Session { id, .. } => Some(id),
+            Self::Unauthenticated | Self::System => None,
+        }
+    }
+}
+
+/// Everything that a handler may look at.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The BMC.
+    pub bmc: Arc<Bmc>,
+    /// Who asks.
+    pub caller: Caller,
+    /// The number of the channel that the request came over.
+    pub channel: u8,
+    /// The BMC's LAN channel, which need not be the one that the request came over.
+    pub lan: Arc<LanChannel>,
+    /// Sessions active on the LAN channel.
+    pub sessions_active: u8,
+}

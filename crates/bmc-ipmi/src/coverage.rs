@@ -1,0 +1,123 @@
+//! The coverage document, made from the dispatch table.
+
+use std::fmt::Write as _;
+
+use crate::table::{Access, Handler, TABLE};
+
+/// The text of `docs/protocols/ipmi.md`.
+pub fn document() -> String {
+    let mut text = String::from(HEAD);
+    for entry in TABLE {
+        let privilege = match entry.access {
+            Access::Anybody => "none",
+            Access::Session(level) => level.name(),
+        };
+        let by = match entry.handler {
+            Handler::Read(_) => "the published state",
+            Handler::Act(_) => "the machine's owner",
+            Handler::Session => "the session layer",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:02X}h | {} | §{} | {privilege} | {by} | `{}*` in `{}` |",
+            entry.netfn.name(),
+            entry.netfn,
+            entry.cmd,
+            entry.name,
+            entry.section,
+            entry.test.1,
+            entry.test.0,
+        );
+    }
+    text.push_str(TAIL);
+    text
+}
+
+const HEAD: &str = "\
+# IPMI: what is answered
+
+<!-- Made from the dispatch table of the crate bmc-ipmi. To renew it: UPDATE_DOCS=1 cargo test -p bmc-ipmi coverage -->
+
+Sections are those of the IPMI 2.0 specification, revision 1.1. *Privilege* is the lowest level of a session that may
+send the command; `none` means that no session is needed.
+
+| Function | NetFn | Code | Command | Section | Privilege | Answered by | Shown by |
+|---|---|---|---|---|---|---|---|
+";
+
+const TAIL: &str = "
+Everything else is answered at once: `C1h` where there is no such command, group extensions included, `C2h` where there
+is one but for another logical unit than 0, `D4h` where the session's level is too low, `C7h` where the request has the
+wrong length, `CCh` where a field has a value that it does not define.
+
+Outside sessions: ASF presence ping, Open Session, RAKP 1 to 4. Get Session Challenge and Activate Session (IPMI 1.5) are
+refused: sessions of IPMI 1.5 are off.
+
+A login that fails is told why, by the status of the answer:
+
+| Status | Open Session | RAKP 1 | RAKP 3 |
+|---|---|---|---|
+| 01h | all sessions are in use | | the last one was taken meanwhile |
+| 02h | the console's session id is 0 | no such handshake from this address | no such handshake from this address |
+| 03h, 06h, 07h | the three algorithms do not stand in their order | | |
+| 04h, 05h, 10h | no such algorithm | | |
+| 08h | | the session is active already | the session is active already, or RAKP 1 is missing |
+| 09h | no such level | no such level | |
+| 0Ah | more than the channel gives | more than Open Session asked for, or than the user may have | |
+| 0Ch | | a name of more than 16 bytes | |
+| 0Dh | | no such user, disabled, or locked out | |
+| 0Fh | | | the password or the BMC's key is wrong |
+| 11h | these algorithms together are not enabled | | |
+| 12h | unreadable | unreadable | |
+
+A request that comes again is not carried out again. The same datagram gets the same answer. The same message under a new
+session sequence number, as ipmitool and pyghmi repeat themselves, gets it for 20 seconds if it changes something and
+no other request came in between. FreeIPMI numbers the message anew too: there a repeated power command joins the
+one under way, but a diagnostic interrupt is delivered once more.
+
+Boot options 0 to 7 are kept and read back as written, over restarts too, except \"set in progress\" and the mark of a
+parameter as invalid. Options 1, 2, 4, 6 and 7 and the flags beside the boot device have no effect on a virtual machine. The
+valid bit is cleared after 60 seconds without a Chassis Control command only when option 3 asks for that; by default
+it does not. \"Set in progress\" is released when the session that set it ends.
+
+A machine that cannot be reached answers Get Chassis Status with an error and not with its last known state: `D3h` when its
+hypervisor is away, `CBh` when the machine is gone, `D6h` when the hypervisor refuses.
+";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn coverage_document_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocols/ipmi.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(written, document(), "renew it: UPDATE_DOCS=1 cargo test -p bmc-ipmi coverage");
+    }
+
+    #[test]
+    fn coverage_names_tests_that_exist() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for entry in TABLE {
+            let (file, test) = entry.test;
+            let source = std::fs::read_to_string(crates.join(file)).unwrap();
+            assert!(source.contains(&format!("fn {test}")), "{entry:?}: {test} in {file}");
+        }
+    }
+
+    #[test]
+    fn coverage_table_is_ordered_and_has_no_command_twice() {
+        let keys: Vec<_> = TABLE.iter().map(|entry| (entry.netfn, entry.cmd)).collect();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(keys, sorted);
+    }
+}

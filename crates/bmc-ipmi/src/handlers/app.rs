@@ -1,0 +1,93 @@
+//! The device itself.
+
+use ipmi_wire::command::app::{
+    DeviceId, DeviceSupport, GetDeviceGuid, GetDeviceId, GetSelfTestResults, GetSystemGuid, Guid,
+    SelfTestResults,
+};
+use ipmi_wire::guid;
+
+use crate::Context;
+use crate::table::{Answer, Read};
+
+impl Read for GetDeviceId {
+    fn answer(self, context: &Context) -> Answer<DeviceId> {
+        let profile = context.bmc.profile();
+        Ok(DeviceId {
+            device_id: profile.device_id,
+            provides_device_sdrs: false,
+            device_revision: profile.device_revision,
+            unavailable: false,
+            firmware_major: profile.firmware.0,
+            firmware_minor: profile.firmware.1,
+            ipmi_major: 2,
+            ipmi_minor: 0,
+            support: DeviceSupport { chassis: true, ..Default::default() },
+            manufacturer: profile.manufacturer,
+            product: profile.product,
+            aux_firmware: Some(profile.aux_firmware),
+        })
+    }
+}
+
+impl Read for GetSelfTestResults {
+    /// The controller has no parts that could fail by themselves: one that answers has passed. A hypervisor that
+    /// cannot be reached is no fault of the controller; Get Chassis Status tells of it.
+    fn answer(self, _: &Context) -> Answer<SelfTestResults> {
+        Ok(SelfTestResults::PASSED)
+    }
+}
+
+fn machine_guid(context: &Context) -> Guid {
+    Guid(guid::to_wire(context.bmc.snapshot().uuid.into_bytes()))
+}
+
+impl Read for GetDeviceGuid {
+    /// The machine's UUID: this controller has no life apart from its machine.
+    fn answer(self, context: &Context) -> Answer<Guid> {
+        Ok(machine_guid(context))
+    }
+}
+
+impl Read for GetSystemGuid {
+    fn answer(self, context: &Context) -> Answer<Guid> {
+        Ok(machine_guid(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipmi_wire::command::Payload;
+
+    use super::*;
+    use crate::handlers::testing::{Bench, bad_lengths};
+
+    #[tokio::test]
+    async fn device_id() {
+        let bench = Bench::new().await;
+        let id = bench.ask(GetDeviceId).await;
+        assert!(id.support.chassis && !id.support.sel && !id.support.sensors && !id.support.fru);
+        let version = format!("{}.{}", id.firmware_major, id.firmware_minor);
+        assert!(env!("CARGO_PKG_VERSION").starts_with(&version));
+        assert_eq!((id.ipmi_major, id.ipmi_minor, id.manufacturer), (2, 0, 7154));
+        bad_lengths(&bench, 0x06, 0x01, &[], &[0]).await;
+    }
+
+    #[tokio::test]
+    async fn self_test() {
+        let bench = Bench::new().await;
+        assert_eq!(bench.ask(GetSelfTestResults).await.encode(), [0x55, 0x00]);
+        bad_lengths(&bench, 0x06, 0x04, &[], &[0]).await;
+    }
+
+    #[tokio::test]
+    async fn guids_are_the_machines_uuid() {
+        let bench = Bench::new().await;
+        let uuid = bench.machine.snapshot().uuid;
+        let Guid(device) = bench.ask(GetDeviceGuid).await;
+        let Guid(system) = bench.ask(GetSystemGuid).await;
+        assert_eq!(device, system);
+        assert_eq!(guid::from_wire(device), uuid.into_bytes());
+        bad_lengths(&bench, 0x06, 0x08, &[], &[0]).await;
+        bad_lengths(&bench, 0x06, 0x37, &[], &[0]).await;
+    }
+}

@@ -1,0 +1,168 @@
+//! Channels: there is one, the LAN channel.
+
+use bmc_core::account::Account;
+use ipmi_wire::CompletionCode;
+use ipmi_wire::cipher::CipherSuite;
+use ipmi_wire::command::channel::{
+    AccessMode, AuthTypes, ChannelAccess, ChannelAuthCapabilities, ChannelCipherSuites, ChannelInfo,
+    GetChannelAccess, GetChannelAuthCapabilities, GetChannelCipherSuites, GetChannelInfo, PRESENT_CHANNEL,
+    SessionSupport, SessionVersions,
+};
+
+use crate::table::{Answer, Read};
+use crate::{Context, LanChannel};
+
+/// The payload type of IPMI messages.
+const PAYLOAD_IPMI: u8 = 0;
+
+/// The LAN channel if that is what `channel` names; `CCh` for all others.
+fn lan(context: &Context, channel: u8) -> Answer<&LanChannel> {
+    let number = if channel == PRESENT_CHANNEL { context.channel } else { channel };
+    if number == context.lan.number { Ok(&context.lan) } else { Err(CompletionCode::INVALID_DATA_FIELD) }
+}
+
+impl Read for GetChannelAuthCapabilities {
+    fn answer(self, context: &Context) -> Answer<ChannelAuthCapabilities> {
+        let lan = lan(context, self.channel)?;
+        let snapshot = context.bmc.snapshot();
+        let any =
+            |wanted: fn(&Account) -> bool| snapshot.accounts.iter().any(|user| user.enabled && wanted(user));
+        Ok(ChannelAuthCapabilities {
+            channel: lan.number,
+            // Sessions of IPMI 1.5 are not offered: MD5 over the password can be broken offline, and no client needs it.
+            types: AuthTypes::default(),
+            // A field of IPMI 2.0, zero in the answer to those who do not ask for it.
+            kg_set: self.extended && lan.kg_set,
+            per_message_auth_disabled: false,
+            user_level_auth_disabled: false,
+            named_users: any(|user| !user.name.is_empty()),
+            null_users: any(|user| user.name.is_empty() && !user.password.expose().is_empty()),
+            anonymous_login: any(|user| user.name.is_empty() && user.password.expose().is_empty()),
+            extended: self.extended.then_some(SessionVersions { ipmi20: true, ipmi15: false }),
+            oem_id: 0,
+            oem_aux: 0,
+        })
+    }
+}
+
+impl Read for GetChannelCipherSuites {
+    fn answer(self, context: &Context) -> Answer<ChannelCipherSuites> {
+        let lan = lan(context, self.channel)?;
+        if self.payload_type != PAYLOAD_IPMI {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
+        let suites = &lan.cipher_suites;
+        let list = if self.by_suite {
+            suites.iter().flat_map(|suite| suite.record()).collect()
+        } else {
+            algorithms(suites)
+        };
+        Ok(ChannelCipherSuites::piece_of(lan.number, &list, self.list_index))
+    }
+}
+
+/// The algorithms of all suites with their tag bits, each once, by kind.
+fn algorithms(suites: &[CipherSuite]) -> Vec<u8> {
+    let mut list: Vec<u8> = suites
+        .iter()
+        .flat_map(|suite| {
+            let [_, _, auth, integrity, confidentiality] = suite.record();
+            [auth, integrity, confidentiality]
+        })
+        .collect();
+    // The tag bits make the kinds sort one after the other.
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+impl Read for GetChannelInfo {
+    fn answer(self, context: &Context) -> Answer<ChannelInfo> {
+        let lan = lan(context, self.channel)?;
+        Ok(ChannelInfo {
+            channel: lan.number,
+            medium: ChannelInfo::MEDIUM_LAN,
+            protocol: ChannelInfo::PROTOCOL_IPMB,
+            session_support: SessionSupport::Multi,
+            sessions_active: context.sessions_active,
+            vendor: ChannelInfo::VENDOR_IPMI,
+            auxiliary: [0; 2],
+        })
+    }
+}
+
+impl Read for GetChannelAccess {
+    /// Both settings are the same: nothing can change the present one alone.
+    fn answer(self, context: &Context) -> Answer<ChannelAccess> {
+        let lan = lan(context, self.channel)?;
+        Ok(ChannelAccess {
+            alerting_disabled: true,
+            per_message_auth_disabled: false,
+            user_level_auth_disabled: false,
+            mode: AccessMode::Always,
+            privilege_limit: lan.max_privilege,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipmi_wire::PrivilegeLevel;
+    use ipmi_wire::command::Payload;
+    use ipmi_wire::command::channel::AccessKind;
+
+    use super::*;
+    use crate::Caller;
+    use crate::handlers::testing::{Bench, bad_lengths};
+
+    #[tokio::test]
+    async fn auth_capabilities() {
+        let mut bench = Bench::new().await;
+        bench.caller(Caller::Unauthenticated);
+        assert_eq!(bench.raw(0x06, 0x38, &[0x8e, 0x04]).await, (0x00, vec![1, 0x80, 0x04, 0x02, 0, 0, 0, 0]));
+        assert_eq!(bench.raw(0x06, 0x38, &[0x0e, 0x04]).await, (0x00, vec![1, 0x00, 0x04, 0x00, 0, 0, 0, 0]));
+        for (data, code) in [([0x81, 4], 0x00), ([0x8f, 4], 0xcc), ([0x82, 4], 0xcc), ([0x8e, 0], 0xcc)] {
+            assert_eq!(bench.raw(0x06, 0x38, &data).await.0, code, "{data:02x?}");
+        }
+        bad_lengths(&bench, 0x06, 0x38, &[0x8e, 4], &[2]).await;
+    }
+
+    #[tokio::test]
+    async fn cipher_suites() {
+        let mut bench = Bench::new().await;
+        bench.caller(Caller::Unauthenticated);
+        let suites = vec![1, 0xc0, 3, 1, 0x41, 0x81, 0xc0, 17, 3, 0x44, 0x81];
+        assert_eq!(bench.raw(0x06, 0x54, &[0x0e, 0, 0x80]).await, (0, suites));
+        assert_eq!(bench.raw(0x06, 0x54, &[0x0e, 0, 0x81]).await, (0, vec![1]));
+        assert_eq!(bench.raw(0x06, 0x54, &[0x0e, 0, 0x00]).await, (0, vec![1, 1, 3, 0x41, 0x44, 0x81]));
+        assert_eq!(bench.raw(0x06, 0x54, &[0x0e, 0x3f, 0x80]).await.0, 0xcc, "no such payload");
+        assert_eq!(bench.raw(0x06, 0x54, &[0x05, 0, 0x80]).await.0, 0xcc, "no such channel");
+        bad_lengths(&bench, 0x06, 0x54, &[0x0e, 0, 0x80], &[3]).await;
+    }
+
+    #[tokio::test]
+    async fn info() {
+        let bench = Bench::new().await;
+        let info = bench.ask(GetChannelInfo { channel: PRESENT_CHANNEL }).await;
+        assert_eq!(info.encode(), [1, 4, 1, 0x80 | bench.context.sessions_active, 0xf2, 0x1b, 0, 0, 0]);
+        assert_eq!(bench.ask(GetChannelInfo { channel: 1 }).await, info);
+        for channel in [0, 2, 7, 15] {
+            assert_eq!(bench.raw(0x06, 0x42, &[channel]).await.0, 0xcc, "channel {channel}");
+        }
+        bad_lengths(&bench, 0x06, 0x42, &[1], &[1]).await;
+    }
+
+    #[tokio::test]
+    async fn access() {
+        let bench = Bench::new().await;
+        for which in [AccessKind::NonVolatile, AccessKind::Present] {
+            let access = bench.ask(GetChannelAccess { channel: 1, which }).await;
+            assert_eq!(access.privilege_limit, PrivilegeLevel::Administrator);
+            assert_eq!(access.encode(), [0x22, 0x04]);
+        }
+        for data in [[1, 0x00], [1, 0xc0], [2, 0x40]] {
+            assert_eq!(bench.raw(0x06, 0x41, &data).await.0, 0xcc, "{data:02x?}");
+        }
+        bad_lengths(&bench, 0x06, 0x41, &[1, 0x40], &[2]).await;
+    }
+}

@@ -1,0 +1,141 @@
+//! The chassis: power, status, identify light, restore policy.
+
+use std::time::Duration;
+
+use bmc_core::power::{ChangeCause, PowerAction, PowerPolicy, RestartCause as CoreCause};
+use bmc_core::request::{Change, Identify, Request};
+use bmc_core::snapshot::{Health, IdentifyState};
+use ipmi_wire::command::chassis::{
+    ChassisCapabilities, ChassisControl, ChassisIdentify, ChassisStatus, GetChassisCapabilities,
+    GetChassisStatus, GetSystemRestartCause, IdentifyLight, LastPowerEvent, RestartCause, RestorePolicy,
+    RestorePolicySupport, SetPowerRestorePolicy, SystemRestartCause,
+};
+use ipmi_wire::message::BMC_ADDRESS;
+
+use crate::boot_guard::BootGuard;
+use crate::table::{Act, Answer, Read};
+use crate::{Context, error};
+
+/// Sends a request to the machine's owner. However it ended well, the client is told `00h`.
+async fn ask(context: &Context, request: Request) -> Answer<()> {
+    match context.bmc.machine().request(request).await {
+        Ok(_) => Ok(()),
+        Err(failure) => {
+            tracing::debug!(bmc = %context.bmc.machine().name(), %failure, "request refused");
+            Err(error::request(&failure))
+        }
+    }
+}
+
+async fn change(context: &Context, change: Change) -> Answer<()> {
+    ask(context, Request::Change(Box::new(change))).await
+}
+
+impl Read for GetChassisCapabilities {
+    fn answer(self, _: &Context) -> Answer<ChassisCapabilities> {
+        Ok(ChassisCapabilities {
+            power_interlock: false,
+            diagnostic_interrupt: true,
+            front_panel_lockout: false,
+            intrusion_sensor: false,
+            // There is no FRU inventory: 0 is "unspecified". The other fields have no such value.
+            fru_device: 0,
+            sdr_device: BMC_ADDRESS,
+            sel_device: BMC_ADDRESS,
+            system_management_device: BMC_ADDRESS,
+            bridge_device: Some(BMC_ADDRESS),
+        })
+    }
+}
+
+impl Read for GetChassisStatus {
+    /// A machine that cannot be reached has no status: the last that was known may be wrong by now, and the answer has no
+    /// field that could say so.
+    fn answer(self, context: &Context) -> Answer<ChassisStatus> {
+        let snapshot = context.bmc.snapshot();
+        if let Health::Unavailable(reason) = &snapshot.health {
+            return Err(error::backend(reason.kind));
+        }
+        Ok(ChassisStatus {
+            restore_policy: Some(match snapshot.power_policy {
+                PowerPolicy::AlwaysOff => RestorePolicy::AlwaysOff,
+                PowerPolicy::Previous => RestorePolicy::Previous,
+                PowerPolicy::AlwaysOn => RestorePolicy::AlwaysOn,
+            }),
+            power_control_fault: snapshot.power_fault,
+            power_on: snapshot.power.reads_as_on(),
+            last_power_event: LastPowerEvent {
+                on_by_command: snapshot.last_power_on_by_command,
+                // An emulator that died took the power away from its guest.
+                off_by_fault: snapshot.last_power_off == Some(ChangeCause::Crash),
+                ..Default::default()
+            },
+            identify: Some(match snapshot.identify {
+                IdentifyState::Off => IdentifyLight::Off,
+                IdentifyState::Timed => IdentifyLight::Timed,
+                IdentifyState::On => IdentifyLight::Indefinite,
+            }),
+            ..Default::default()
+        })
+    }
+}
+
+impl Act for ChassisControl {
+    async fn act(self, context: &Context) -> Answer<()> {
+        let action = match self {
+            Self::PowerDown => PowerAction::Off,
+            Self::PowerUp => PowerAction::On,
+            Self::PowerCycle => PowerAction::Cycle,
+            Self::HardReset => PowerAction::Reset,
+            Self::DiagnosticInterrupt => PowerAction::Nmi,
+            Self::SoftShutdown => PowerAction::Soft,
+        };
+        ask(context, Request::Power(action)).await?;
+        context.bmc.with_boot_guard(BootGuard::lift_limit);
+        Ok(())
+    }
+}
+
+impl Act for ChassisIdentify {
+    async fn act(self, context: &Context) -> Answer<()> {
+        let seconds = self.seconds.unwrap_or(Self::DEFAULT_SECONDS);
+        let identify = match (self.force, seconds) {
+            (Some(true), _) => Identify::On,
+            (_, 0) => Identify::Off,
+            (_, seconds) => Identify::For(Duration::from_secs(seconds.into())),
+        };
+        change(context, Change { identify: Some(identify), ..Default::default() }).await
+    }
+}
+
+impl Act for SetPowerRestorePolicy {
+    async fn act(self, context: &Context) -> Answer<RestorePolicySupport> {
+        if let Some(policy) = self.policy {
+            let policy = match policy {
+                RestorePolicy::AlwaysOff => PowerPolicy::AlwaysOff,
+                RestorePolicy::Previous => PowerPolicy::Previous,
+                RestorePolicy::AlwaysOn => PowerPolicy::AlwaysOn,
+            };
+            change(context, Change { power_policy: Some(policy), ..Default::default() }).await?;
+        }
+        Ok(RestorePolicySupport { always_on: true, previous: true, always_off: true })
+    }
+}
+
+impl Read for GetSystemRestartCause {
+    fn answer(self, context: &Context) -> Answer<SystemRestartCause> {
+        let cause = match context.bmc.snapshot().restart_cause {
+            CoreCause::Unknown => RestartCause::Unknown,
+            CoreCause::ChassisControl => RestartCause::ChassisControl,
+            CoreCause::PowerButton => RestartCause::PowerButton,
+            CoreCause::PolicyAlwaysOn => RestartCause::PolicyAlwaysOn,
+            CoreCause::PolicyPrevious => RestartCause::PolicyPrevious,
+            CoreCause::SoftReset => RestartCause::SoftReset,
+        };
+        Ok(SystemRestartCause { cause, channel: context.lan.number })
+    }
+}
+
+#[cfg(test)]
+#[path = "chassis_tests.rs"]
+mod tests;

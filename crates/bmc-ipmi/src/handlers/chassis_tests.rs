@@ -1,0 +1,160 @@
+//! Chassis commands against a simulated machine.
+
+use bmc_core::backend::{ObservedPower, Report};
+use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::power::PowerState;
+use ipmi_wire::command::Payload;
+
+use super::*;
+use crate::handlers::testing::{Bench, bad_lengths};
+
+const OFF: u8 = 0;
+const ON: u8 = 1;
+const CYCLE: u8 = 2;
+const RESET: u8 = 3;
+const DIAG: u8 = 4;
+const SOFT: u8 = 5;
+
+async fn control(bench: &Bench, control: u8) -> u8 {
+    bench.raw(0x00, 0x02, &[control]).await.0
+}
+
+#[tokio::test]
+async fn capabilities() {
+    let bench = Bench::new().await;
+    let capabilities = bench.ask(GetChassisCapabilities).await;
+    assert_eq!(capabilities.encode(), [0x04, 0x00, 0x20, 0x20, 0x20, 0x20]);
+    bad_lengths(&bench, 0x00, 0x00, &[], &[0]).await;
+}
+
+#[tokio::test]
+async fn status_reads_on_and_off_as_clients_expect_it() {
+    let bench = Bench::new().await;
+    let rows = [
+        (ObservedPower::Starting, PowerState::PoweringOn, false),
+        (ObservedPower::Running, PowerState::On, true),
+        (ObservedPower::Paused, PowerState::Paused, true),
+        (ObservedPower::Stopping, PowerState::PoweringOff, true),
+        (ObservedPower::Off, PowerState::Off, false),
+    ];
+    for (observed, state, on) in rows {
+        bench.power(observed, state).await;
+        assert_eq!(bench.ask(GetChassisStatus).await.power_on, on, "{state:?}");
+    }
+    bad_lengths(&bench, 0x00, 0x01, &[], &[0]).await;
+}
+
+#[tokio::test]
+async fn status_tells_how_the_power_last_changed() {
+    let bench = Bench::new().await;
+    assert_eq!(control(&bench, ON).await, 0);
+    bench.until(|snapshot| snapshot.power == PowerState::On).await;
+    let status = bench.ask(GetChassisStatus).await;
+    assert!(status.last_power_event.on_by_command && !status.power_control_fault);
+    bench.backend.report(Report::Power { power: ObservedPower::Off, cause: ChangeCause::Crash });
+    bench.until(|snapshot| snapshot.power == PowerState::Off).await;
+    assert!(bench.ask(GetChassisStatus).await.last_power_event.off_by_fault);
+}
+
+#[tokio::test]
+async fn status_of_a_machine_that_cannot_be_reached_is_an_error() {
+    let bench = Bench::new().await;
+    for kind in BackendErrorKind::ALL {
+        let reason = BackendError::new(kind, "as the test said");
+        bench.backend.report(Report::Unavailable(reason.clone()));
+        bench.until(|snapshot| snapshot.health == Health::Unavailable(reason.clone())).await;
+        assert_eq!(bench.raw(0x00, 0x01, &[]).await.0, error::backend(kind).0, "{kind:?}");
+        assert_ne!(control(&bench, ON).await, 0, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn control_follows_the_power_table() {
+    let bench = Bench::new().await;
+    for refused in [RESET, CYCLE, DIAG, SOFT] {
+        assert_eq!(control(&bench, refused).await, 0xd5, "{refused}");
+    }
+    assert_eq!(control(&bench, OFF).await, 0);
+    assert!(bench.calls().is_empty());
+    let steps: [(u8, &[&str]); 5] =
+        [(ON, &["start"]), (ON, &[]), (RESET, &["reset"]), (DIAG, &["nmi"]), (CYCLE, &["stop", "start"])];
+    for (step, calls) in steps {
+        assert_eq!(control(&bench, step).await, 0, "{step}");
+        bench.until(|snapshot| snapshot.power == PowerState::On).await;
+        assert_eq!(bench.calls(), calls, "{step}");
+    }
+    assert_eq!(control(&bench, SOFT).await, 0);
+    bench.until(|snapshot| snapshot.power == PowerState::PoweringOff).await;
+    assert_eq!(control(&bench, ON).await, 0xc0, "on its way down");
+    assert_eq!(control(&bench, OFF).await, 0);
+    bench.until(|snapshot| snapshot.power == PowerState::Off).await;
+    assert_eq!(bench.calls(), ["shutdown", "stop"]);
+}
+
+#[tokio::test]
+async fn control_tells_the_backends_failure() {
+    let bench = Bench::new().await;
+    for kind in BackendErrorKind::ALL {
+        bench.fail(Some(kind));
+        assert_eq!(control(&bench, ON).await, error::backend(kind).0, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn control_refuses_bad_data() {
+    let bench = Bench::new().await;
+    for undefined in 6..16 {
+        assert_eq!(control(&bench, undefined).await, 0xcc);
+    }
+    bad_lengths(&bench, 0x00, 0x02, &[OFF], &[1]).await;
+    assert!(bench.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn identify_burns_for_a_time_or_until_switched_off() {
+    let bench = Bench::new().await;
+    // The light as bits 6..4 of the status' third byte.
+    let rows: [(&[u8], u8); 7] = [
+        (&[], 0x50),
+        (&[0], 0x40),
+        (&[60], 0x50),
+        (&[0, 1], 0x60),
+        (&[0, 0], 0x40),
+        (&[5, 1], 0x60),
+        (&[5, 0], 0x50),
+    ];
+    for (data, misc) in rows {
+        assert_eq!(bench.raw(0x00, 0x04, data).await.0, 0, "{data:02x?}");
+        assert_eq!(bench.raw(0x00, 0x01, &[]).await.1.get(2), Some(&misc), "{data:02x?}");
+    }
+    // Time is virtual: the light goes off by itself after its five seconds.
+    bench.until(|snapshot| snapshot.identify == IdentifyState::Off).await;
+    bad_lengths(&bench, 0x00, 0x04, &[1], &[0, 1, 2]).await;
+}
+
+#[tokio::test]
+async fn restore_policy_is_kept_and_read_back() {
+    let bench = Bench::new().await;
+    for (policy, bits) in [(1_u8, 0x20_u8), (2, 0x40), (3, 0x40), (0, 0x00), (3, 0x00)] {
+        assert_eq!(bench.raw(0x00, 0x06, &[policy]).await, (0, vec![0x07]));
+        let (_, status) = bench.raw(0x00, 0x01, &[]).await;
+        assert_eq!(status.first().map(|byte| byte & 0x60), Some(bits), "policy {policy}");
+    }
+    for undefined in 4..8 {
+        assert_eq!(bench.raw(0x00, 0x06, &[undefined]).await.0, 0xcc);
+    }
+    bad_lengths(&bench, 0x00, 0x06, &[3], &[1]).await;
+}
+
+#[tokio::test]
+async fn restart_cause_is_the_last_one() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.raw(0x00, 0x07, &[]).await, (0, vec![0, 1]));
+    assert_eq!(control(&bench, ON).await, 0);
+    bench.until(|snapshot| snapshot.power == PowerState::On).await;
+    assert_eq!(bench.ask(GetSystemRestartCause).await.cause, RestartCause::ChassisControl);
+    bench.backend.report(Report::Rebooted);
+    bench.until(|snapshot| snapshot.restart_cause == CoreCause::SoftReset).await;
+    assert_eq!(bench.ask(GetSystemRestartCause).await.cause, RestartCause::SoftReset);
+    bad_lengths(&bench, 0x00, 0x07, &[], &[0]).await;
+}

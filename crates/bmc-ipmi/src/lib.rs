@@ -1,0 +1,29 @@
+//! The IPMI frontend of a BMC.
+//!
+//! ```text
+//!  datagrams ──► server ──► ipmi-session ──► dispatch ──► handlers ──► bmc-core
+//!                (sockets,   (sessions,       (table,      (one file per
+//!                 time)       cryptography)    privilege)   network function)
+//! ```
+//!
+//! * [`mod@dispatch`] is the one place where a command enters and its reply leaves, whatever door it came through. It knows
+//!   no socket: a door to the guest can call it as the LAN does.
+//! * [`table`] says which commands there are. The coverage document is made from it ([`coverage`]).
+//! * [`server`] is the UDP shell, the only part with sockets and tasks.
+//!
+//! What is absent: backends (the core hides them), HTTP, cryptography (`ipmi-session` has it).
+
+mod boot_guard;
+pub mod context;
+pub mod coverage;
+pub mod dispatch;
+pub mod error;
+mod handlers;
+pub mod profile;
+pub mod server;
+pub mod table;
+
+pub use context::{Bmc, Caller, Context, LanChannel};
+pub use dispatch::{Reply, dispatch};
+pub use profile::DeviceProfile;
+pub use server::{BindError, IpmiConfig, IpmiServer};

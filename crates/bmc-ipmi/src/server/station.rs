@@ -1,0 +1,278 @@
+//! One BMC at work: sessions, handlers and time, but no socket. A socket that serves many BMCs has one station for each of its
+//! local addresses.
+//!
+//! Every datagram enters at [`Station::datagram`]; every answer leaves as a [`Transmit`], from there or from
+//! [`Station::finished`]; every command passes [`Station::execute`] decoded, and its reply [`Station::reply`]. What is to see or
+//! disturb the traffic goes there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bmc_core::account::{Account, Accounts};
+use bmc_core::clock::Clock;
+use bmc_core::event::{EventKind, EventLog};
+use bmc_core::fleet::{Fleet, MachineHandle};
+use bmc_core::lockout::Lockouts;
+use ipmi_session::{Config, Endpoint, Event, Request, RequestToken, SessionInfo, Transmit};
+use ipmi_wire::{CompletionCode, guid};
+use rand_core::CryptoRng;
+use tokio::task::{JoinError, JoinSet};
+
+use super::config::lan_channel;
+use super::users::Users;
+use crate::dispatch::{Command, may_wait};
+use crate::{Bmc, Caller, Context, DeviceProfile, LanChannel, Reply, dispatch};
+
+/// Requests of one BMC that wait for the machine's owner; one more is told "node busy" at once.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
+
+/// The source of randomness for session ids, challenges and initialisation vectors.
+pub(crate) type Random = Box<dyn CryptoRng + Send>;
+
+/// A command that was carried out.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    token: RequestToken,
+    /// The address of this host that it came to.
+    local: Option<IpAddr>,
+    /// What to answer.
+    pub(crate) reply: Reply,
+}
+
+/// A datagram to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// To whom, and the bytes.
+    pub(crate) transmit: Transmit,
+    /// From which address of this host; `None` leaves the choice to the system.
+    pub(crate) local: Option<IpAddr>,
+}
+
+/// One BMC at work.
+pub(crate) struct Station {
+    endpoint: Endpoint,
+    bmc: Arc<Bmc>,
+    lan: Arc<LanChannel>,
+    users: Users,
+    accounts: Arc<Accounts>,
+    lockouts: Arc<Lockouts>,
+    events: Arc<EventLog>,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    in_flight: JoinSet<Option<Finished>>,
+}
+
+impl Station {
+    pub(crate) fn new(
+        machine: MachineHandle,
+        fleet: &Fleet,
+        config: Config,
+        profile: DeviceProfile,
+        random: Random,
+    ) -> Self {
+        let users = Users {
+            machine: machine.clone(),
+            lockouts: Arc::clone(fleet.lockouts()),
+            clock: Arc::clone(fleet.clock()),
+        };
+        Self {
+            lan: Arc::new(lan_channel(&config)),
+            endpoint: Endpoint::new(config),
+            accounts: Arc::clone(&machine.snapshot().accounts),
+            bmc: Arc::new(Bmc::new(machine, profile, Arc::clone(fleet.clock()))),
+            users,
+            lockouts: Arc::clone(fleet.lockouts()),
+            events: Arc::clone(fleet.events()),
+            clock: Arc::clone(fleet.clock()),
+            random,
+            in_flight: JoinSet::new(),
+        }
+    }
+
+    /// Takes one datagram from `peer` that came to `local`; returns what to send now. Never waits for the machine's owner.
+    pub(crate) async fn datagram(
+        &mut self,
+        local: Option<IpAddr>,
+        peer: SocketAddr,
+        bytes: &[u8],
+    ) -> Vec<Outgoing> {
+        // What has changed holds from now on, whether or not the shell has come to tell of it.
+        self.refresh().await;
+        let now = self.clock.now();
+        let output = self.endpoint.handle_datagram(now, peer, bytes, &self.users, &mut *self.random);
+        tracing::trace!(bmc = %self.name(), %peer, bytes = bytes.len(), received = ?output.received, "datagram");
+        let mut transmits = output.transmits;
+        transmits.extend(self.heed(local, output.events).await);
+        transmits.into_iter().map(|transmit| Outgoing { transmit, local }).collect()
+    }
+
+    /// How long until [`Station::wake`] is to be called; `None` while there is nothing to wait for.
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        let next =
+            [self.endpoint.next_timeout(), self.bmc.boot_flags_expire_at()].into_iter().flatten().min();
+        next.map(|at| at.saturating_duration_since(self.clock.now()))
+    }
+
+    /// Lets go of what has waited too long.
+    pub(crate) async fn wake(&mut self) {
+        let now = self.clock.now();
+        if self.bmc.boot_flags_expire_at().is_some_and(|at| at <= now) {
+            let bmc = Arc::clone(&self.bmc);
+            self.in_flight.spawn(async move {
+                bmc.expire_boot_flags().await;
+                None
+            });
+        }
+        let events = self.endpoint.handle_timeout(now);
+        self.heed(None, events).await;
+    }
+
+    /// Waits for the next command that the machine's owner has answered; `None` when none is under way.
+    pub(crate) async fn next_finished(&mut self) -> Option<Result<Option<Finished>, JoinError>> {
+        self.in_flight.join_next().await
+    }
+
+    /// Whether a command is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Turns a finished command into its answer; `None` when its session has gone.
+    pub(crate) fn finished(&mut self, finished: Result<Option<Finished>, JoinError>) -> Option<Outgoing> {
+        match finished {
+            Ok(Some(Finished { token, local, reply })) => {
+                self.reply(token, &reply).map(|transmit| Outgoing { transmit, local })
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(bmc = %self.name(), %error, "a command handler ended abnormally");
+                None
+            }
+        }
+    }
+
+    /// Takes up what has changed of the machine: its UUID; sessions and handshakes end whose users are no longer as they were.
+    pub(crate) async fn refresh(&mut self) {
+        let snapshot = self.bmc.snapshot();
+        let guid = guid::to_wire(snapshot.uuid.into_bytes());
+        if self.endpoint.config().guid != guid {
+            let mut config = self.endpoint.config().clone();
+            config.guid = guid;
+            self.endpoint.set_config(config);
+        }
+        if !Arc::ptr_eq(&self.accounts, &snapshot.accounts) {
+            let old = std::mem::replace(&mut self.accounts, Arc::clone(&snapshot.accounts));
+            let new = &self.accounts;
+            let changed = |id: u8| find(&old, id) != find(new, id);
+            self.endpoint.drop_handshakes(|user, _| changed(user));
+            let events = self.endpoint.close_sessions(|session| changed(session.user_id));
+            self.heed(None, events).await;
+        }
+    }
+
+    /// Ends all sessions.
+    pub(crate) async fn close(&mut self) {
+        let events = self.endpoint.close_sessions(|_| true);
+        self.heed(None, events).await;
+        self.in_flight.shutdown().await;
+    }
+
+    async fn heed(&mut self, local: Option<IpAddr>, events: Vec<Event>) -> Vec<Transmit> {
+        let mut transmits = Vec::new();
+        for event in events {
+            match event {
+                Event::Request(request) => transmits.extend(self.execute(local, request).await),
+                Event::SessionOpened(session) => self.opened(&session),
+                Event::SessionClosed { session, reason } => {
+                    self.bmc.session_closed(session.id);
+                    tracing::debug!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, ?reason, "IPMI session closed");
+                }
+                Event::LoginFailed { user_name, user_id, peer, reason } => {
+                    tracing::warn!(bmc = %self.name(), user = %user_name, %peer, ?reason, "IPMI login failed");
+                    if reason.counts() && self.count_failure(user_name.as_bytes(), peer) {
+                        // Guesses that were begun beforehand would otherwise be free.
+                        let source = source_of(peer);
+                        self.endpoint
+                            .drop_handshakes(|user, from| Some(user) == user_id && source_of(from) == source);
+                    }
+                }
+            }
+        }
+        transmits
+    }
+
+    fn opened(&mut self, session: &SessionInfo) {
+        self.lockouts.succeeded(self.name(), session.user_name.as_bytes(), source_of(session.peer));
+        let privilege = session.max_privilege;
+        tracing::info!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, %privilege, "IPMI session opened");
+    }
+
+    /// Counts a wrong password; `true` when it locks the user out.
+    fn count_failure(&self, user: &[u8], peer: SocketAddr) -> bool {
+        let machine = self.bmc.machine();
+        let source = source_of(peer);
+        let locks = self.lockouts.failed(self.clock.now(), machine.name(), user, source);
+        if locks {
+            let user = user.escape_ascii().to_string();
+            let kind = EventKind::LockedOut { user, source: source.to_string() };
+            self.events.emit(self.clock.timestamp(), machine.name(), machine.snapshot().uuid, kind);
+        }
+        locks
+    }
+
+    /// Where every command enters. What needs the machine's owner is answered later, so that nothing else waits for it.
+    async fn execute(&mut self, local: Option<IpAddr>, request: Request) -> Option<Transmit> {
+        let context = self.context(&request);
+        let Request { token, netfn, lun, cmd, data, .. } = request;
+        let command = Command { netfn, lun, cmd, data };
+        if !may_wait(&command) {
+            let reply = dispatch(&context, &command).await;
+            return self.reply(token, &reply);
+        }
+        if self.in_flight.len() >= REQUESTS_IN_FLIGHT_MAX {
+            return self.reply(token, &Reply { completion: CompletionCode::NODE_BUSY, data: Vec::new() });
+        }
+        self.in_flight.spawn(async move {
+            let reply = dispatch(&context, &command).await;
+            Some(Finished { token, local, reply })
+        });
+        None
+    }
+
+    /// Where every reply leaves.
+    fn reply(&mut self, token: RequestToken, reply: &Reply) -> Option<Transmit> {
+        let now = self.clock.now();
+        let transmit = self.endpoint.respond(now, token, reply.completion, &reply.data, &mut *self.random)?;
+        tracing::trace!(bmc = %self.name(), to = %transmit.to, what = ?transmit.what, "reply");
+        Some(transmit)
+    }
+
+    fn context(&self, request: &Request) -> Context {
+        let caller = match &request.session {
+            Some(session) => Caller::Session { id: session.id, privilege: session.privilege },
+            None => Caller::Unauthenticated,
+        };
+        Context {
+            bmc: Arc::clone(&self.bmc),
+            caller,
+            channel: request.channel,
+            lan: Arc::clone(&self.lan),
+            sessions_active: u8::try_from(self.endpoint.sessions().count()).unwrap_or(u8::MAX),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.bmc.machine().name()
+    }
+}
+
+/// A peer's address as lock-outs know it: an IPv4 peer of an IPv6 socket by its IPv4 address, so that it is one with the same
+/// host on other sockets, and loopback is seen as such.
+pub(crate) fn source_of(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
+}
+
+fn find(accounts: &Accounts, id: u8) -> Option<&Account> {
+    accounts.iter().find(|account| account.id == id)
+}

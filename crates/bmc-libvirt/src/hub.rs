@@ -1,0 +1,465 @@
+//! The watched domains of one connection, and the task that keeps the connection and what is known of them.
+//!
+//! ```text
+//!                 open fails: wait, twice as long each time
+//!                 ┌───────────┐
+//!                 ▼           │
+//!   start ──► connecting ─────┘
+//!                 │ open: register for events, ask for every domain's state ─► Report::Available
+//!                 ▼
+//!             connected ──── close callback ──► Report::Unavailable, connecting
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bmc_core::backend::{MachineInfo, MachineRef, Observed, ObservedPower, Report, Reports};
+use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::power::ChangeCause;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot};
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt_sys as c;
+
+use crate::connection::{CALL_TIMEOUT, Caller, Failure};
+use crate::sys::{self, RawEvent, Sink};
+use crate::track::{Op, Step, Track};
+use crate::xml::read;
+
+/// First wait after a failed connection attempt; doubles up to [`RECONNECT_MAX`].
+const RECONNECT_MIN: Duration = Duration::from_millis(500);
+/// Longest wait between connection attempts.
+const RECONNECT_MAX: Duration = Duration::from_secs(15);
+/// Wait before asking again for a domain whose state libvirt did not tell, other than for its absence.
+const REFRESH_AGAIN: Duration = Duration::from_secs(10);
+/// How often an answer that events have overtaken is asked for anew before it is taken as it is.
+const REFRESH_OVERTAKEN_MAX: u32 = 8;
+
+/// One watched domain.
+pub(crate) struct Watch {
+    name: String,
+    uuid: Mutex<Option<Uuid>>,
+    reports: Reports,
+    track: Mutex<Track>,
+    /// Wakes operations that wait for their event.
+    pub(crate) changed: Notify,
+    /// One question about the domain's state at a time.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+/// A domain's whole state as libvirt tells it.
+struct Fetched {
+    info: MachineInfo,
+    power: ObservedPower,
+    generation: Option<u64>,
+    transient: bool,
+}
+
+impl Watch {
+    fn new(machine: MachineRef, reports: Reports) -> Self {
+        Self {
+            name: machine.name,
+            uuid: Mutex::new(machine.uuid),
+            reports,
+            track: Mutex::new(Track::default()),
+            changed: Notify::new(),
+            refreshing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The UUID, once known.
+    pub(crate) fn uuid(&self) -> Option<Uuid> {
+        *self.uuid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known. Reports are sent under this lock, so that they keep the order of the changes.
+    pub(crate) fn track(&self) -> MutexGuard<'_, Track> {
+        self.track.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds the domain on a connection.
+    pub(crate) fn look_up(&self, connect: &Connect) -> Result<Domain, Failure> {
+        Ok(match self.uuid() {
+            Some(uuid) => connect.lookup_domain_by_uuid(uuid)?,
+            None => connect.lookup_domain_by_name(&self.name)?,
+        })
+    }
+
+    /// Takes in an event.
+    fn on_event(&self, step: impl FnOnce(&mut Track) -> Step) -> bool {
+        let mut track = self.track();
+        let step = step(&mut track);
+        if let Some(report) = step.report {
+            self.reports.send(report);
+        }
+        drop(track);
+        self.changed.notify_waiters();
+        step.refresh
+    }
+
+    /// Sends a report that an operation made of the track it holds.
+    pub(crate) fn send(&self, _held: &MutexGuard<'_, Track>, report: Option<Report>) {
+        if let Some(report) = report {
+            self.reports.send(report);
+        }
+    }
+
+    /// The domain can no longer be controlled.
+    fn lose(&self, error: BackendError) {
+        let mut track = self.track();
+        track.power = None;
+        track.info = None;
+        track.op = Op::None;
+        if track.lost.as_ref() != Some(&error) {
+            track.lost = Some(error.clone());
+            self.reports.send(Report::Unavailable(error));
+        }
+        drop(track);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes in the answer to a refresh, unless events came in since it was asked for.
+    fn apply(&self, asked: Asked, asked_at: u64, fetched: &Fetched, anyway: bool) -> bool {
+        *self.uuid.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.info.uuid);
+        let mut track = self.track();
+        if track.events != asked_at && !anyway {
+            return false;
+        }
+        track.transient = fetched.transient;
+        let news = track.info.as_ref() != Some(&fetched.info);
+        track.info = Some(fetched.info.clone());
+        if track.power.is_none() {
+            track.power = Some(fetched.power);
+            track.generation = fetched.generation;
+            track.redefined = false;
+            track.lost = None;
+            self.reports.send(Report::Available(Observed {
+                info: fetched.info.clone(),
+                power: fetched.power,
+                boot_generation: fetched.generation,
+            }));
+        } else {
+            if news {
+                self.reports.send(Report::Info(fetched.info.clone()));
+            }
+            if asked == Asked::InsteadOfEvent
+                && track.op == Op::None
+                && let Some(report) = track.change(fetched.power, ChangeCause::Unknown)
+            {
+                track.generation = fetched.generation;
+                self.reports.send(report);
+            }
+        }
+        drop(track);
+        self.changed.notify_waiters();
+        true
+    }
+}
+
+/// Why a domain's state is asked for while its power is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Its make-up may have changed. A power that differs from what is known is not taken: the event that is on its way also says who did it.
+    ForMakeUp,
+    /// An event that should have come did not, so the answer stands for it.
+    InsteadOfEvent,
+}
+
+/// Everything of one connection.
+pub(crate) struct Hub {
+    pub(crate) caller: Caller,
+    watches: Mutex<Watches>,
+    /// Where tasks run: machines are attached from anywhere.
+    runtime: Handle,
+    /// Its drop ends the task.
+    _alive: oneshot::Sender<()>,
+}
+
+/// Watches by what their events carry. Dropped ones are removed when the list they are in is next used.
+#[derive(Default)]
+struct Watches {
+    bound: HashMap<Uuid, Vec<Weak<Watch>>>,
+    unbound: HashMap<String, Vec<Weak<Watch>>>,
+}
+
+impl Watches {
+    fn all(&mut self) -> Vec<Arc<Watch>> {
+        let lists = self.bound.values_mut().chain(self.unbound.values_mut());
+        let alive = lists.flat_map(live_of).collect();
+        self.bound.retain(|_, list| !list.is_empty());
+        self.unbound.retain(|_, list| !list.is_empty());
+        alive
+    }
+}
+
+fn live_of(list: &mut Vec<Weak<Watch>>) -> Vec<Arc<Watch>> {
+    list.retain(|watch| watch.strong_count() > 0);
+    list.iter().filter_map(Weak::upgrade).collect()
+}
+
+impl Hub {
+    /// Starts the connection's task on the present tokio runtime; it ends when the hub is dropped.
+    pub(crate) fn start(uri: Arc<str>) -> Arc<Self> {
+        let (alive, ended) = oneshot::channel();
+        let caller = Caller::new(uri);
+        let hub = Arc::new(Self {
+            caller: caller.clone(),
+            watches: Mutex::default(),
+            runtime: Handle::current(),
+            _alive: alive,
+        });
+        tokio::spawn(keep_connected(Arc::downgrade(&hub), caller, ended));
+        hub
+    }
+
+    /// Watches a domain from now on.
+    pub(crate) fn watch(self: &Arc<Self>, machine: MachineRef, reports: Reports) -> Arc<Watch> {
+        let watch = Arc::new(Watch::new(machine, reports));
+        self.file(&watch);
+        self.refresh(&watch);
+        watch
+    }
+
+    fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, watch: &Arc<Watch>) {
+        let mut watches = self.watches();
+        let list = match watch.uuid() {
+            Some(uuid) => watches.bound.entry(uuid).or_default(),
+            None => watches.unbound.entry(watch.name.clone()).or_default(),
+        };
+        list.push(Arc::downgrade(watch));
+    }
+
+    /// A watch by name has found its domain: its events are found by UUID from now on.
+    fn rebind(&self, watch: &Arc<Watch>) {
+        let mut watches = self.watches();
+        if let Some(list) = watches.unbound.get_mut(&watch.name) {
+            list.retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(watch)));
+        }
+        drop(watches);
+        self.file(watch);
+    }
+
+    fn dispatch(self: &Arc<Self>, event: RawEvent) {
+        let (uuid, name) = match &event {
+            RawEvent::Lifecycle { uuid, name, .. } => (*uuid, Some(name.clone())),
+            RawEvent::Reboot { uuid } | RawEvent::Watchdog { uuid } => (*uuid, None),
+            RawEvent::Closed { .. } => return,
+        };
+        let mut watches = self.watches();
+        let mut concerned = watches.bound.get_mut(&uuid).map(live_of).unwrap_or_default();
+        concerned
+            .extend(name.and_then(|name| watches.unbound.get_mut(&name)).map(live_of).unwrap_or_default());
+        drop(watches);
+        let now = Instant::now();
+        for watch in concerned {
+            let refresh = watch.on_event(|track| match &event {
+                RawEvent::Lifecycle { event, detail, .. } => track.lifecycle(*event, *detail),
+                RawEvent::Reboot { .. } => track.reboot(now),
+                RawEvent::Watchdog { .. } => {
+                    track.watchdog();
+                    Step::default()
+                }
+                RawEvent::Closed { .. } => Step::default(),
+            });
+            if refresh {
+                self.refresh(&watch);
+            }
+        }
+    }
+
+    /// Asks for a domain's state and reports what is news, on a task of its own.
+    fn refresh(self: &Arc<Self>, watch: &Arc<Watch>) {
+        let (hub, watch) = (Arc::downgrade(self), Arc::downgrade(watch));
+        self.runtime.spawn(async move {
+            loop {
+                let (Some(hub), Some(watch)) = (hub.upgrade(), watch.upgrade()) else { return };
+                match hub.refresh_now(&watch, Asked::ForMakeUp).await {
+                    // Without a connection the next one refreshes everything; an absent domain announces itself.
+                    Ok(()) => return,
+                    Err(BackendErrorKind::NotFound | BackendErrorKind::Unavailable) => {
+                        return;
+                    }
+                    Err(_) => {}
+                }
+                drop((hub, watch));
+                tokio::time::sleep(REFRESH_AGAIN).await;
+            }
+        });
+    }
+
+    /// Asks for a domain's state and reports what is news.
+    pub(crate) async fn refresh_now(
+        self: &Arc<Self>,
+        watch: &Arc<Watch>,
+        why: Asked,
+    ) -> Result<(), BackendErrorKind> {
+        let _one = watch.refreshing.lock().await;
+        let was_bound = watch.uuid().is_some();
+        for round in 0..=REFRESH_OVERTAKEN_MAX {
+            let asked_at = watch.track().events;
+            let asked = Arc::clone(watch);
+            let result = self
+                .caller
+                .call(CALL_TIMEOUT, "tell a domain's state", move |connect| fetch(&asked.look_up(connect)?));
+            match result.await {
+                Ok(fetched) => {
+                    if watch.apply(why, asked_at, &fetched, round == REFRESH_OVERTAKEN_MAX) {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    let kind = error.kind;
+                    if kind == BackendErrorKind::NotFound {
+                        watch.lose(gone(watch, self.caller.uri()));
+                    } else {
+                        watch.lose(error);
+                    }
+                    return Err(kind);
+                }
+            }
+        }
+        if !was_bound {
+            self.rebind(watch);
+        }
+        Ok(())
+    }
+
+    fn connected(self: &Arc<Self>) {
+        let watches = self.watches().all();
+        for watch in watches {
+            self.refresh(&watch);
+        }
+    }
+
+    fn disconnected(&self, error: &BackendError) {
+        let watches = self.watches().all();
+        for watch in watches {
+            watch.lose(error.clone());
+        }
+    }
+}
+
+fn gone(watch: &Watch, uri: &str) -> BackendError {
+    let what = watch.uuid().map_or_else(|| format!("named {}", watch.name), |uuid| uuid.to_string());
+    BackendError::new(
+        BackendErrorKind::NotFound,
+        format!("libvirt at {uri} has no domain {what}; the BMC serves it again once it is defined"),
+    )
+}
+
+fn fetch(domain: &Domain) -> Result<Fetched, Failure> {
+    let state = sys::domain_state(domain)?;
+    let power = power_of(state);
+    let info = read::machine_info(&domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?)?;
+    let generation = match power {
+        ObservedPower::Off => None,
+        _ => read::boot_generation(&domain.xml_desc(0)?),
+    };
+    let transient = !domain.is_persistent()?;
+    Ok(Fetched { info, power, generation, transient })
+}
+
+/// A `virDomainState` as the core sees it. A crashed domain that is kept, and one that sleeps, hold their processors still.
+fn power_of(state: u32) -> ObservedPower {
+    match state {
+        c::VIR_DOMAIN_RUNNING | c::VIR_DOMAIN_BLOCKED => ObservedPower::Running,
+        c::VIR_DOMAIN_PAUSED | c::VIR_DOMAIN_CRASHED | c::VIR_DOMAIN_PMSUSPENDED => ObservedPower::Paused,
+        c::VIR_DOMAIN_SHUTDOWN => ObservedPower::Stopping,
+        _ => ObservedPower::Off,
+    }
+}
+
+/// The connection's task.
+async fn keep_connected(hub: Weak<Hub>, caller: Caller, mut ended: oneshot::Receiver<()>) {
+    let mut wait = RECONNECT_MIN;
+    loop {
+        // Each connection has its own channel: what an earlier one still says is about a state that is no longer known.
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let sink = move || -> Sink {
+            let sender = sender.clone();
+            Box::new(move |event| {
+                // Without a receiver nobody wants to know any more.
+                let _ = sender.send(event);
+            })
+        };
+        let opened = tokio::select! {
+            opened = caller.open(sink) => opened,
+            _ = &mut ended => return,
+        };
+        let error = match opened {
+            Ok(live) => {
+                tracing::info!(uri = caller.uri(), "connected to libvirt");
+                caller.set(Ok(live));
+                wait = RECONNECT_MIN;
+                let Some(connected) = hub.upgrade() else { break };
+                connected.connected();
+                drop(connected);
+                let reason = tokio::select! {
+                    reason = serve(&hub, &mut events) => reason,
+                    _ = &mut ended => break,
+                };
+                BackendError::unavailable(format!(
+                    "the connection to libvirt at {} was lost ({reason}); trying again",
+                    caller.uri()
+                ))
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(uri = caller.uri(), %error, "no connection to libvirt");
+        caller.set(Err(error.clone()));
+        let Some(lost) = hub.upgrade() else { break };
+        lost.disconnected(&error);
+        drop(lost);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = &mut ended => break,
+        }
+        wait = (wait * 2).min(RECONNECT_MAX);
+    }
+    caller.set(Err(BackendError::unavailable(format!("libvirt at {} is no longer used", caller.uri()))));
+}
+
+/// Passes events on until the connection is closed; returns why.
+async fn serve(hub: &Weak<Hub>, events: &mut mpsc::UnboundedReceiver<RawEvent>) -> &'static str {
+    while let Some(event) = events.recv().await {
+        if let RawEvent::Closed { reason } = event {
+            return match reason {
+                c::VIR_CONNECT_CLOSE_REASON_EOF => "libvirt closed it",
+                c::VIR_CONNECT_CLOSE_REASON_KEEPALIVE => "libvirt does not answer",
+                c::VIR_CONNECT_CLOSE_REASON_CLIENT => "closed by us",
+                _ => "transport error",
+            };
+        }
+        if let Some(hub) = hub.upgrade() {
+            hub.dispatch(event);
+        }
+    }
+    "event loop ended"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_tells_who_changed_the_power_not_an_answer_that_was_quicker() {
+        let (reports, mut told) = Reports::channel();
+        let watch = Watch::new(MachineRef { uuid: None, name: "node".to_owned() }, reports);
+        let fetched =
+            |power| Fetched { info: MachineInfo::default(), power, generation: None, transient: false };
+        assert!(watch.apply(Asked::ForMakeUp, 0, &fetched(ObservedPower::Running), false));
+        assert!(matches!(told.try_recv(), Ok(Report::Available(_))), "all is news at first");
+        assert!(watch.apply(Asked::ForMakeUp, 0, &fetched(ObservedPower::Paused), false));
+        assert!(told.try_recv().is_err(), "the event is on its way");
+        assert!(watch.apply(Asked::InsteadOfEvent, 0, &fetched(ObservedPower::Paused), false));
+        let paused = Report::Power { power: ObservedPower::Paused, cause: ChangeCause::Unknown };
+        assert_eq!(told.try_recv(), Ok(paused));
+    }
+}

@@ -1,0 +1,275 @@
+//! One domain's controls.
+//!
+//! A start with a boot override runs a changed copy of the definition (`virDomainCreateXML`); the definition is never touched, so there is
+//! nothing to restore, whatever crashes when. When such an instance stops, the domain is its definition again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bmc_core::backend::{Machine, ObservedPower};
+use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot};
+use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::power::ChangeCause;
+use tokio::time::timeout;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::ErrorNumber;
+use virt_sys as c;
+
+use crate::connection::{CALL_TIMEOUT, Failure, START_TIMEOUT, STOP_TIMEOUT};
+use crate::hub::{Asked, Hub, Watch};
+use crate::setup_key;
+use crate::sys;
+use crate::track::Op;
+use crate::xml::edit;
+
+/// How long an operation that libvirt has carried out waits for its own event before the state is asked for instead.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A watched domain. Dropping it ends the watching.
+pub(crate) struct LibvirtMachine {
+    hub: Arc<Hub>,
+    watch: Arc<Watch>,
+}
+
+impl LibvirtMachine {
+    pub(crate) fn new(hub: Arc<Hub>, watch: Arc<Watch>) -> Self {
+        Self { hub, watch }
+    }
+
+    /// Runs a call for the domain, with what it expects noted first, and returns once its event was seen.
+    /// The call returns false when there was nothing to do, and thus no event to wait for.
+    async fn operate(
+        &self,
+        op: Op,
+        limit: Duration,
+        what: &'static str,
+        work: impl FnOnce(&Connect, &Domain) -> Result<bool, Failure> + Send + 'static,
+    ) -> Result<(), BackendError> {
+        self.watch.track().op = op;
+        let done = self.call(limit, what, work).await;
+        match done {
+            Ok(true) => self.await_event(op, what).await,
+            Ok(false) => {
+                self.withdraw(op);
+                self.settle().await;
+            }
+            // It may still happen, and would then be ours.
+            Err(ref error) if error.kind == BackendErrorKind::Timeout => {}
+            Err(_) => self.withdraw(op),
+        }
+        done.map(drop)
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        what: &'static str,
+        work: impl FnOnce(&Connect, &Domain) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let watch = Arc::clone(&self.watch);
+        self.hub
+            .caller
+            .call(limit, what, move |connect| {
+                let domain = watch.look_up(connect)?;
+                work(connect, &domain)
+            })
+            .await
+    }
+
+    fn withdraw(&self, op: Op) {
+        let mut track = self.watch.track();
+        if track.op == op {
+            track.op = Op::None;
+        }
+    }
+
+    /// Waits until the event that `op` expects was taken in.
+    async fn await_event(&self, op: Op, what: &str) {
+        let seen = async {
+            loop {
+                let changed = self.watch.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if self.watch.track().op != op {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if timeout(EVENT_TIMEOUT, seen).await.is_err() {
+            tracing::warn!(what, "libvirt sent no event for what it did; asking for the state");
+            self.withdraw(op);
+            self.settle().await;
+        }
+    }
+
+    /// Asks for the state where no event will tell it. What goes wrong is reported on the way.
+    async fn settle(&self) {
+        let _ = self.hub.refresh_now(&self.watch, Asked::InsteadOfEvent).await;
+    }
+
+    /// Stops and starts within one operation. If the start fails the machine is off, which is reported.
+    async fn restart(&self, boot: &BootPlan) -> Result<(), BackendError> {
+        let op = Op::Restarting { generation: boot.generation() };
+        self.watch.track().op = op;
+        let stopped = self.call(STOP_TIMEOUT, "stop the domain", |_, domain| Ok(domain.destroy()?)).await;
+        if let Err(error) = stopped {
+            self.withdraw(op);
+            self.settle().await;
+            return Err(error);
+        }
+        let plan = boot.clone();
+        let started = self
+            .call(START_TIMEOUT, "start the domain", move |connect, domain| start(connect, domain, &plan))
+            .await;
+        match &started {
+            Ok(()) => {
+                self.await_event(op, "start the domain").await;
+                self.after_start(boot);
+            }
+            Err(_) => {
+                let mut track = self.watch.track();
+                track.op = Op::None;
+                track.generation = None;
+                let report = track.change(ObservedPower::Off, ChangeCause::Requested);
+                self.watch.send(&track, report);
+            }
+        }
+        started
+    }
+
+    fn after_start(&self, boot: &BootPlan) {
+        if let BootPlan::Override(OverrideBoot { target: BootTarget::BiosSetup, .. }) = boot {
+            tokio::spawn(setup_key::press(Arc::clone(&self.hub), Arc::clone(&self.watch)));
+        }
+    }
+}
+
+/// Starts the definition, or a copy of it.
+fn start(connect: &Connect, domain: &Domain, boot: &BootPlan) -> Result<(), Failure> {
+    // Drivers disagree on what error this is.
+    if domain.is_active()? {
+        return Err(BackendError::new(BackendErrorKind::InvalidState, "the machine runs already").into());
+    }
+    match boot {
+        BootPlan::OwnOrder => Ok(domain.create_with_flags(0)?),
+        BootPlan::Override(boot) => {
+            let copy = copy_for(domain, boot)?;
+            connect.create_domain_xml(&copy, 0)?;
+            Ok(())
+        }
+    }
+}
+
+/// The copy to start for an override, made of everything the definition has, passwords too.
+fn copy_for(domain: &Domain, boot: &OverrideBoot) -> Result<String, Failure> {
+    if domain.has_managed_save(0).unwrap_or(false) {
+        // The saved memory belongs to the disks as they are now; another start would leave both apart.
+        return Err(BackendError::new(
+            BackendErrorKind::InvalidState,
+            "the machine has a saved state, which a start with a boot override would spoil; remove it with `virsh managedsave-remove`",
+        )
+        .into());
+    }
+    let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
+    Ok(edit::override_copy(&xml, boot)?)
+}
+
+/// Whether libvirt refused because the domain was not running, or running already.
+fn is_wrong_state(error: &virt::error::Error) -> bool {
+    error.code().is(ErrorNumber::OperationInvalid)
+}
+
+#[async_trait]
+impl Machine for LibvirtMachine {
+    async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
+        let plan = boot.clone();
+        let op = Op::Starting { generation: boot.generation() };
+        self.operate(op, START_TIMEOUT, "start the domain", move |connect, domain| {
+            start(connect, domain, &plan).map(|()| true)
+        })
+        .await?;
+        self.after_start(boot);
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<(), BackendError> {
+        self.operate(Op::Stopping, STOP_TIMEOUT, "stop the domain", |_, domain| match domain.destroy() {
+            Ok(()) => Ok(true),
+            Err(error) if is_wrong_state(&error) && !domain.is_active()? => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+        .await
+    }
+
+    async fn shutdown(&self) -> Result<(), BackendError> {
+        self.call(CALL_TIMEOUT, "press the power button", |connect, domain| {
+            // The button itself: by default libvirt asks a guest agent first, and waits for it if it is wedged.
+            let flags =
+                if connect.driver_type()? == "QEMU" { c::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN } else { 0 };
+            Ok(domain.shutdown_flags(flags)?)
+        })
+        .await
+    }
+
+    async fn reset(&self, boot: &BootPlan) -> Result<(), BackendError> {
+        let (same_instance, transient) = {
+            let track = self.watch.track();
+            (track.generation == boot.generation() && !track.redefined, track.transient)
+        };
+        let setup = matches!(boot, BootPlan::Override(OverrideBoot { target: BootTarget::BiosSetup, .. }));
+        if same_instance && !setup {
+            return self
+                .operate(Op::Resetting, CALL_TIMEOUT, "reset the domain", |connect, domain| {
+                    domain.reset()?;
+                    // libvirt's test driver raises no event for a reset.
+                    Ok(connect.driver_type()? != "TEST")
+                })
+                .await;
+        }
+        if transient {
+            return Err(BackendError::unsupported(
+                "a transient domain vanishes when it stops, so it cannot be restarted with another boot order; define it first",
+            ));
+        }
+        if let BootPlan::Override(boot) = boot {
+            // What cannot be started must not be stopped.
+            let boot = boot.clone();
+            self.call(CALL_TIMEOUT, "read the domain", move |_, domain| copy_for(domain, &boot).map(drop))
+                .await?;
+        }
+        self.restart(boot).await
+    }
+
+    async fn resume(&self) -> Result<(), BackendError> {
+        self.operate(Op::Resuming, CALL_TIMEOUT, "resume the domain", |_, domain| {
+            match sys::domain_state(domain)? {
+                c::VIR_DOMAIN_RUNNING | c::VIR_DOMAIN_BLOCKED => return Ok(false),
+                c::VIR_DOMAIN_PMSUSPENDED => domain.pm_wakeup(0)?,
+                _ => domain.resume()?,
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn nmi(&self) -> Result<(), BackendError> {
+        self.call(CALL_TIMEOUT, "inject an NMI", |_, domain| Ok(sys::inject_nmi(domain)?)).await
+    }
+
+    async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
+        self.call(CALL_TIMEOUT, "switch the firmware", move |connect, domain| {
+            let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
+            let changed = edit::with_firmware(&xml, mode)?;
+            if changed != xml {
+                connect.define_domain_xml(&changed)?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.settle().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! What is known of one domain, and what libvirt's events make of it. Pure: no calls, no clock; the present time is an argument.
+//!
+//! Events are the only source of power reports, also for what we did ourselves: an operation notes what it expects ([`Op`]), and waits
+//! until the event has come. So reports keep the order of what happened, whoever caused it.
+//!
+//! ```text
+//!   Op::Starting    STARTED  ─► report Running (requested)
+//!   Op::Stopping    STOPPED  ─► report Off (requested)
+//!   Op::Restarting  STOPPED  ─► nothing     STARTED ─► nothing, done
+//!   Op::Resetting   REBOOT   ─► nothing, done
+//!   no operation    STARTED, STOPPED, REBOOT, ... ─► reported with who did it
+//! ```
+
+use std::time::{Duration, Instant};
+
+use bmc_core::backend::{MachineInfo, ObservedPower, Report};
+use bmc_core::error::BackendError;
+use bmc_core::power::ChangeCause;
+use virt_sys as c;
+
+/// One reset of the machine can raise several reboot events: SeaBIOS resets the chipset once more about 40 ms after a warm reboot.
+/// Those within this time of the last are its echo.
+pub(crate) const REBOOT_ECHO: Duration = Duration::from_secs(1);
+
+/// The operation of ours that is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Op {
+    #[default]
+    None,
+    /// Waits for the start, of an instance marked with this override.
+    Starting { generation: Option<u64> },
+    /// Waits for the stop.
+    Stopping,
+    /// Stops and starts within one reset, unseen.
+    Restarting { generation: Option<u64> },
+    /// Waits for the reset's own reboot event.
+    Resetting,
+    /// Waits until a paused or sleeping machine runs.
+    Resuming,
+}
+
+/// What an event calls for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Tell the owner.
+    pub(crate) report: Option<Report>,
+    /// Ask libvirt for the domain's whole state: it was defined, undefined, renamed, or may have vanished.
+    pub(crate) refresh: bool,
+}
+
+/// One domain.
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    /// Its power; `None` while it is unavailable.
+    pub(crate) power: Option<ObservedPower>,
+    /// Why it is unavailable, as last reported.
+    pub(crate) lost: Option<BackendError>,
+    /// What it is made of, as last reported.
+    pub(crate) info: Option<MachineInfo>,
+    /// The override that the running instance was started with.
+    pub(crate) generation: Option<u64>,
+    /// The definition changed while the machine ran: a reset has to start it afresh for that to take effect.
+    pub(crate) redefined: bool,
+    /// The domain vanishes when it stops.
+    pub(crate) transient: bool,
+    /// The operation under way.
+    pub(crate) op: Op,
+    /// Grows with every event, so that an older answer of libvirt is recognised as such.
+    pub(crate) events: u64,
+    watchdog: bool,
+    last_reboot: Option<Instant>,
+}
+
+impl Track {
+    /// Takes in a lifecycle event.
+    pub(crate) fn lifecycle(&mut self, event: u32, detail: u32) -> Step {
+        self.events += 1;
+        match event {
+            c::VIR_DOMAIN_EVENT_DEFINED => {
+                self.redefined |= self.power.is_some_and(|power| power != ObservedPower::Off);
+                Step { refresh: true, ..Step::default() }
+            }
+            c::VIR_DOMAIN_EVENT_UNDEFINED => Step { refresh: true, ..Step::default() },
+            // Before its first state is known a domain has nothing to report; the answer that is on its way has it all.
+            _ if self.power.is_none() => Step { refresh: true, ..Step::default() },
+            // A guest that wakes from its sleep is the same instance still.
+            c::VIR_DOMAIN_EVENT_STARTED if detail == c::VIR_DOMAIN_EVENT_STARTED_WAKEUP => self.resumed(),
+            c::VIR_DOMAIN_EVENT_STARTED => self.started(),
+            c::VIR_DOMAIN_EVENT_STOPPED => self.stopped(detail),
+            c::VIR_DOMAIN_EVENT_SHUTDOWN => {
+                let cause = match detail {
+                    c::VIR_DOMAIN_EVENT_SHUTDOWN_GUEST => ChangeCause::Guest,
+                    c::VIR_DOMAIN_EVENT_SHUTDOWN_HOST => ChangeCause::Outside,
+                    _ => ChangeCause::Unknown,
+                };
+                self.change_alive(ObservedPower::Stopping, cause)
+            }
+            c::VIR_DOMAIN_EVENT_SUSPENDED => {
+                let cause = match detail {
+                    c::VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG => ChangeCause::Watchdog,
+                    c::VIR_DOMAIN_EVENT_SUSPENDED_IOERROR => ChangeCause::Unknown,
+                    _ => ChangeCause::Outside,
+                };
+                self.change_alive(ObservedPower::Paused, cause)
+            }
+            // A guest that suspends to disk stops next, which is an event of its own.
+            c::VIR_DOMAIN_EVENT_PMSUSPENDED if detail == c::VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY => {
+                self.change_alive(ObservedPower::Paused, ChangeCause::Guest)
+            }
+            // `on_crash=preserve` keeps the emulator, its processors held; otherwise the stop follows.
+            c::VIR_DOMAIN_EVENT_CRASHED => self.change_alive(ObservedPower::Paused, ChangeCause::Crash),
+            // A starting domain is resumed just before it says that it has started.
+            c::VIR_DOMAIN_EVENT_RESUMED => self.resumed(),
+            _ => Step::default(),
+        }
+    }
+
+    /// Takes in a reboot event.
+    pub(crate) fn reboot(&mut self, now: Instant) -> Step {
+        self.events += 1;
+        let echo = self.last_reboot.is_some_and(|last| now.saturating_duration_since(last) < REBOOT_ECHO);
+        self.last_reboot = Some(now);
+        self.watchdog = false;
+        match self.op {
+            Op::Resetting => {
+                self.op = Op::None;
+                Step::default()
+            }
+            Op::Stopping | Op::Restarting { .. } => Step::default(),
+            Op::None | Op::Resuming | Op::Starting { .. }
+                if echo || self.power.is_none_or(|power| power == ObservedPower::Off) =>
+            {
+                Step::default()
+            }
+            Op::None | Op::Resuming | Op::Starting { .. } => {
+                Step { report: Some(Report::Rebooted), refresh: false }
+            }
+        }
+    }
+
+    /// Takes in a watchdog event: it explains the reboot, stop or pause that follows.
+    pub(crate) fn watchdog(&mut self) {
+        self.events += 1;
+        self.watchdog = true;
+    }
+
+    /// Changes the power; a report only if it is news.
+    pub(crate) fn change(&mut self, power: ObservedPower, cause: ChangeCause) -> Option<Report> {
+        if self.power == Some(power) {
+            return None;
+        }
+        self.power = Some(power);
+        let cause = if std::mem::take(&mut self.watchdog) { ChangeCause::Watchdog } else { cause };
+        Some(Report::Power { power, cause })
+    }
+
+    fn started(&mut self) -> Step {
+        self.redefined = false;
+        self.watchdog = false;
+        self.last_reboot = None;
+        let op = std::mem::take(&mut self.op);
+        match op {
+            Op::Starting { generation } => {
+                self.generation = generation;
+                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: false }
+            }
+            Op::Restarting { generation } => {
+                self.generation = generation;
+                // Whatever it was before (paused, on its way down), it runs now.
+                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: false }
+            }
+            Op::None | Op::Stopping | Op::Resetting | Op::Resuming => {
+                self.op = op;
+                self.generation = None;
+                // A domain that was created rather than started by name is in no list until now.
+                Step {
+                    report: self.change(ObservedPower::Running, ChangeCause::Outside),
+                    refresh: self.info.is_none(),
+                }
+            }
+        }
+    }
+
+    fn resumed(&mut self) -> Step {
+        let step = self.change_alive(ObservedPower::Running, ChangeCause::Outside);
+        if self.op == Op::Resuming {
+            self.op = Op::None;
+        }
+        step
+    }
+
+    fn stopped(&mut self, detail: u32) -> Step {
+        if matches!(self.op, Op::Restarting { .. }) {
+            return Step::default();
+        }
+        let ours = self.op == Op::Stopping;
+        self.op = Op::None;
+        self.generation = None;
+        let cause = match detail {
+            _ if ours => ChangeCause::Requested,
+            c::VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN => ChangeCause::Guest,
+            c::VIR_DOMAIN_EVENT_STOPPED_CRASHED | c::VIR_DOMAIN_EVENT_STOPPED_FAILED => ChangeCause::Crash,
+            _ => ChangeCause::Outside,
+        };
+        Step { report: self.change(ObservedPower::Off, cause), refresh: self.transient }
+    }
+
+    /// A change that only a machine with power can make, and that is not worth telling while an operation of ours is at it.
+    fn change_alive(&mut self, power: ObservedPower, cause: ChangeCause) -> Step {
+        if self.power == Some(ObservedPower::Off) || matches!(self.op, Op::Restarting { .. }) {
+            return Step::default();
+        }
+        let cause = if self.op == Op::None { cause } else { ChangeCause::Requested };
+        Step { report: self.change(power, cause), refresh: false }
+    }
+}
+
+#[cfg(test)]
+mod tests;

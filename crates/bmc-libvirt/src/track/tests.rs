@@ -1,0 +1,158 @@
+//! Sequences of events as libvirt 9 sends them, and what they report.
+
+use super::*;
+use ObservedPower::{Off, Paused, Running, Stopping};
+
+fn tracked(power: ObservedPower) -> Track {
+    Track { power: Some(power), info: Some(MachineInfo::default()), ..Track::default() }
+}
+
+/// Feeds lifecycle events, and returns the power reports.
+fn feed(track: &mut Track, events: &[(u32, u32)]) -> Vec<(ObservedPower, ChangeCause)> {
+    let reports = events.iter().filter_map(|&(event, detail)| track.lifecycle(event, detail).report);
+    reports
+        .map(|report| match report {
+            Report::Power { power, cause } => (power, cause),
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect()
+}
+
+const STARTED: (u32, u32) = (c::VIR_DOMAIN_EVENT_STARTED, c::VIR_DOMAIN_EVENT_STARTED_BOOTED);
+const RESUMED: (u32, u32) = (c::VIR_DOMAIN_EVENT_RESUMED, c::VIR_DOMAIN_EVENT_RESUMED_UNPAUSED);
+const SUSPENDED: (u32, u32) = (c::VIR_DOMAIN_EVENT_SUSPENDED, c::VIR_DOMAIN_EVENT_SUSPENDED_PAUSED);
+const SHUTDOWN_GUEST: (u32, u32) = (c::VIR_DOMAIN_EVENT_SHUTDOWN, c::VIR_DOMAIN_EVENT_SHUTDOWN_GUEST);
+const SHUTDOWN_HOST: (u32, u32) = (c::VIR_DOMAIN_EVENT_SHUTDOWN, c::VIR_DOMAIN_EVENT_SHUTDOWN_HOST);
+const STOPPED_SHUTDOWN: (u32, u32) = (c::VIR_DOMAIN_EVENT_STOPPED, c::VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN);
+const STOPPED_DESTROYED: (u32, u32) = (c::VIR_DOMAIN_EVENT_STOPPED, c::VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
+const STOPPED_CRASHED: (u32, u32) = (c::VIR_DOMAIN_EVENT_STOPPED, c::VIR_DOMAIN_EVENT_STOPPED_CRASHED);
+
+#[test]
+fn a_start_of_ours_is_one_report_and_remembers_its_override() {
+    let mut track = tracked(Off);
+    track.op = Op::Starting { generation: Some(3) };
+    assert_eq!(feed(&mut track, &[RESUMED, STARTED]), [(Running, ChangeCause::Requested)]);
+    assert_eq!((track.op, track.generation), (Op::None, Some(3)));
+}
+
+#[test]
+fn what_others_do_is_theirs() {
+    let mut track = tracked(Off);
+    track.generation = Some(3);
+    let all = [RESUMED, STARTED, SUSPENDED, RESUMED, SHUTDOWN_HOST, STOPPED_DESTROYED];
+    let outside = |power| (power, ChangeCause::Outside);
+    assert_eq!(feed(&mut track, &all), [Running, Paused, Running, Stopping, Off].map(outside));
+    assert_eq!(track.generation, None, "an instance of others carries no override of ours");
+}
+
+#[test]
+fn a_guest_that_powers_off_says_so() {
+    let mut track = tracked(Running);
+    let guest = |power| (power, ChangeCause::Guest);
+    assert_eq!(feed(&mut track, &[SHUTDOWN_GUEST, STOPPED_SHUTDOWN]), [Stopping, Off].map(guest));
+}
+
+#[test]
+fn a_crash_is_told_from_a_stop() {
+    let mut track = tracked(Running);
+    let crashed = (c::VIR_DOMAIN_EVENT_CRASHED, c::VIR_DOMAIN_EVENT_CRASHED_PANICKED);
+    let crash = |power| (power, ChangeCause::Crash);
+    assert_eq!(feed(&mut track, &[crashed, STOPPED_CRASHED]), [Paused, Off].map(crash));
+}
+
+#[test]
+fn a_stop_of_ours_is_requested() {
+    let mut track = tracked(Running);
+    track.op = Op::Stopping;
+    let requested = |power| (power, ChangeCause::Requested);
+    assert_eq!(feed(&mut track, &[SHUTDOWN_HOST, STOPPED_DESTROYED]), [Stopping, Off].map(requested));
+    assert_eq!(track.op, Op::None);
+}
+
+#[test]
+fn a_restart_of_ours_is_not_seen() {
+    let mut track = tracked(Running);
+    track.op = Op::Restarting { generation: None };
+    track.generation = Some(9);
+    track.redefined = true;
+    assert_eq!(feed(&mut track, &[SHUTDOWN_HOST, STOPPED_DESTROYED, RESUMED, STARTED]), []);
+    assert_eq!((track.op, track.generation, track.redefined), (Op::None, None, false));
+}
+
+#[test]
+fn a_reboot_is_one_report_however_often_the_firmware_resets() {
+    let mut track = tracked(Running);
+    let start = Instant::now();
+    let mut rebooted = |after_ms| track.reboot(start + Duration::from_millis(after_ms)).report;
+    assert_eq!(rebooted(0), Some(Report::Rebooted));
+    assert_eq!(rebooted(40), None);
+    assert_eq!(rebooted(80), None);
+    assert_eq!(rebooted(5000), Some(Report::Rebooted));
+}
+
+#[test]
+fn a_reset_of_ours_and_its_echo_are_not_reboots() {
+    let mut track = tracked(Running);
+    let start = Instant::now();
+    track.op = Op::Resetting;
+    assert_eq!(track.reboot(start).report, None);
+    assert_eq!(track.op, Op::None);
+    assert_eq!(track.reboot(start + Duration::from_millis(40)).report, None);
+    track.op = Op::Restarting { generation: None };
+    assert_eq!(track.reboot(start + Duration::from_secs(60)).report, None);
+    assert_eq!(tracked(Off).reboot(start).report, None, "a machine that is off restarts nothing");
+}
+
+#[test]
+fn a_watchdog_explains_what_follows() {
+    let mut track = tracked(Running);
+    track.watchdog();
+    assert_eq!(feed(&mut track, &[STOPPED_SHUTDOWN]), [(Off, ChangeCause::Watchdog)]);
+    let mut track = tracked(Running);
+    track.watchdog();
+    assert_eq!(track.reboot(Instant::now()).report, Some(Report::Rebooted));
+    assert_eq!(
+        feed(&mut track, &[STOPPED_SHUTDOWN]),
+        [(Off, ChangeCause::Guest)],
+        "it explains one thing only"
+    );
+}
+
+#[test]
+fn sleep_is_a_pause_that_waking_ends() {
+    let mut track = tracked(Running);
+    track.generation = Some(1);
+    let asleep = (c::VIR_DOMAIN_EVENT_PMSUSPENDED, c::VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY);
+    let wakeup = (c::VIR_DOMAIN_EVENT_STARTED, c::VIR_DOMAIN_EVENT_STARTED_WAKEUP);
+    assert_eq!(feed(&mut track, &[asleep]), [(Paused, ChangeCause::Guest)]);
+    track.op = Op::Resuming;
+    assert_eq!(feed(&mut track, &[wakeup]), [(Running, ChangeCause::Requested)]);
+    assert_eq!((track.op, track.generation), (Op::None, Some(1)), "the same instance still");
+}
+
+#[test]
+fn a_changed_definition_is_asked_for_and_remembered_while_it_runs() {
+    let defined =
+        |track: &mut Track| track.lifecycle(c::VIR_DOMAIN_EVENT_DEFINED, c::VIR_DOMAIN_EVENT_DEFINED_UPDATED);
+    let mut off = tracked(Off);
+    assert!(defined(&mut off).refresh && !off.redefined);
+    let mut on = tracked(Running);
+    assert!(defined(&mut on).refresh && on.redefined);
+}
+
+#[test]
+fn a_domain_that_is_not_known_yet_only_asks() {
+    let mut track = Track::default();
+    for (event, detail) in [STARTED, STOPPED_DESTROYED, SUSPENDED] {
+        assert_eq!(track.lifecycle(event, detail), Step { report: None, refresh: true });
+    }
+    assert_eq!(track.events, 3);
+    assert_eq!(track.reboot(Instant::now()), Step::default());
+}
+
+#[test]
+fn a_transient_domain_is_looked_for_when_it_stopped() {
+    let mut track = tracked(Running);
+    track.transient = true;
+    assert!(track.lifecycle(STOPPED_DESTROYED.0, STOPPED_DESTROYED.1).refresh);
+}

@@ -1,0 +1,293 @@
+//! Changed copies of a domain's XML: for a start with a boot override, and for another firmware mode.
+
+use bmc_core::boot::{BootTarget, FirmwareMode, OverrideBoot};
+use bmc_core::error::{BackendError, BackendErrorKind};
+use roxmltree::Node;
+
+use super::read::{DeviceClass, class_of, classes_for, machine_info, parse, serves};
+use super::splice::Splices;
+use super::{BOOT_NS, FIRMWARE_NS, child, children};
+
+/// How long the firmware waits for a key when its setup was asked for, in milliseconds; the largest value QEMU takes.
+const SETUP_WAIT_MS: u32 = 65_535;
+/// Switches of OVMF that leave HTTP as the only way to boot from the network, once the card's own boot ROM is off.
+const NO_PXE_ENTRIES: [&str; 2] = ["opt/org.tianocore/IPv4PXESupport", "opt/org.tianocore/IPv6PXESupport"];
+/// Elements of `<os>` that make QEMU load a kernel itself, past every boot order.
+const DIRECT_BOOT: [&str; 4] = ["kernel", "initrd", "cmdline", "dtb"];
+/// Elements of `<os>` that belong to a firmware mode.
+const FIRMWARE_ELEMENTS: [&str; 3] = ["loader", "nvram", "firmware"];
+
+/// A copy of an inactive domain's XML that boots from the override's target first and then as the domain itself would, marked with
+/// the override's generation. Everything else is as it was.
+///
+/// # Errors
+/// `Unsupported`: the domain has no device for the target, or not the one that was asked for.
+pub(crate) fn override_copy(xml: &str, boot: &OverrideBoot) -> Result<String, BackendError> {
+    let info = machine_info(xml)?;
+    bmc_core::boot::check_target(&info.boot_targets, boot.target)?;
+    if boot.http_uri.is_some() && boot.target == BootTarget::Http {
+        return Err(BackendError::unsupported(
+            "a libvirt machine takes its HTTP boot URI from DHCP (options 59 and 67); set the override without a URI",
+        ));
+    }
+    let document = parse(xml)?;
+    let domain = document.root_element();
+    let mut splices = Splices::new(xml);
+    if boot.target == BootTarget::BiosSetup {
+        wait_for_setup_key(domain, &mut splices);
+    } else {
+        reorder(domain, boot, &mut splices)?;
+    }
+    if boot.target == BootTarget::Http {
+        let entries: String =
+            NO_PXE_ENTRIES.iter().map(|name| format!("<entry name='{name}'>n</entry>")).collect();
+        match children(domain, "sysinfo").find(|info| info.attribute("type") == Some("fwcfg")) {
+            Some(info) => splices.append_child(info, &entries),
+            None => splices.append_child(domain, &format!("<sysinfo type='fwcfg'>{entries}</sysinfo>")),
+        }
+    }
+    let mark = format!(
+        "<polybmc:boot xmlns:polybmc='{BOOT_NS}' generation='{}' target='{}'/>",
+        boot.generation,
+        boot.target.as_str()
+    );
+    set_metadata(domain, (BOOT_NS, "boot"), Some(&mark), &mut splices);
+    Ok(splices.apply())
+}
+
+/// A copy of a domain's definition with the other firmware mode. The elements of the present mode (loader, variables, features) are
+/// kept in the definition's metadata; those kept by an earlier switch come back.
+///
+/// # Errors
+/// `Unsupported` for a domain whose firmware is fixed.
+pub(crate) fn with_firmware(xml: &str, mode: FirmwareMode) -> Result<String, BackendError> {
+    let info = machine_info(xml)?;
+    if info.firmware == mode {
+        return Ok(xml.to_owned());
+    }
+    let document = parse(xml)?;
+    let domain = document.root_element();
+    let os = child(domain, "os").filter(|_| info.firmware_switchable).ok_or_else(|| {
+        BackendError::unsupported(format!(
+            "the firmware of a {} machine cannot be switched",
+            info.architecture
+        ))
+    })?;
+    let mut splices = Splices::new(xml);
+    let mut kept = String::new();
+    for element in os.children().filter(|element| FIRMWARE_ELEMENTS.contains(&element.tag_name().name())) {
+        kept.push_str(&xml[element.range()]);
+        splices.remove(element);
+    }
+    let own = os.children().filter(|element| FIRMWARE_ELEMENTS.contains(&element.tag_name().name()));
+    let kept = if own.clone().all(is_default_element) { String::new() } else { kept };
+    let automatic = os.attribute_node("firmware");
+    if let Some(attribute) = automatic {
+        splices.replace(attribute.range(), "");
+    }
+    let earlier = child(domain, "metadata").and_then(|metadata| {
+        metadata.children().find(|node| {
+            node.has_tag_name((FIRMWARE_NS, "firmware")) && node.attribute("mode") == Some(mode_name(mode))
+        })
+    });
+    let (attribute, elements) = match earlier {
+        Some(earlier) => (
+            earlier.attribute("automatic"),
+            earlier.children().filter(Node::is_element).map(|node| &xml[node.range()]).collect::<String>(),
+        ),
+        None => (default_attribute(mode), default_elements(mode).to_owned()),
+    };
+    if let Some(value) = attribute {
+        splices.add_attribute(os, &format!("firmware='{value}'"));
+    }
+    splices.append_child(os, &elements);
+    let automatic = automatic.map(|attribute| attribute.value());
+    // What a first switch to a mode makes by itself needs no keeping.
+    let plain = kept.is_empty() && automatic == default_attribute(info.firmware);
+    let mark = (!plain).then(|| {
+        let attribute = automatic.map(|value| format!(" automatic='{value}'")).unwrap_or_default();
+        let mode = mode_name(info.firmware);
+        format!("<polybmc:firmware xmlns:polybmc='{FIRMWARE_NS}' mode='{mode}'{attribute}>{kept}</polybmc:firmware>")
+    });
+    set_metadata(domain, (FIRMWARE_NS, "firmware"), mark.as_deref(), &mut splices);
+    Ok(splices.apply())
+}
+
+/// How `<os firmware>` asks libvirt to select a firmware of this mode. SeaBIOS is what it takes unasked; asking for it needs a
+/// descriptor file that distributions do not install.
+fn default_attribute(mode: FirmwareMode) -> Option<&'static str> {
+    (mode == FirmwareMode::Uefi).then_some("efi")
+}
+
+/// What else `<os>` says after a first switch. Left to itself, libvirt takes a UEFI with Secure Boot in force where there is one, and what
+/// booted by BIOS is hardly ever signed: who asks for another mode does not ask for that.
+fn default_elements(mode: FirmwareMode) -> &'static str {
+    match mode {
+        FirmwareMode::Legacy => "",
+        FirmwareMode::Uefi => "<firmware><feature enabled='no' name='secure-boot'/></firmware>",
+    }
+}
+
+/// Whether an element of `<os>` is that of [`default_elements`], however libvirt has laid it out.
+fn is_default_element(element: Node<'_, '_>) -> bool {
+    let mut features = element.children().filter(Node::is_element);
+    let no_secure_boot = features.next().is_some_and(|feature| {
+        feature.attribute("name") == Some("secure-boot") && feature.attribute("enabled") == Some("no")
+    });
+    element.has_tag_name("firmware") && no_secure_boot && features.next().is_none()
+}
+
+fn mode_name(mode: FirmwareMode) -> &'static str {
+    match mode {
+        FirmwareMode::Legacy => "legacy",
+        FirmwareMode::Uefi => "uefi",
+    }
+}
+
+/// Puts the override's device first and the domain's own order behind it, as `<boot order>` of each device: libvirt allows either
+/// that or `<os><boot dev>`, and only the former can name one device of several.
+fn reorder(domain: Node<'_, '_>, boot: &OverrideBoot, splices: &mut Splices<'_>) -> Result<(), BackendError> {
+    let devices: Vec<(Node<'_, '_>, DeviceClass)> = child(domain, "devices")
+        .into_iter()
+        .flat_map(|devices| devices.children())
+        .filter_map(|device| Some((device, class_of(device)?)))
+        .collect();
+    let own = own_order(domain, &devices);
+    let first = choose(&devices, &own, boot)?;
+    if boot.target == BootTarget::Http {
+        let nic = devices[first].0;
+        if let Some(rom) = child(nic, "rom") {
+            splices.remove(rom);
+        }
+        splices.append_child(nic, "<rom enabled='no'/>");
+    }
+    let mut order = vec![first];
+    order.extend(own.into_iter().filter(|&index| index != first));
+
+    if let Some(os) = child(domain, "os") {
+        for element in os.children().filter(Node::is_element) {
+            let name = element.tag_name().name();
+            if name == "boot" || DIRECT_BOOT.contains(&name) {
+                splices.remove(element);
+            }
+        }
+    }
+    for (index, (device, _)) in devices.iter().enumerate() {
+        let place = order.iter().position(|&at| at == index).map(|place| place + 1);
+        match (child(*device, "boot"), place) {
+            (Some(present), Some(place)) => {
+                if let Some(attribute) = present.attribute_node("order") {
+                    splices.replace(attribute.range_value(), place.to_string());
+                }
+            }
+            (None, Some(place)) => splices.append_child(*device, &format!("<boot order='{place}'/>")),
+            (_, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The domain's own boot order, as places in `devices`.
+///
+/// `<os><boot dev>` names classes; libvirt gives each class's boot index to its first device in document order. Without either
+/// form libvirt boots the first disk.
+fn own_order(domain: Node<'_, '_>, devices: &[(Node<'_, '_>, DeviceClass)]) -> Vec<usize> {
+    let mut numbered: Vec<(u32, usize)> = devices
+        .iter()
+        .enumerate()
+        .filter_map(|(index, (device, _))| {
+            Some((child(*device, "boot")?.attribute("order")?.parse().ok()?, index))
+        })
+        .collect();
+    if !numbered.is_empty() {
+        numbered.sort_unstable();
+        return numbered.into_iter().map(|(_, index)| index).collect();
+    }
+    let named: Vec<&str> = child(domain, "os")
+        .into_iter()
+        .flat_map(|os| children(os, "boot"))
+        .filter_map(|boot| boot.attribute("dev"))
+        .collect();
+    let named = if named.is_empty() { vec!["hd"] } else { named };
+    named
+        .into_iter()
+        .filter_map(|name| {
+            devices.iter().position(|(_, class)| match name {
+                "hd" => matches!(class, DeviceClass::Disk | DeviceClass::UsbDisk),
+                "cdrom" => *class == DeviceClass::Cdrom,
+                "fd" => *class == DeviceClass::Floppy,
+                "network" => *class == DeviceClass::Nic,
+                _ => false,
+            })
+        })
+        .collect()
+}
+
+/// The device an override means: the one it names, else the first of its class in the domain's own order, else in document order.
+fn choose(
+    devices: &[(Node<'_, '_>, DeviceClass)],
+    own: &[usize],
+    boot: &OverrideBoot,
+) -> Result<usize, BackendError> {
+    let ranked = own.iter().copied().chain((0..devices.len()).filter(|index| !own.contains(index)));
+    let ranked: Vec<usize> = ranked.collect();
+    for class in classes_for(boot.target) {
+        let found = ranked.iter().copied().find(|&index| {
+            let (device, is) = devices[index];
+            is == *class
+                && serves(device, boot.target)
+                && boot.device.as_deref().is_none_or(|wanted| {
+                    name_of(device).is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+                })
+        });
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    let message = match &boot.device {
+        Some(device) => format!("this machine has no {} device named {device}", boot.target.as_str()),
+        None => format!("this machine has no device to boot {} from", boot.target.as_str()),
+    };
+    Err(BackendError::new(BackendErrorKind::Unsupported, message))
+}
+
+/// What a client calls a device: a network interface by its MAC, a disk by its target.
+fn name_of<'a>(device: Node<'a, '_>) -> Option<&'a str> {
+    child(device, "mac")
+        .and_then(|mac| mac.attribute("address"))
+        .or_else(|| child(device, "target").and_then(|target| target.attribute("dev")))
+}
+
+/// Makes the firmware wait long for the key that opens its menus.
+fn wait_for_setup_key(domain: Node<'_, '_>, splices: &mut Splices<'_>) {
+    let Some(os) = child(domain, "os") else { return };
+    if let Some(menu) = child(os, "bootmenu") {
+        splices.remove(menu);
+    }
+    splices.append_child(os, &format!("<bootmenu enable='yes' timeout='{SETUP_WAIT_MS}'/>"));
+}
+
+/// Sets or removes one top-level element of `<metadata>`, leaving all others alone. A `<metadata>` that held nothing else goes too.
+fn set_metadata(domain: Node<'_, '_>, name: (&str, &str), xml: Option<&str>, splices: &mut Splices<'_>) {
+    let metadata = child(domain, "metadata");
+    let old = metadata.and_then(|metadata| metadata.children().find(|node| node.has_tag_name(name)));
+    match (xml, old, metadata) {
+        (Some(xml), Some(old), _) => splices.replace(old.range(), xml),
+        (Some(xml), None, Some(metadata)) => splices.append_child(metadata, xml),
+        (Some(xml), None, None) => {
+            let xml = format!("<metadata>{xml}</metadata>");
+            match child(domain, "name") {
+                Some(name) => splices.insert_after(name, xml),
+                None => splices.append_child(domain, &xml),
+            }
+        }
+        (None, Some(old), Some(metadata)) => {
+            let alone = metadata.children().filter(Node::is_element).count() == 1;
+            splices.remove(if alone { metadata } else { old });
+        }
+        (None, _, _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Domain XML: [`read`](mod@read) takes out what the core wants to know, [`edit`] makes changed copies.
+//!
+//! Edits are splices into libvirt's own text, at byte ranges that the parser gives. What is not spliced stays byte for byte
+//! as it was, whatever it is: unknown elements, prefixes, secrets, comments of a management tool in `<metadata>`.
+
+pub(crate) mod edit;
+pub(crate) mod read;
+mod splice;
+
+use roxmltree::Node;
+
+/// Marks a running instance as started for a boot override; it is in the copy only, never in a definition.
+pub(crate) const BOOT_NS: &str = "urn:polybmc:boot:1";
+/// Keeps, in the definition, the firmware elements of the mode that is switched off, so that switching back restores them.
+pub(crate) const FIRMWARE_NS: &str = "urn:polybmc:firmware:1";
+
+/// The first child element with this name and no namespace.
+fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
+    children(node, name).next()
+}
+
+/// The child elements with this name and no namespace.
+fn children<'a, 'i, 'n>(
+    node: Node<'a, 'i>,
+    name: &'n str,
+) -> impl Iterator<Item = Node<'a, 'i>> + use<'a, 'i, 'n> {
+    node.children().filter(move |child| child.has_tag_name(name))
+}
+
+/// The text of a child element, trimmed.
+fn child_text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    child(node, name).and_then(|child| child.text()).map(str::trim)
+}

@@ -1,0 +1,129 @@
+//! The coverage document, generated from the tables the service runs on, so that it cannot say what is not so.
+
+use std::fmt::Write as _;
+
+use crate::boot;
+use crate::error::{About, Asked, request_problem};
+use crate::message::{Message, REGISTRY_FILE};
+use crate::privilege::Privilege;
+use crate::routes::{Access, ROUTES};
+use crate::schema;
+use bmc_core::boot::BootTarget;
+use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
+use bmc_core::power::{PowerAction, PowerState};
+use std::time::Duration;
+
+/// `docs/protocols/redfish.md` as it must be.
+pub fn document() -> String {
+    let mut text = String::from(
+        "# Redfish: what is served\n\n\
+         Generated from the route table and the error table of `bmc-redfish`; a test fails when it is out of date.\n\
+         `POLYBMC_UPDATE_DOCS=1 cargo test -p bmc-redfish document` writes it anew.\n\n\
+         The same resources are served below each BMC's own root, with exactly one System, Manager and Chassis, and below the\n\
+         aggregate root, with all of them. `{id}` of a System, Manager or Chassis is the machine's UUID; the BMC's name and the\n\
+         machine's name in its backend work in every URL too. A trailing slash is accepted everywhere; HEAD works where GET does.\n\n\
+         ## Operations\n\n| URI | method | needs | what |\n|---|---|---|---|\n",
+    );
+    for route in ROUTES {
+        for verb in route.verbs {
+            let needs = access_name(verb.access);
+            line(&mut text, &[&format!("`{}`", route.path), verb.method.as_str(), &needs, verb.what]);
+        }
+    }
+    text.push_str(
+        "\nPrivileges: `User` of IPMI is Redfish's ReadOnly (Login), `Operator` has Login and ConfigureComponents, `Administrator`\n\
+         has all. IPMI's `Callback` cannot log in.\n\n\
+         ## Manners\n\n\
+         * A reset and a PATCH are answered with 204, a PATCH with the new `ETag`; an action the machine accepted and has not finished\n\
+         \x20 after 700 ms too: the power state shows the transition, and a failure shows as `Status.Health`.\n\
+         * `PowerState` is `On` until the machine is off; a start shows as `PoweringOn`. `Status.State` tells the finer states.\n\
+         * A PATCH is all or nothing and names every fault. A boot target alone, while no override is in force, means `Once`;\n\
+         \x20 `Disabled` or the target `None` clears the override. `BootSourceOverrideMode` is the machine's firmware mode.\n\
+         * ETags are strong and a digest of the content. `If-Match` is kept on PATCH and ignored on actions.\n\
+         * Query options that begin with `$` are refused with 501, others are ignored.\n\
+         * Sessions live in memory, `SessionTimeout` too: both end with the service.\n\n\
+         ## Schemas\n\n| schema | version |\n|---|---|\n",
+    );
+    for schema in schema::ALL {
+        line(&mut text, &[schema.name, schema.version.unwrap_or("(collection)")]);
+    }
+    text.push_str("\n## Boot targets\n\nWhat a machine does not offer is not in its `AllowableValues`.\n\n| Redfish | boot record |\n|---|---|\n");
+    for target in BootTarget::ALL {
+        line(&mut text, &[boot::target_name(target), target.as_str()]);
+    }
+    text.push_str("\n## ResetType\n\n| ResetType | action |\n|---|---|\n");
+    for (name, action) in crate::resource::RESET_TYPES {
+        line(&mut text, &[name, action.as_str()]);
+    }
+    let _ = write!(
+        text,
+        "\n## Errors of the machine\n\nAll messages are of DMTF's registry {REGISTRY_FILE}. A backend's own words become the `Resolution`.\n\n\
+         | error | status | message | Retry-After |\n|---|---|---|---|\n"
+    );
+    for (name, error) in errors() {
+        let about = About {
+            asked: Asked::Action("ComputerSystem.Reset"),
+            uri: "/redfish/v1/Systems/{id}",
+            id: "{id}",
+        };
+        let problem = request_problem(&error, about);
+        let message = problem.messages.first().map(Message::id).unwrap_or_default();
+        let retry = problem.headers.iter().find(|(header, _)| header == http::header::RETRY_AFTER);
+        let retry = retry
+            .and_then(|(_, value)| value.to_str().ok())
+            .map_or_else(|| "-".to_owned(), |s| format!("{s} s"));
+        line(&mut text, &[&name, problem.status.as_str(), &message, &retry]);
+    }
+    text
+}
+
+fn line(text: &mut String, cells: &[&str]) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+fn access_name(access: Access) -> String {
+    match access {
+        Access::Public => "nothing".to_owned(),
+        Access::Needs(privilege) => privilege.as_str().to_owned(),
+        Access::OwnOr(privilege) => format!("{} (own) or {}", Privilege::Login.as_str(), privilege.as_str()),
+    }
+}
+
+/// One of each kind of error, in the order of the table.
+fn errors() -> Vec<(String, RequestError)> {
+    let wrong = |state| RequestError::WrongState { action: PowerAction::Soft, state };
+    let mut errors = vec![
+        ("wrong state (off)".to_owned(), wrong(PowerState::Off)),
+        ("wrong state (other)".to_owned(), wrong(PowerState::PoweringOff)),
+        ("busy".to_owned(), RequestError::Busy { retry_after: Duration::from_secs(2) }),
+        ("changed meanwhile".to_owned(), RequestError::Conflict),
+        ("invalid value".to_owned(), RequestError::Invalid { field: "asset_tag", reason: String::new() }),
+        ("store".to_owned(), RequestError::Store(String::new())),
+        ("removed".to_owned(), RequestError::Removed),
+    ];
+    for kind in BackendErrorKind::ALL {
+        errors.push((format!("backend: {kind:?}"), RequestError::Backend(BackendError::new(kind, ""))));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    #[test]
+    fn the_document_is_what_the_tables_say() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocols/redfish.md");
+        let wanted = super::document();
+        if std::env::var_os("POLYBMC_UPDATE_DOCS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        let present = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            present == wanted,
+            "docs/protocols/redfish.md is out of date: POLYBMC_UPDATE_DOCS=1 cargo test -p bmc-redfish document"
+        );
+    }
+}

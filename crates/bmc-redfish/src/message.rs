@@ -1,0 +1,242 @@
+//! The messages of DMTF's Base registry that this service sends. A test holds every text, severity, count of arguments and resolution to
+//! the published registry.
+
+use serde_json::{Map, Value, json};
+
+use crate::schema;
+
+/// The registry all messages come from, as `MessageId` names it: prefix, major and minor version (DSP0266, "Message registry").
+pub(crate) const REGISTRY: &str = "Base.1.22";
+/// The registry's file version, as `Registries` and its published file name it.
+pub(crate) const REGISTRY_FILE: &str = "Base.1.22.1";
+
+/// One message of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Its key in the registry.
+    pub(crate) key: &'static str,
+    /// Its text with `%1`, `%2`, ... for the arguments.
+    pub(crate) text: &'static str,
+    /// How bad it is: `OK`, `Warning` or `Critical`.
+    pub(crate) severity: &'static str,
+    /// How many arguments the text takes.
+    pub(crate) args: usize,
+    /// What to do about it.
+    pub(crate) resolution: &'static str,
+}
+
+macro_rules! entries {
+    ($($name:ident $args:literal $severity:literal $text:literal $resolution:literal;)*) => {
+        $(pub(crate) const $name: &Entry = &Entry {
+            key: stringify!($name), text: $text, severity: $severity, args: $args, resolution: $resolution,
+        };)*
+
+        /// Every message sent, for the test against the published registry.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&Entry] = &[$($name),*];
+    };
+}
+
+#[allow(
+    non_upper_case_globals,
+    reason = "the names are the registry's own, so that a reader finds them there"
+)]
+mod entries {
+    use super::Entry;
+
+    entries! {
+        ActionNotSupported 1 "Critical"
+            "The action %1 is not supported by the resource."
+            "Check the Actions property in the resource for the supported actions.";
+        ActionParameterMissing 2 "Critical"
+            "The action %1 requires the parameter %2 to be present in the request body."
+            "Supply the action with the required parameter in the request body when the request is resubmitted.";
+        ActionParameterUnknown 2 "Warning"
+            "The action %1 was submitted with the invalid parameter %2."
+            "Correct the invalid action parameter and resubmit the request if the operation failed.";
+        ActionParameterValueNotInList 3 "Warning"
+            "The value '%1' for the parameter %2 in the action %3 is not in the list of acceptable values."
+            "Choose a value from the enumeration list that the implementation can support and resubmit the request if the operation failed.";
+        ActionParameterValueTypeError 3 "Warning"
+            "The value '%1' for the parameter %2 in the action %3 is not a type that the parameter can accept."
+            "Correct the value for the parameter in the request body and resubmit the request if the operation failed.";
+        ChassisPowerStateOnRequired 1 "Warning"
+            "The chassis with Id '%1' is required to be powered on to perform this request."
+            "Power on the specified chassis and resubmit the request.";
+        EmptyJSON 0 "Warning"
+            "The request body submitted contained an empty JSON object and the service is unable to process it."
+            "Add properties in the JSON object and resubmit the request.";
+        GeneralError 0 "Critical"
+            "A general error has occurred.  See Resolution for information on how to resolve the error, or @Message.ExtendedInfo if Resolution is not provided."
+            "None.";
+        HeaderInvalid 1 "Critical"
+            "Header '%1' is invalid."
+            "Resubmit the request with a valid request header.";
+        InsufficientPrivilege 0 "Critical"
+            "There are insufficient privileges for the account or credentials associated with the current session to perform the requested operation."
+            "Either abandon the operation or change the associated access rights and resubmit the request if the operation failed.";
+        InternalError 0 "Critical"
+            "The request failed due to an internal service error.  The service is still operational."
+            "Resubmit the request.  If the problem persists, consider resetting the service.";
+        MalformedJSON 0 "Critical"
+            "The request body submitted was malformed JSON and could not be parsed by the receiving service."
+            "Ensure that the request body is valid JSON and resubmit the request.";
+        NoOperation 0 "Warning"
+            "The request body submitted contain no data to act upon and no changes to the resource took place."
+            "Add properties in the JSON object and resubmit the request.";
+        NoValidSession 0 "Critical"
+            "There is no valid session established with the implementation."
+            "Establish a session before attempting any operations.";
+        OperationNotAllowed 0 "Critical"
+            "The HTTP method is not allowed on this resource."
+            "None.";
+        OperationTimeout 0 "Warning"
+            "A timeout internal to the service occurred as part of the request.  Partial results may have been returned."
+            "Resubmit the request.  If the problem persists, consider resetting the service or provider.";
+        PayloadTooLarge 0 "Critical"
+            "The supplied payload exceeds the maximum size supported by the service."
+            "Check that the supplied payload is correct and supported by this service.";
+        PreconditionFailed 0 "Critical"
+            "The ETag supplied did not match the ETag required to change this resource."
+            "Try the operation again using the appropriate ETag.";
+        PropertyDuplicate 1 "Warning"
+            "The property %1 was duplicated in the request."
+            "Remove the duplicate property from the request body and resubmit the request if the operation failed.";
+        PropertyMissing 1 "Warning"
+            "The property %1 is a required property and must be included in the request."
+            "Ensure that the property is in the request body and has a valid value and resubmit the request if the operation failed.";
+        PropertyNotWritable 1 "Warning"
+            "The property %1 is a read-only property and cannot be assigned a value."
+            "Remove the property from the request body and resubmit the request if the operation failed.";
+        PropertyUnknown 1 "Warning"
+            "The property %1 is not in the list of valid properties for the resource."
+            "Remove the unknown property from the request body and resubmit the request if the operation failed.";
+        PropertyValueConflict 2 "Warning"
+            "The property '%1' could not be written because its value would conflict with the value of the '%2' property."
+            "None.";
+        PropertyValueError 1 "Warning"
+            "The value provided for the property %1 is not valid."
+            "Correct the value for the property in the request body and resubmit the request if the operation failed.";
+        PropertyValueFormatError 2 "Warning"
+            "The value '%1' for the property %2 is not a format that the property can accept."
+            "Correct the value for the property in the request body and resubmit the request if the operation failed.";
+        PropertyValueNotInList 2 "Warning"
+            "The value '%1' for the property %2 is not in the list of acceptable values."
+            "Choose a value from the enumeration list that the implementation can support and resubmit the request if the operation failed.";
+        PropertyValueOutOfRange 2 "Warning"
+            "The value '%1' for the property %2 is not in the supported range of acceptable values."
+            "Correct the value for the property in the request body and resubmit the request if the operation failed.";
+        PropertyValueTypeError 2 "Warning"
+            "The value '%1' for the property %2 is not a type that the property can accept."
+            "Correct the value for the property in the request body and resubmit the request if the operation failed.";
+        QueryParameterUnsupported 1 "Warning"
+            "Query parameter '%1' is not supported."
+            "Correct or remove the query parameter and resubmit the request.";
+        ResourceAtUriUnauthorized 2 "Critical"
+            "While accessing the resource at '%1', the service received an authorization error '%2'."
+            "Ensure that the appropriate access is provided for the service in order for it to access the URI.";
+        ResourceInUse 0 "Warning"
+            "The change to the requested resource failed because the resource is in use or in transition."
+            "Remove the condition and resubmit the request if the operation failed.";
+        ResourceMissingAtURI 1 "Critical"
+            "The resource at the URI '%1' was not found."
+            "Place a valid resource at the URI or correct the URI and resubmit the request.";
+        ResourceNotFound 2 "Critical"
+            "The requested resource of type %1 named '%2' was not found."
+            "Provide a valid resource identifier and resubmit the request.";
+        ServiceTemporarilyUnavailable 1 "Critical"
+            "The service is temporarily unavailable.  Retry in %1 seconds."
+            "Wait for the indicated retry duration and retry the operation.";
+        SessionLimitExceeded 0 "Critical"
+            "The session establishment failed due to the number of simultaneous sessions exceeding the limit of the implementation."
+            "Reduce the number of other sessions before trying to establish the session or increase the limit of simultaneous sessions, if supported.";
+        StringValueTooLong 2 "Warning"
+            "The string '%1' exceeds the length limit %2."
+            "Resubmit the request with an appropriate string length.";
+        UnrecognizedRequestBody 0 "Warning"
+            "The service detected a malformed request body that it was unable to interpret."
+            "Correct the request body and resubmit the request if it failed.";
+    }
+}
+
+pub(crate) use entries::*;
+
+/// A message with its arguments, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) entry: &'static Entry,
+    pub(crate) args: Vec<String>,
+    /// JSON pointer of the property it is about, without the leading `#`.
+    pub(crate) property: Option<String>,
+    /// What to do, where that is known better than the registry can.
+    pub(crate) resolution: Option<String>,
+}
+
+/// Longest argument shown in characters: a hostile value is not echoed in full.
+const ARGUMENT_MAX_CHARS: usize = 256;
+
+impl Message {
+    pub(crate) fn new<const N: usize>(entry: &'static Entry, args: [&str; N]) -> Self {
+        debug_assert_eq!(entry.args, N, "{} takes {} arguments", entry.key, entry.args);
+        let args = args.iter().map(|arg| arg.chars().take(ARGUMENT_MAX_CHARS).collect()).collect();
+        Self { entry, args, property: None, resolution: None }
+    }
+
+    /// Names the property it is about.
+    pub(crate) fn about(mut self, pointer: &str) -> Self {
+        self.property = Some(pointer.chars().take(ARGUMENT_MAX_CHARS).collect());
+        self
+    }
+
+    /// Says better than the registry what to do.
+    pub(crate) fn resolution(mut self, resolution: impl Into<String>) -> Self {
+        self.resolution = Some(resolution.into());
+        self
+    }
+
+    /// `Base.1.22.Key`.
+    pub(crate) fn id(&self) -> String {
+        format!("{REGISTRY}.{}", self.entry.key)
+    }
+
+    /// The text with its arguments filled in.
+    pub(crate) fn text(&self) -> String {
+        // Piece by piece, so that an argument that contains `%2` is not filled in itself.
+        let mut filled = String::new();
+        let mut rest = self.entry.text;
+        while let Some(at) = rest.find('%') {
+            filled.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            let number = rest.chars().next().and_then(|digit| digit.to_digit(10));
+            match number.and_then(|number| self.args.get((number as usize).wrapping_sub(1))) {
+                Some(arg) => {
+                    filled.push_str(arg);
+                    rest = &rest[1..];
+                }
+                None => filled.push('%'),
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// As a `Message` object of the Redfish schema.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("@odata.type".to_owned(), schema::MESSAGE.odata_type().into());
+        object.insert("MessageId".to_owned(), self.id().into());
+        object.insert("Message".to_owned(), self.text().into());
+        object.insert("MessageArgs".to_owned(), json!(self.args));
+        // `Severity` is deprecated in favour of `MessageSeverity`; clients of either age find theirs.
+        object.insert("Severity".to_owned(), self.entry.severity.into());
+        object.insert("MessageSeverity".to_owned(), self.entry.severity.into());
+        object.insert(
+            "Resolution".to_owned(),
+            self.resolution.as_deref().unwrap_or(self.entry.resolution).into(),
+        );
+        if let Some(property) = &self.property {
+            object.insert("RelatedProperties".to_owned(), json!([format!("#{property}")]));
+        }
+        Value::Object(object)
+    }
+}

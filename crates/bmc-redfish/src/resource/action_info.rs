@@ -1,0 +1,27 @@
+//! `ResetActionInfo`: the reset action's parameter, for clients that look it up (`@Redfish.ActionInfo`).
+
+use serde_json::{Value, json};
+
+use crate::error::Problem;
+use crate::resource::{Call, Uris, reset, resource, with};
+use crate::schema;
+
+const ID: &str = "ResetActionInfo";
+
+/// Where the reset action of this System is described.
+pub(super) fn uri(system: &str) -> String {
+    format!("{system}/{ID}")
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+    let machine = call.service.machine("ComputerSystem", call.id)?;
+    let uri = uri(&Uris::of(&machine.snapshot()).system);
+    let object = resource(schema::ACTION_INFO, &uri, ID, "Reset Action Info");
+    let parameter = json!({
+        "Name": reset::PARAMETER,
+        "Required": true,
+        "DataType": "String",
+        "AllowableValues": reset::TYPES.map(|(name, _)| name),
+    });
+    Ok(with(object, json!({"Parameters": [parameter]})))
+}

@@ -1,0 +1,43 @@
+//! `Manager`: the BMC itself.
+
+use serde_json::{Value, json};
+
+use crate::error::Problem;
+use crate::resource::{Call, Uris, collection, link, resource, with};
+use crate::schema;
+use crate::service::{Service, resource_id};
+
+pub(super) const COLLECTION_URI: &str = "/redfish/v1/Managers";
+
+pub(super) fn collection(service: &Service) -> Value {
+    let members: Vec<String> =
+        service.scope.machines().iter().map(|machine| Uris::of(&machine.snapshot()).manager).collect();
+    collection::render(schema::MANAGER_COLLECTION, COLLECTION_URI, "Managers", &members)
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+    let snapshot = call.service.machine("Manager", call.id)?.snapshot();
+    let uris = Uris::of(&snapshot);
+    let profile = call.service.profile();
+    let name = format!("BMC of {}", snapshot.name);
+    let object = resource(schema::MANAGER, &uris.manager, &resource_id(&snapshot), &name);
+    let members = json!({
+        "ManagerType": "BMC",
+        "Manufacturer": snapshot.identity.manufacturer,
+        "Model": profile.manager_model,
+        "FirmwareVersion": profile.firmware_version,
+        "UUID": snapshot.uuid.to_string(),
+        "ServiceEntryPointUUID": call.service.uuid().to_string(),
+        "PowerState": "On",
+        // The BMC is well whatever its machine does.
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Links": {
+            "ManagerForServers": [link(&uris.system)],
+            "ManagerForServers@odata.count": 1,
+            "ManagerForChassis": [link(&uris.chassis)],
+            "ManagerForChassis@odata.count": 1,
+            "ManagerInChassis": link(&uris.chassis),
+        },
+    });
+    Ok(with(object, members))
+}

@@ -1,0 +1,58 @@
+//! The service root.
+
+use serde_json::{Value, json};
+
+use crate::resource::{
+    Uris, chassis, link, manager, registry, resource, session, session_service, system, with,
+};
+use crate::schema;
+use crate::scope::Scope;
+use crate::service::Service;
+
+/// Where it is (DSP0266, "Redfish-defined URIs").
+pub(super) const URI: &str = "/redfish/v1/";
+
+/// The version of the specification that is followed.
+const REDFISH_VERSION: &str = "1.20.0";
+
+/// What a client finds below the root, by name and URI; the OData service document lists the same.
+pub(super) const CHILDREN: [(&str, &str); 5] = [
+    ("Systems", system::COLLECTION_URI),
+    ("Managers", manager::COLLECTION_URI),
+    ("Chassis", chassis::COLLECTION_URI),
+    ("SessionService", session_service::URI),
+    ("Registries", registry::COLLECTION_URI),
+];
+
+pub(super) fn get(service: &Service) -> Value {
+    let mut object = resource(schema::SERVICE_ROOT, URI, "RootService", "Root Service");
+    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
+    put("RedfishVersion", REDFISH_VERSION.into());
+    put("UUID", service.uuid().to_string().into());
+    put("Product", service.profile().product.as_str().into());
+    let mut links = json!({"Sessions": link(session::COLLECTION_URI)});
+    let mut vendor = service.profile().vendor.clone();
+    if let Scope::One { machine, .. } = &service.scope {
+        let snapshot = machine.snapshot();
+        vendor = vendor.or_else(|| Some(snapshot.identity.manufacturer.clone()));
+        links["ManagerProvidingService"] = link(&Uris::of(&snapshot).manager);
+    }
+    if let Some(vendor) = vendor {
+        put("Vendor", vendor.into());
+    }
+    // No query option is supported yet, and the service says so.
+    let features = json!({
+        "ExcerptQuery": false,
+        "ExpandQuery": {"ExpandAll": false, "Levels": false, "Links": false, "NoLinks": false},
+        "FilterQuery": false,
+        "MultipleHTTPRequests": true,
+        "OnlyMemberQuery": false,
+        "SelectQuery": false,
+        "TopSkipQuery": false,
+    });
+    put("ProtocolFeaturesSupported", features);
+    for (name, uri) in CHILDREN {
+        put(name, link(uri));
+    }
+    with(object, json!({"Links": links}))
+}

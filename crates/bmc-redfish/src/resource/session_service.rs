@@ -1,0 +1,72 @@
+//! `SessionService`: how long a session may stay unused.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::ETAG;
+use serde_json::{Value, json};
+
+use crate::error::Problem;
+use crate::etag;
+use crate::message::{self, Message};
+use crate::patch;
+use crate::resource::{Call, Reply, link, resource, session, with};
+use crate::schema;
+use crate::service::Service;
+use crate::session::{TIMEOUT_MAX, TIMEOUT_MIN};
+
+pub(super) const URI: &str = "/redfish/v1/SessionService";
+
+pub(super) fn get(service: &Service) -> Value {
+    render(service.sessions.timeout())
+}
+
+fn render(timeout: Duration) -> Value {
+    let object = resource(schema::SESSION_SERVICE, URI, "SessionService", "Session Service");
+    let members = json!({
+        "ServiceEnabled": true,
+        "SessionTimeout": timeout.as_secs(),
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Sessions": link(session::COLLECTION_URI),
+    });
+    with(object, members)
+}
+
+pub(super) fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
+    let timeout = call.service.sessions.change_timeout(|present| {
+        let shown = render(present);
+        if !etag::may_write(call.headers, &etag::of(&shown)) {
+            return Err(Problem::precondition_failed());
+        }
+        let wanted = patch::read(&call.body, |faults| {
+            let mut timeout = None;
+            patch::each_property(&call.body, &shown, "", faults, |name, pointer, value, faults| {
+                if name == "SessionTimeout" {
+                    timeout = read_timeout(pointer, value, faults);
+                }
+                name == "SessionTimeout"
+            });
+            (timeout, timeout.is_some())
+        })?;
+        Ok(wanted.unwrap_or(present))
+    })?;
+    let mut reply = Reply::empty(StatusCode::NO_CONTENT);
+    if let Ok(tag) = etag::of(&render(timeout)).parse() {
+        reply.headers.push((ETAG, tag));
+    }
+    Ok(reply)
+}
+
+fn read_timeout(pointer: &str, value: &Value, faults: &mut patch::Faults) -> Option<Duration> {
+    if !value.is_i64() && !value.is_u64() {
+        faults.wrong_type(pointer, value);
+        return None;
+    }
+    let timeout = value.as_u64().map(Duration::from_secs);
+    let timeout = timeout.filter(|timeout| (TIMEOUT_MIN..=TIMEOUT_MAX).contains(timeout));
+    if timeout.is_none() {
+        let args = [&patch::shown(value), pointer];
+        faults.push(Message::new(message::PropertyValueOutOfRange, args).about(pointer));
+    }
+    timeout
+}

@@ -1,0 +1,226 @@
+//! `ComputerSystem`: the machine.
+
+use std::time::Duration;
+
+use bmc_core::error::RequestError;
+use bmc_core::fleet::MachineHandle;
+use bmc_core::power::{PowerPolicy, PowerState, RestartCause};
+use bmc_core::request::{Change, Request};
+use bmc_core::snapshot::{Health, Snapshot};
+use http::header::ETAG;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+
+use crate::boot;
+use crate::error::{About, Asked, Problem, request_problem};
+use crate::etag;
+use crate::message;
+use crate::patch;
+use crate::resource::{
+    Call, Reply, Uris, action_info, collection, date_time, health, label, link, reset, resource, with,
+};
+use crate::schema;
+use crate::service::{Service, resource_id};
+
+pub(super) const COLLECTION_URI: &str = "/redfish/v1/Systems";
+
+/// How often a PATCH is tried again when the machine changes while it is made.
+const ATTEMPTS_MAX: usize = 8;
+
+const POLICIES: [(&str, PowerPolicy); 3] = [
+    ("AlwaysOn", PowerPolicy::AlwaysOn),
+    ("AlwaysOff", PowerPolicy::AlwaysOff),
+    ("LastState", PowerPolicy::Previous),
+];
+
+const GIB: f64 = 1_073_741_824.0;
+
+pub(super) fn collection(service: &Service) -> Value {
+    let members: Vec<String> =
+        service.scope.machines().iter().map(|machine| Uris::of(&machine.snapshot()).system).collect();
+    collection::render(schema::COMPUTER_SYSTEM_COLLECTION, COLLECTION_URI, "Computer Systems", &members)
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+    let machine = call.service.machine("ComputerSystem", call.id)?;
+    Ok(render(&machine.snapshot()))
+}
+
+/// The power state as clients are to act on it: a machine on its way down still counts as on, as over IPMI.
+fn power_state(state: PowerState) -> &'static str {
+    match state {
+        PowerState::Off => "Off",
+        PowerState::PoweringOn => "PoweringOn",
+        PowerState::On | PowerState::PoweringOff | PowerState::Paused => "On",
+    }
+}
+
+/// `Status.State` tells the finer states apart.
+fn state(snapshot: &Snapshot) -> &'static str {
+    match (&snapshot.health, snapshot.power) {
+        (Health::Unavailable(_), _) => "UnavailableOffline",
+        (Health::Available, PowerState::Off) => "StandbyOffline",
+        (Health::Available, PowerState::PoweringOn) => "Starting",
+        (Health::Available, PowerState::On | PowerState::PoweringOff) => "Enabled",
+        (Health::Available, PowerState::Paused) => "Quiesced",
+    }
+}
+
+fn last_reset_cause(cause: RestartCause) -> &'static str {
+    match cause {
+        RestartCause::Unknown => "Unknown",
+        RestartCause::ChassisControl => "ManagementCommand",
+        RestartCause::PowerButton => "PowerButtonPress",
+        RestartCause::PolicyAlwaysOn | RestartCause::PolicyPrevious => "PowerRestorePolicy",
+        RestartCause::SoftReset => "OSSoftRestart",
+    }
+}
+
+fn policy_name(policy: PowerPolicy) -> &'static str {
+    POLICIES.iter().find(|(_, known)| *known == policy).map_or("AlwaysOff", |(name, _)| name)
+}
+
+/// Gibibytes; a whole number is written as one.
+fn gib(bytes: u64) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "no machine has so much memory that it shows")]
+    let gib = bytes as f64 / GIB;
+    if bytes.is_multiple_of(1 << 30) { (bytes >> 30).into() } else { gib.into() }
+}
+
+pub(super) fn render(snapshot: &Snapshot) -> Value {
+    let uris = Uris::of(snapshot);
+    let identity = &snapshot.identity;
+    let mut object = resource(schema::COMPUTER_SYSTEM, &uris.system, &resource_id(snapshot), &snapshot.name);
+    let members = json!({
+        "SystemType": "Virtual",
+        "Manufacturer": identity.manufacturer,
+        "Model": identity.model,
+        "SerialNumber": identity.serial,
+        "UUID": snapshot.uuid.to_string(),
+        "PowerState": power_state(snapshot.power),
+        "PowerRestorePolicy": policy_name(snapshot.power_policy),
+        "PowerRestorePolicy@Redfish.AllowableValues": POLICIES.map(|(name, _)| name),
+        "LastResetCause": last_reset_cause(snapshot.restart_cause),
+        "Status": {"State": state(snapshot), "Health": health(snapshot)},
+        "Boot": boot::render(snapshot),
+    });
+    put_all(&mut object, members);
+    label::put(&mut object, snapshot);
+    if let Some(time) = snapshot.last_reset_time {
+        object.insert("LastResetTime".to_owned(), date_time(time).into());
+    }
+    if let Some(info) = &snapshot.info {
+        let count = info.processors;
+        let processors = json!({"Count": count, "CoreCount": count, "LogicalProcessorCount": count});
+        object.insert("ProcessorSummary".to_owned(), processors);
+        let memory = json!({"TotalSystemMemoryGiB": gib(info.memory_bytes)});
+        object.insert("MemorySummary".to_owned(), memory);
+    }
+    let members = json!({
+        "Links": {
+            "Chassis": [link(&uris.chassis)],
+            "Chassis@odata.count": 1,
+            "ManagedBy": [link(&uris.manager)],
+            "ManagedBy@odata.count": 1,
+        },
+        "Actions": {
+            "#ComputerSystem.Reset": {
+                "target": format!("{}/Actions/ComputerSystem.Reset", uris.system),
+                "@Redfish.ActionInfo": action_info::uri(&uris.system),
+                "ResetType@Redfish.AllowableValues": reset::TYPES.map(|(name, _)| name),
+            },
+        },
+    });
+    with(object, members)
+}
+
+fn put_all(object: &mut Map<String, Value>, members: Value) {
+    if let Value::Object(members) = members {
+        object.extend(members);
+    }
+}
+
+/// What a PATCH asks for.
+#[derive(Default)]
+struct Wanted {
+    boot: boot::Wanted,
+    label: label::Wanted,
+    policy: Option<PowerPolicy>,
+}
+
+fn read(body: &Map<String, Value>, shown: &Value, snapshot: &Snapshot) -> Result<Wanted, Problem> {
+    patch::read(body, |faults| {
+        let mut wanted = Wanted::default();
+        patch::each_property(body, shown, "", faults, |name, pointer, value, faults| {
+            match name {
+                "Boot" => wanted.boot = boot::read(pointer, value, snapshot, faults),
+                "PowerRestorePolicy" => wanted.policy = faults.choice(pointer, value, &POLICIES),
+                _ => return wanted.label.take(name, pointer, value, faults),
+            }
+            true
+        });
+        let anything = wanted.boot.is_some() || wanted.label.is_some() || wanted.policy.is_some();
+        (wanted, anything)
+    })
+}
+
+pub(super) async fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
+    let machine = call.service.machine("ComputerSystem", call.id)?;
+    change(call, &machine, render, |snapshot, shown| {
+        // What a machine can boot from is not known before it was seen: to refuse its targets would be an untruth.
+        if let (None, Health::Unavailable(error), true) =
+            (&snapshot.info, &snapshot.health, call.body.contains_key("Boot"))
+        {
+            return Err(change_problem(&error.clone().into(), snapshot));
+        }
+        let wanted = read(&call.body, shown, snapshot)?;
+        let firmware = snapshot.info.as_ref().map(|info| info.firmware);
+        let boot = boot::merge(&snapshot.boot, firmware, &wanted.boot);
+        let mut change = Change {
+            boot: boot.map_err(|fault| Problem::bad_request(vec![fault]))?,
+            firmware: wanted.boot.mode.filter(|mode| Some(*mode) != firmware),
+            power_policy: wanted.policy,
+            ..Change::default()
+        };
+        wanted.label.put(&mut change);
+        Ok(change)
+    })
+    .await
+}
+
+fn change_problem(error: &RequestError, snapshot: &Snapshot) -> Problem {
+    let (uri, id) = (Uris::of(snapshot).system, resource_id(snapshot));
+    request_problem(error, About { asked: Asked::Change, uri: &uri, id: &id })
+}
+
+/// Makes a change that was planned on what the client saw, and answers 204 with the new ETag.
+///
+/// The plan is made on one snapshot and only carried out while the machine still has its revision; when somebody else was faster it is
+/// made anew. So If-Match holds without a gap, and two partial writes never mix.
+pub(super) async fn change(
+    call: &Call<'_>,
+    machine: &MachineHandle,
+    render: impl Fn(&Snapshot) -> Value,
+    plan: impl Fn(&Snapshot, &Value) -> Result<Change, Problem>,
+) -> Result<Reply, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = machine.snapshot();
+        let shown = render(&snapshot);
+        if !etag::may_write(call.headers, &etag::of(&shown)) {
+            return Err(Problem::precondition_failed());
+        }
+        let change = Change { if_revision: Some(snapshot.revision), ..plan(&snapshot, &shown)? };
+        match machine.request(Request::Change(Box::new(change))).await {
+            Ok(_) => {
+                let mut reply = Reply::empty(StatusCode::NO_CONTENT);
+                if let Ok(tag) = HeaderValue::from_str(&etag::of(&render(&machine.snapshot()))) {
+                    reply.headers.push((ETAG, tag));
+                }
+                return Ok(reply);
+            }
+            Err(RequestError::Conflict) => {}
+            Err(error) => return Err(change_problem(&error, &snapshot)),
+        }
+    }
+    Err(Problem::retry(Duration::from_secs(1), message::ServiceTemporarilyUnavailable))
+}

@@ -1,0 +1,62 @@
+//! The schemas of what is served: each resource's type and version, and where DMTF publishes it. `$metadata`, `@odata.type` and the
+//! `describedby` link come from this one table.
+
+/// A schema as DMTF publishes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schema {
+    /// Its name, e.g. `ComputerSystem`.
+    pub(crate) name: &'static str,
+    /// The version satisfied, e.g. `v1_27_0`; none for collections, which have only one.
+    pub(crate) version: Option<&'static str>,
+}
+
+macro_rules! schemas {
+    ($($constant:ident = $name:literal $($version:literal)?;)*) => {
+        $(pub(crate) const $constant: Schema = Schema { name: $name, version: schemas!(@version $($version)?) };)*
+
+        /// Every schema in use.
+        pub(crate) const ALL: &[Schema] = &[$($constant),*];
+    };
+    (@version) => { None };
+    (@version $version:literal) => { Some($version) };
+}
+
+schemas! {
+    ACTION_INFO = "ActionInfo" "v1_5_0";
+    CHASSIS = "Chassis" "v1_28_0";
+    CHASSIS_COLLECTION = "ChassisCollection";
+    COMPUTER_SYSTEM = "ComputerSystem" "v1_27_0";
+    COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
+    MANAGER = "Manager" "v1_24_0";
+    MANAGER_COLLECTION = "ManagerCollection";
+    MESSAGE = "Message" "v1_3_0";
+    REGISTRY_FILE = "MessageRegistryFile" "v1_1_5";
+    REGISTRY_FILE_COLLECTION = "MessageRegistryFileCollection";
+    RESOURCE = "Resource" "v1_23_0";
+    SERVICE_ROOT = "ServiceRoot" "v1_20_0";
+    SESSION = "Session" "v1_8_0";
+    SESSION_COLLECTION = "SessionCollection";
+    SESSION_SERVICE = "SessionService" "v1_2_0";
+}
+
+impl Schema {
+    /// The `@odata.type` of a resource of this schema.
+    pub(crate) fn odata_type(&self) -> String {
+        match self.version {
+            Some(version) => format!("#{0}.{version}.{0}", self.name),
+            None => format!("#{0}.{0}", self.name),
+        }
+    }
+
+    /// Where DMTF publishes the CSDL.
+    pub(crate) fn csdl_uri(&self) -> String {
+        format!("http://redfish.dmtf.org/schemas/v1/{}_v1.xml", self.name)
+    }
+}
+
+/// Where DMTF publishes the JSON schema of a resource with this `@odata.type`, for the `describedby` link (DSP0266, "Link header").
+pub(crate) fn json_schema_uri(odata_type: &str) -> Option<String> {
+    let full = odata_type.strip_prefix('#')?;
+    let (schema, _) = full.rsplit_once('.')?;
+    Some(format!("http://redfish.dmtf.org/schemas/v1/{schema}.json"))
+}

@@ -1,0 +1,235 @@
+//! The HTTP server of one endpoint: sockets, TLS, and the bounds that keep hostile clients from holding it.
+//!
+//! ```text
+//!  accept ──► handshake ──► header ──► request ──► answer ──┐        every arrow has a deadline, and the
+//!  (permit)   (timeout)     (timeout)  (timeout)            │        whole connection one of its own
+//!                              ▲──────── keep-alive ────────┘
+//! ```
+//!
+//! A connection holds a permit from the moment it is accepted; when all are taken, clients wait in the listen queue until one of the
+//! deadlines frees one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::config::RedfishConfig;
+use crate::door::Peer;
+use crate::scope::Scope;
+use crate::service::{Service, router};
+use crate::tls::{Tls, TlsError};
+
+/// Bytes of a request's header kept at most; more is refused with 431.
+const HEADER_MAX_BYTES: usize = 16 * 1024;
+/// How long accepting pauses after an error such as too many open files, so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an endpoint does not serve.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// The address is taken.
+    #[error(
+        "{0} is in use by another program; give this endpoint another port, or stop that program (`ss -ltnp` names it)"
+    )]
+    InUse(SocketAddr),
+    /// The port needs rights that the process does not have.
+    #[error(
+        "{0} needs rights this process does not have; use a port above 1023 or grant CAP_NET_BIND_SERVICE"
+    )]
+    Permission(SocketAddr),
+    /// Anything else about the address.
+    #[error("cannot listen on {address}: {source}")]
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// A serving endpoint. Dropping it stops it without waiting; [`stop`](Self::stop) waits.
+#[derive(Debug)]
+pub struct RedfishServer {
+    address: SocketAddr,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl RedfishServer {
+    /// Binds an address (port 0 takes a free one) and serves `scope` there on the present tokio runtime.
+    ///
+    /// # Errors
+    /// See [`BindError`]; nothing is bound then.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Tls,
+        scope: Scope,
+        config: RedfishConfig,
+    ) -> Result<Self, BindError> {
+        let fail = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse(address),
+            io::ErrorKind::PermissionDenied => BindError::Permission(address),
+            _ => BindError::Address { address, source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        let bound = listener.local_addr().map_err(fail)?;
+        let tls = tls.server_config(bound.ip())?.map(tls_acceptor);
+        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let permits = Arc::new(Semaphore::new(config.connections_max));
+        let limits = config.clone();
+        let router = router(Arc::new(Service::new(scope, config)));
+        let endpoint =
+            Endpoint { router, tls, limits, permits, stopping: stopping.clone(), tasks: tasks.clone() };
+        tasks.spawn(endpoint.accept_all(listener));
+        Ok(Self { address: bound, stopping, tasks })
+    }
+
+    /// Where it serves.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops: no new connection is taken, idle ones are closed, requests under way get their answers within
+    /// [`RedfishConfig::stop_grace`]. The port is free when this returns.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for RedfishServer {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+fn tls_acceptor(config: Arc<ServerConfig>) -> TlsAcceptor {
+    TlsAcceptor::from(config)
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    limits: RedfishConfig,
+    permits: Arc<Semaphore>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Endpoint {
+    async fn accept_all(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stopping.cancelled() => return,
+                accepted = self.accept(&listener) => accepted,
+            };
+            match accepted {
+                Some((stream, peer, permit)) => {
+                    let endpoint = self.clone();
+                    self.tasks.spawn(async move {
+                        endpoint.connection(stream, peer).await;
+                        drop(permit);
+                    });
+                }
+                None => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        match listener.accept().await {
+            Ok((stream, peer)) => Some((stream, peer, permit)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                None
+            }
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+        // Answers are small and written whole; waiting to fill a packet only costs time.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.http(stream, peer).await;
+        };
+        let handshake = tokio::select! {
+            () = self.stopping.cancelled() => return,
+            handshake = timeout(self.limits.handshake_timeout, tls.accept(stream)) => handshake,
+        };
+        match handshake {
+            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+    }
+
+    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) {
+        let service = service_fn(|request: Request<Incoming>| self.request(request, peer));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout)
+            .max_buf_size(HEADER_MAX_BYTES)
+            // Who has sent all and says so, as `nc -N` does, still gets an answer.
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.time_to_end() => {
+                connection.as_mut().graceful_shutdown();
+                match timeout(self.limits.stop_grace, connection).await {
+                    Ok(ended) => ended,
+                    Err(_) => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended");
+        }
+    }
+
+    /// When a connection shall end after the request under way: the server stops, or the connection is old.
+    async fn time_to_end(&self) {
+        let _ = timeout(self.limits.connection_lifetime, self.stopping.cancelled()).await;
+    }
+
+    async fn request(
+        &self,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response, std::convert::Infallible> {
+        request.extensions_mut().insert(Peer(peer));
+        let request = request.map(Body::new);
+        self.router.clone().oneshot(request).await
+    }
+}

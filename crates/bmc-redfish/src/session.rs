@@ -1,0 +1,205 @@
+//! Login sessions (DSP0266, "Redfish session login authentication").
+//!
+//! ```text
+//!            POST Sessions                     DELETE, unused for SessionTimeout,
+//!   (none) ────────────────► open ─────────────────────────────────────────────► gone
+//!                            │  ▲              account gone or password changed
+//!                            └──┘ any request with its token
+//! ```
+//!
+//! Sessions live in memory and end with the service, as on a BMC that restarts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bmc_core::account::Account;
+use jiff::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use sha2::{Digest, Sha256};
+
+/// Random bytes in a token; shown as twice as many hexadecimal digits.
+const TOKEN_BYTES: usize = 24;
+/// Random bytes in a session's id.
+const ID_BYTES: usize = 5;
+/// Shortest `SessionTimeout` (SessionService schema).
+pub(crate) const TIMEOUT_MIN: Duration = Duration::from_secs(30);
+/// Longest `SessionTimeout` (SessionService schema).
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+
+type TokenDigest = [u8; 32];
+
+/// A digest of an account's name and password. A short password can be guessed from it, so `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+struct Fingerprint(TokenDigest);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(..)")
+    }
+}
+
+/// One open session, as shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) user: String,
+    pub(crate) created: Timestamp,
+    pub(crate) origin: IpAddr,
+    /// Of the account's name and password at login: a changed password ends its sessions.
+    fingerprint: Fingerprint,
+    last_used: Instant,
+}
+
+/// Why a session is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenError {
+    /// As many are open as may be.
+    Limit,
+    /// The operating system gave no random bytes.
+    Randomness,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// Keyed by the token's digest, so that a look-up's time says nothing about tokens.
+    open: HashMap<TokenDigest, Session>,
+    timeout: Duration,
+}
+
+/// The sessions of one service.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    table: Mutex<Table>,
+    max: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(max: usize, timeout: Duration) -> Self {
+        let timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
+        Self { table: Mutex::new(Table { open: HashMap::new(), timeout }), max }
+    }
+
+    /// Opens a session for an account whose password was checked; returns it and its token.
+    pub(crate) fn open(
+        &self,
+        account: &Account,
+        origin: IpAddr,
+        now: Instant,
+        created: Timestamp,
+    ) -> Result<(Session, String), OpenError> {
+        let token = random_hex::<TOKEN_BYTES>()?;
+        let id = random_hex::<ID_BYTES>()?;
+        let mut table = self.live(now);
+        if table.open.len() >= self.max {
+            return Err(OpenError::Limit);
+        }
+        let user = account.name.clone();
+        let session =
+            Session { id, user, created, origin, fingerprint: fingerprint(account), last_used: now };
+        table.open.insert(digest(token.as_bytes()), session.clone());
+        Ok((session, token))
+    }
+
+    /// The session of a token, now used once more.
+    pub(crate) fn by_token(&self, token: &[u8], now: Instant) -> Option<Session> {
+        let mut table = self.live(now);
+        let session = table.open.get_mut(&digest(token))?;
+        session.last_used = now;
+        Some(session.clone())
+    }
+
+    /// Whether an account is still the one that opened the session.
+    pub(crate) fn is_of(session: &Session, account: &Account) -> bool {
+        session.fingerprint == fingerprint(account)
+    }
+
+    /// The session with this id. Looking is not using.
+    pub(crate) fn by_id(&self, id: &str, now: Instant) -> Option<Session> {
+        self.live(now).open.values().find(|session| session.id == id).cloned()
+    }
+
+    /// All open sessions, the oldest first.
+    pub(crate) fn all(&self, now: Instant) -> Vec<Session> {
+        let mut sessions: Vec<Session> = self.live(now).open.values().cloned().collect();
+        sessions.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
+        sessions
+    }
+
+    /// Ends a session; `false` when there is none with this id.
+    pub(crate) fn close(&self, id: &str) -> bool {
+        let mut table = self.lock();
+        let before = table.open.len();
+        table.open.retain(|_, session| session.id != id);
+        table.open.len() < before
+    }
+
+    /// How long a session may stay unused.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.lock().timeout
+    }
+
+    /// Changes that, for open sessions too, to what `decide` makes of the present value; nobody else changes it in between.
+    pub(crate) fn change_timeout<E>(
+        &self,
+        decide: impl FnOnce(Duration) -> Result<Duration, E>,
+    ) -> Result<Duration, E> {
+        let mut table = self.lock();
+        table.timeout = decide(table.timeout)?.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
+        Ok(table.timeout)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table without what has timed out.
+    fn live(&self, now: Instant) -> MutexGuard<'_, Table> {
+        let mut table = self.lock();
+        let timeout = table.timeout;
+        table.open.retain(|_, session| now.saturating_duration_since(session.last_used) < timeout);
+        table
+    }
+}
+
+fn digest(bytes: &[u8]) -> TokenDigest {
+    Sha256::digest(bytes).into()
+}
+
+fn fingerprint(account: &Account) -> Fingerprint {
+    let mut digest = Sha256::new();
+    digest.update(account.name.as_bytes());
+    digest.update([0]);
+    digest.update(account.password.expose().as_bytes());
+    Fingerprint(digest.finalize().into())
+}
+
+fn random_hex<const BYTES: usize>() -> Result<String, OpenError> {
+    let mut bytes = [0; BYTES];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| OpenError::Randomness)?;
+    Ok(hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use bmc_core::account::{Role, Secret};
+
+    use super::*;
+
+    #[test]
+    fn debug_output_tells_nothing_of_password_or_token() {
+        let password = Secret::new("password");
+        let account =
+            Account { id: 2, name: "admin".to_owned(), password, enabled: true, role: Role::Administrator };
+        let sessions = Sessions::new(1, TIMEOUT_MIN);
+        let now = Instant::now();
+        let origin = IpAddr::from([127, 0, 0, 1]);
+        let (_, token) = sessions.open(&account, origin, now, Timestamp::UNIX_EPOCH).unwrap();
+        let shown = format!("{sessions:?}");
+        assert!(shown.contains("admin") && !shown.contains(&token));
+        assert!(!shown.contains(&format!("{:?}", fingerprint(&account).0)), "{shown}");
+    }
+}

@@ -1,0 +1,231 @@
+//! A simulated machine's make-up, derived from the seed and its UUID, and what a boot plan means on it.
+//!
+//! Every machine has two disks with an operating system on each, a CD-ROM drive, and two network interfaces; no USB stick. A network boot
+//! always finds a server. Removable drives are empty unless somebody inserted something, and an empty drive falls through to
+//! the first disk, as firmware does.
+
+use bmc_core::backend::MachineInfo;
+use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot, check_target};
+use bmc_core::error::BackendError;
+use uuid::Uuid;
+
+use crate::config::SimConfig;
+
+/// The disks, in boot order.
+pub const DISKS: [&str; 2] = ["sda", "sdb"];
+/// The CD-ROM drive.
+pub const CDROM: &str = "sr0";
+/// The network interfaces, in boot order, as boot reports name them; an override may name one so or by MAC.
+pub const NICS: [&str; 2] = ["nic0", "nic1"];
+/// Pairs of MAC addresses there are below QEMU's prefix `52:54:00`: the lowest bit tells a machine's two interfaces apart.
+pub const MAC_PAIRS: u32 = 1 << 23;
+
+/// Names become UUIDs in this namespace. Changing it would change every simulated machine's identity.
+const NAMESPACE: Uuid = Uuid::from_u128(0x3f6d_2a51_9c1e_5b7a_8f04_6e2d_71c9_b3a8);
+
+/// The UUID of the machine called `name`: a version 5 UUID, so that it is the same in every process. A name that is a UUID itself stands for it.
+pub fn uuid_of(name: &str) -> Uuid {
+    Uuid::try_parse(name).unwrap_or_else(|_| Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+}
+
+/// Which pair of MAC addresses the machine would like; below [`MAC_PAIRS`].
+pub fn preferred_mac_pair(seed: u64, uuid: Uuid) -> u32 {
+    let hash = Uuid::new_v5(&uuid, &seed.to_be_bytes());
+    let bytes = hash.as_bytes();
+    u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 1
+}
+
+/// What the machine is made of.
+pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> MachineInfo {
+    let nics = (0..NICS.len() as u32)
+        .map(|nic| {
+            let [_, a, b, c] = ((mac_pair % MAC_PAIRS) << 1 | nic).to_be_bytes();
+            format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
+        })
+        .collect();
+    MachineInfo {
+        uuid,
+        name: name.to_owned(),
+        processors: config.processors,
+        architecture: "x86_64".to_owned(),
+        memory_bytes: config.memory_bytes,
+        firmware: config.firmware,
+        firmware_switchable: true,
+        boot_targets: boot_targets(config.firmware),
+        nics,
+        mains_return: true,
+    }
+}
+
+/// What a machine in this firmware mode can be told to boot from: everything, but HTTP only under UEFI.
+pub fn boot_targets(firmware: FirmwareMode) -> Vec<BootTarget> {
+    BootTarget::ALL
+        .into_iter()
+        .filter(|target| match target {
+            BootTarget::None => false,
+            BootTarget::Http => firmware == FirmwareMode::Uefi,
+            _ => true,
+        })
+        .collect()
+}
+
+/// What firmware will do when its self-test is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// Boot a device that is always there; in plain words.
+    Device(String),
+    /// Boot the CD-ROM if there is one in the drive at that moment.
+    Cdrom,
+    /// Look for media of this kind, of which there never are any, and fall through.
+    Missing(&'static str),
+    /// Stay in the setup screen.
+    Setup,
+}
+
+/// What `plan` makes the machine boot.
+///
+/// # Errors
+/// `Unsupported` when the machine has no such target or device.
+pub fn handover(info: &MachineInfo, plan: &BootPlan) -> Result<Handover, BackendError> {
+    let OverrideBoot { target, device, .. } = match plan {
+        BootPlan::OwnOrder => return Ok(Handover::Device(format!("disk {}", DISKS[0]))),
+        BootPlan::Override(boot) => boot,
+    };
+    check_target(&info.boot_targets, *target)?;
+    let device = device.as_deref();
+    let disk = || pick("disk", &DISKS, device);
+    Ok(match target {
+        BootTarget::None | BootTarget::Disk => Handover::Device(format!("disk {}", disk()?)),
+        BootTarget::DiskSafeMode => Handover::Device(format!("disk {} (safe mode)", disk()?)),
+        BootTarget::Diagnostics => Handover::Device(format!("disk {} (diagnostics)", disk()?)),
+        BootTarget::Pxe => Handover::Device(format!("network {}", nic(info, device)?)),
+        BootTarget::Http => Handover::Device(format!("http {}", nic(info, device)?)),
+        BootTarget::Cdrom => {
+            pick("CD-ROM drive", &[CDROM], device)?;
+            Handover::Cdrom
+        }
+        BootTarget::BiosSetup => Handover::Setup,
+        BootTarget::Usb => Handover::Missing("usb"),
+        BootTarget::RemoteFloppy => Handover::Missing("remote floppy"),
+        BootTarget::RemoteCdrom => Handover::Missing("remote cdrom"),
+        BootTarget::RemoteMedia => Handover::Missing("remote media"),
+        BootTarget::RemoteDisk => Handover::Missing("remote disk"),
+    })
+}
+
+/// What the handover came to, in the words of [`Report::Booted`](bmc_core::backend::Report::Booted).
+pub fn booted_from(handover: &Handover, cdrom: Option<&str>) -> String {
+    match (handover, cdrom) {
+        (Handover::Device(device), _) => device.clone(),
+        (Handover::Cdrom, Some(image)) => format!("cdrom {image}"),
+        (Handover::Cdrom, None) => format!("cdrom (empty), then disk {}", DISKS[0]),
+        (Handover::Missing(media), _) => format!("{media} (empty), then disk {}", DISKS[0]),
+        (Handover::Setup, _) => "firmware setup".to_owned(),
+    }
+}
+
+fn pick<'a>(kind: &str, offered: &[&'a str], wanted: Option<&str>) -> Result<&'a str, BackendError> {
+    let found = match wanted {
+        None => offered.first(),
+        Some(wanted) => offered.iter().find(|offer| **offer == wanted),
+    };
+    found.copied().ok_or_else(|| {
+        let wanted = wanted.unwrap_or_default();
+        BackendError::unsupported(format!(
+            "this machine has no {kind} {wanted}; it has: {}",
+            offered.join(", ")
+        ))
+    })
+}
+
+fn nic(info: &MachineInfo, wanted: Option<&str>) -> Result<&'static str, BackendError> {
+    let by_mac = wanted
+        .and_then(|wanted| info.nics.iter().position(|mac| mac.eq_ignore_ascii_case(wanted)))
+        .and_then(|index| NICS.get(index).copied());
+    match by_mac {
+        Some(name) => Ok(name),
+        None => pick("network interface", &NICS, wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(firmware: FirmwareMode) -> MachineInfo {
+        let config = SimConfig { firmware, ..SimConfig::default() };
+        let uuid = uuid_of("node-0");
+        make_up(&config, uuid, "node-0", preferred_mac_pair(config.seed, uuid))
+    }
+
+    fn plan(target: BootTarget, device: Option<&str>) -> BootPlan {
+        BootPlan::Override(OverrideBoot {
+            target,
+            efi: false,
+            http_uri: None,
+            device: device.map(str::to_owned),
+            generation: 1,
+        })
+    }
+
+    fn boots(info: &MachineInfo, plan: &BootPlan) -> String {
+        booted_from(&handover(info, plan).unwrap(), None)
+    }
+
+    #[test]
+    fn identity_follows_from_name_and_seed() {
+        // A literal, so that a change of namespace does not go unnoticed: stored BMCs would lose their machines.
+        assert_eq!(uuid_of("node-0").to_string(), "5dd7c351-6f3e-536e-877e-b5362208b3fe");
+        assert_eq!(uuid_of("node-0").get_version_num(), 5);
+        let given = "6c0cf1a4-1f6e-4f8c-9d0e-3d2b8f1c7a55";
+        assert_eq!(uuid_of(given).to_string(), given);
+        let uuid = uuid_of("node-0");
+        assert_eq!(preferred_mac_pair(7, uuid), preferred_mac_pair(7, uuid));
+        assert_ne!(preferred_mac_pair(7, uuid), preferred_mac_pair(8, uuid));
+    }
+
+    #[test]
+    fn macs_are_two_neighbours_below_qemus_prefix() {
+        let info = make_up(&SimConfig::default(), uuid_of("a"), "a", MAC_PAIRS - 1);
+        assert_eq!(info.nics, ["52:54:00:ff:ff:fe", "52:54:00:ff:ff:ff"]);
+    }
+
+    #[test]
+    fn every_target_boots_what_it_names() {
+        let info = info(FirmwareMode::Uefi);
+        assert_eq!(boots(&info, &BootPlan::OwnOrder), "disk sda");
+        for (target, from) in [
+            (BootTarget::Pxe, "network nic0"),
+            (BootTarget::Disk, "disk sda"),
+            (BootTarget::DiskSafeMode, "disk sda (safe mode)"),
+            (BootTarget::Diagnostics, "disk sda (diagnostics)"),
+            (BootTarget::Cdrom, "cdrom (empty), then disk sda"),
+            (BootTarget::BiosSetup, "firmware setup"),
+            (BootTarget::Usb, "usb (empty), then disk sda"),
+            (BootTarget::Http, "http nic0"),
+            (BootTarget::RemoteFloppy, "remote floppy (empty), then disk sda"),
+            (BootTarget::RemoteCdrom, "remote cdrom (empty), then disk sda"),
+            (BootTarget::RemoteMedia, "remote media (empty), then disk sda"),
+            (BootTarget::RemoteDisk, "remote disk (empty), then disk sda"),
+        ] {
+            assert_eq!(boots(&info, &plan(target, None)), from, "{target:?}");
+        }
+        assert_eq!(booted_from(&Handover::Cdrom, Some("live.iso")), "cdrom live.iso");
+    }
+
+    #[test]
+    fn http_needs_uefi() {
+        let error = handover(&info(FirmwareMode::Legacy), &plan(BootTarget::Http, None)).unwrap_err();
+        assert_eq!(error.kind, bmc_core::error::BackendErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn one_device_of_a_class_can_be_named() {
+        let info = info(FirmwareMode::Legacy);
+        assert_eq!(boots(&info, &plan(BootTarget::Disk, Some("sdb"))), "disk sdb");
+        assert_eq!(boots(&info, &plan(BootTarget::Pxe, Some("nic1"))), "network nic1");
+        assert_eq!(boots(&info, &plan(BootTarget::Pxe, Some(&info.nics[1].to_uppercase()))), "network nic1");
+        let error = handover(&info, &plan(BootTarget::Disk, Some("vdz"))).unwrap_err();
+        assert_eq!(error.message, "this machine has no disk vdz; it has: sda, sdb");
+    }
+}

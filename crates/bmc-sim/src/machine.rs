@@ -1,0 +1,363 @@
+//! One simulated machine as a pure state machine: no task, no clock. Calls and the passing of time go in, reports come out.
+//!
+//! ```text
+//!            start                post over                 OS loaded
+//!   Off ───────────► Post ──────────────────► Loading ──────────────────► Up
+//!    ▲                ▲ ▲      Booted            │                        │ │
+//!    │                │ └───────── reset ────────┴────────────────────────┘ │ button, or the guest itself
+//!    │                │            (from inside: Rebooted first)            ▼
+//!    └── stop, crash ─┴───────────────────────────────────────────────── GoingDown
+//!                        (setup screen instead of Loading: Setup, left by reset or the button)
+//! ```
+//!
+//! Pausing stops the machine's time in any of these. An ACPI press that nobody can hear yet (POST, loading, paused) is kept until
+//! the operating system is up; resets do not lose it, only removing power does.
+
+use std::time::{Duration, Instant};
+
+use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report};
+use bmc_core::boot::{BootPlan, FirmwareMode};
+use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::power::ChangeCause;
+
+use crate::hardware::{self, Handover};
+
+/// How long a machine's phases take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Firmware self-test.
+    pub post: Duration,
+    /// Loading the operating system.
+    pub boot: Duration,
+    /// Shutting it down.
+    pub shutdown: Duration,
+}
+
+/// What a call came to: the reports to send, in order.
+pub type Outcome = Result<Vec<Report>, BackendError>;
+
+/// What the machine is doing; see the module's diagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Off,
+    Post(Handover),
+    Loading,
+    Up,
+    Setup,
+    GoingDown(ChangeCause),
+}
+
+/// A simulated machine.
+#[derive(Clone, Debug)]
+pub struct SimMachine {
+    info: MachineInfo,
+    times: Times,
+    phase: Phase,
+    /// When the phase is over by itself. `None` while paused.
+    deadline: Option<Instant>,
+    /// While paused: what was left of the phase, if it ends by itself.
+    paused: Option<Option<Duration>>,
+    /// Power apart from pausing, as reported. Not a function of the phase: a reset machine POSTs but is reported as running.
+    power: ObservedPower,
+    /// Who started this run.
+    cause: ChangeCause,
+    generation: Option<u64>,
+    /// An ACPI press that has not been heard yet.
+    button: bool,
+    /// Whether the operating system listens to the button at all.
+    heeds_button: bool,
+    cdrom: Option<String>,
+    booted_from: Option<String>,
+    interrupts: u64,
+}
+
+impl SimMachine {
+    /// A machine that is off.
+    pub fn new(info: MachineInfo, times: Times) -> Self {
+        Self {
+            info,
+            times,
+            phase: Phase::Off,
+            deadline: None,
+            paused: None,
+            power: ObservedPower::Off,
+            cause: ChangeCause::Unknown,
+            generation: None,
+            button: false,
+            heeds_button: true,
+            cdrom: None,
+            booted_from: None,
+            interrupts: 0,
+        }
+    }
+
+    /// What it is made of.
+    pub fn info(&self) -> &MachineInfo {
+        &self.info
+    }
+
+    /// Its whole state.
+    pub fn observed(&self) -> Observed {
+        Observed { info: self.info.clone(), power: self.power(), boot_generation: self.generation }
+    }
+
+    /// When [`expire`](Self::expire) wants to be called; `None` while nothing happens by itself.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// What this run booted from; `None` while off and before the first handover.
+    pub fn booted_from(&self) -> Option<&str> {
+        self.booted_from.as_deref()
+    }
+
+    /// Non-maskable interrupts delivered since the machine exists.
+    pub fn interrupts(&self) -> u64 {
+        self.interrupts
+    }
+
+    /// Starts a machine that is off. `cause` tells the BMC's own start from somebody else's.
+    ///
+    /// # Errors
+    /// `InvalidState` unless off; `Unsupported` when it cannot boot so.
+    pub fn start(&mut self, now: Instant, plan: &BootPlan, cause: ChangeCause) -> Outcome {
+        if self.phase != Phase::Off {
+            return Err(self.wrong_state("start"));
+        }
+        let handover = hardware::handover(&self.info, plan)?;
+        self.post(now, handover, plan.generation());
+        self.cause = cause;
+        self.power = ObservedPower::Starting;
+        Ok(vec![self.power_report(cause)])
+    }
+
+    /// Removes power. Nothing happens to a machine that is off.
+    pub fn stop(&mut self, cause: ChangeCause) -> Vec<Report> {
+        if self.phase == Phase::Off {
+            return Vec::new();
+        }
+        vec![self.off(cause)]
+    }
+
+    /// Presses the ACPI power button.
+    ///
+    /// # Errors
+    /// `InvalidState` when off.
+    pub fn press_button(&mut self, now: Instant) -> Outcome {
+        if self.phase == Phase::Off {
+            return Err(self.wrong_state("shut down"));
+        }
+        self.button = true;
+        Ok(self.hear_button(now))
+    }
+
+    /// Resets a machine that is not off; it runs afterwards even if it was paused or on its way down.
+    ///
+    /// # Errors
+    /// `InvalidState` when off; `Unsupported` when it cannot boot so, and then it is not reset.
+    pub fn reset(&mut self, now: Instant, plan: &BootPlan) -> Outcome {
+        if self.phase == Phase::Off {
+            return Err(self.wrong_state("reset"));
+        }
+        let handover = hardware::handover(&self.info, plan)?;
+        let before = self.power();
+        self.paused = None;
+        self.post(now, handover, plan.generation());
+        if self.power == ObservedPower::Stopping {
+            self.power = ObservedPower::Running;
+        }
+        Ok(if self.power() == before { Vec::new() } else { vec![self.power_report(ChangeCause::Requested)] })
+    }
+
+    /// The guest restarts itself; it boots its own order unless it is reset with another plan.
+    ///
+    /// # Errors
+    /// `InvalidState` unless something runs that could restart it.
+    pub fn reboot_from_inside(&mut self, now: Instant) -> Outcome {
+        if self.paused.is_some() || !matches!(self.phase, Phase::Up | Phase::Setup) {
+            return Err(self.wrong_state("reboot from inside"));
+        }
+        let handover = hardware::handover(&self.info, &BootPlan::OwnOrder)?;
+        self.post(now, handover, None);
+        Ok(vec![Report::Rebooted])
+    }
+
+    /// The guest shuts itself down.
+    ///
+    /// # Errors
+    /// `InvalidState` unless the operating system is up.
+    pub fn power_off_from_inside(&mut self, now: Instant) -> Outcome {
+        if self.paused.is_some() || self.phase != Phase::Up {
+            return Err(self.wrong_state("power off from inside"));
+        }
+        Ok(vec![self.go_down(now, ChangeCause::Guest)])
+    }
+
+    /// Holds the machine; its time stands still. Nothing happens to a machine that is paused already.
+    ///
+    /// # Errors
+    /// `InvalidState` when off.
+    pub fn pause(&mut self, now: Instant, cause: ChangeCause) -> Outcome {
+        if self.phase == Phase::Off {
+            return Err(self.wrong_state("pause"));
+        }
+        if self.paused.is_some() {
+            return Ok(Vec::new());
+        }
+        let left = self.deadline.take().map(|deadline| deadline.saturating_duration_since(now));
+        self.paused = Some(left);
+        Ok(vec![self.power_report(cause)])
+    }
+
+    /// Lets a paused machine run. Nothing happens to a running one.
+    ///
+    /// # Errors
+    /// `InvalidState` when off.
+    pub fn resume(&mut self, now: Instant, cause: ChangeCause) -> Outcome {
+        if self.phase == Phase::Off {
+            return Err(self.wrong_state("resume"));
+        }
+        let Some(left) = self.paused.take() else { return Ok(Vec::new()) };
+        self.deadline = left.and_then(|left| now.checked_add(left));
+        let mut reports = vec![self.power_report(cause)];
+        reports.extend(self.hear_button(now));
+        Ok(reports)
+    }
+
+    /// Delivers a non-maskable interrupt.
+    ///
+    /// # Errors
+    /// `InvalidState` when off.
+    pub fn interrupt(&mut self) -> Outcome {
+        if self.phase == Phase::Off {
+            return Err(self.wrong_state("interrupt"));
+        }
+        self.interrupts += 1;
+        Ok(Vec::new())
+    }
+
+    /// Switches the firmware mode for the next boot.
+    pub fn set_firmware(&mut self, mode: FirmwareMode) -> Vec<Report> {
+        self.info.firmware = mode;
+        self.info.boot_targets = hardware::boot_targets(mode);
+        vec![Report::Info(self.info.clone())]
+    }
+
+    /// Puts an image into the CD-ROM drive, or takes it out. The next handover sees it.
+    pub fn set_cdrom(&mut self, image: Option<String>) {
+        self.cdrom = image;
+    }
+
+    /// Whether the operating system shuts down when the button is pressed. A press it slept through is lost.
+    pub fn set_heeds_button(&mut self, heeds: bool) {
+        self.heeds_button = heeds;
+    }
+
+    /// Time has passed; call at or after [`deadline`](Self::deadline). Earlier calls do nothing.
+    pub fn expire(&mut self, now: Instant) -> Vec<Report> {
+        if self.deadline.is_none_or(|deadline| deadline > now) {
+            return Vec::new();
+        }
+        self.deadline = None;
+        let mut reports = Vec::new();
+        match &self.phase {
+            Phase::Post(handover) => {
+                let from = hardware::booted_from(handover, self.cdrom.as_deref());
+                self.booted_from = Some(from.clone());
+                reports.push(Report::Booted { from });
+                if *handover == Handover::Setup {
+                    self.phase = Phase::Setup;
+                    reports.extend(self.up());
+                    reports.extend(self.hear_button(now));
+                } else {
+                    self.phase = Phase::Loading;
+                    self.deadline = now.checked_add(self.times.boot);
+                }
+            }
+            Phase::Loading => {
+                self.phase = Phase::Up;
+                reports.extend(self.up());
+                reports.extend(self.hear_button(now));
+            }
+            Phase::GoingDown(cause) => {
+                let cause = *cause;
+                reports.push(self.off(cause));
+            }
+            Phase::Off | Phase::Up | Phase::Setup => {}
+        }
+        reports
+    }
+
+    /// Power as the BMC sees it.
+    pub fn power(&self) -> ObservedPower {
+        if self.paused.is_some() { ObservedPower::Paused } else { self.power }
+    }
+
+    fn post(&mut self, now: Instant, handover: Handover, generation: Option<u64>) {
+        self.phase = Phase::Post(handover);
+        self.deadline = now.checked_add(self.times.post);
+        self.generation = generation;
+        self.booted_from = None;
+    }
+
+    fn up(&mut self) -> Option<Report> {
+        if self.power == ObservedPower::Running {
+            return None;
+        }
+        self.power = ObservedPower::Running;
+        Some(self.power_report(self.cause))
+    }
+
+    /// Acts on a pending press if somebody is there to hear it: the operating system shuts down, the setup screen just ends.
+    fn hear_button(&mut self, now: Instant) -> Vec<Report> {
+        let listening = matches!(self.phase, Phase::Up | Phase::Setup | Phase::GoingDown(_));
+        if !self.button || self.paused.is_some() || !listening {
+            return Vec::new();
+        }
+        self.button = false;
+        match self.phase {
+            Phase::Up if self.heeds_button => vec![self.go_down(now, ChangeCause::Requested)],
+            Phase::Setup => vec![self.off(ChangeCause::Requested)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn go_down(&mut self, now: Instant, cause: ChangeCause) -> Report {
+        self.phase = Phase::GoingDown(cause);
+        self.deadline = now.checked_add(self.times.shutdown);
+        self.power = ObservedPower::Stopping;
+        self.power_report(cause)
+    }
+
+    fn off(&mut self, cause: ChangeCause) -> Report {
+        self.phase = Phase::Off;
+        self.deadline = None;
+        self.paused = None;
+        self.power = ObservedPower::Off;
+        self.generation = None;
+        self.button = false;
+        self.booted_from = None;
+        self.power_report(cause)
+    }
+
+    fn power_report(&self, cause: ChangeCause) -> Report {
+        Report::Power { power: self.power(), cause }
+    }
+
+    fn wrong_state(&self, what: &str) -> BackendError {
+        let state = match self.power() {
+            ObservedPower::Off => "off",
+            ObservedPower::Starting => "starting",
+            ObservedPower::Running => "running",
+            ObservedPower::Stopping => "shutting down",
+            ObservedPower::Paused => "paused",
+        };
+        BackendError::new(
+            BackendErrorKind::InvalidState,
+            format!("cannot {what} {}: it is {state}", self.info.name),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,489 @@
+//! The console's side: logs in to any BMC, sends requests, repeats them until they are answered.
+//!
+//! ```text
+//! Opening -> Rakp1 -> Rakp3 -> Raising -> Ready -> Closing -> Done
+//!    \________\________\__________\____ Failed ____________/
+//! ```
+//! `Raising` is Set Session Privilege Level, left out for levels up to USER, at which sessions begin.
+//!
+//! A datagram that is not answered is sent again with the very same bytes, so that the BMC can tell a repetition from
+//! a second request.
+
+mod login;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use ipmi_wire::{
+    CompletionCode, LanRequest, LanResponse, NetFn, PrivilegeLevel,
+    cipher::CipherSuite,
+    command::{
+        Command, Payload,
+        session::{CloseSession, SetSessionPrivilegeLevel},
+    },
+    message::{BMC_ADDRESS, REMOTE_CONSOLE_ADDRESS},
+    rakp::RakpStatus,
+    session::{Datagram, PayloadType},
+};
+use rand_core::CryptoRng;
+use thiserror::Error;
+
+use crate::{
+    Password, UserName, limits,
+    protect::Protection,
+    window::{Verdict, Window, next},
+};
+use login::{Login, Progress};
+
+/// How to log in.
+#[derive(Debug, Clone)]
+pub struct ConsoleConfig {
+    /// The user.
+    pub user_name: UserName,
+    /// The user's password.
+    pub password: Password,
+    /// K_G, if the BMC has one.
+    pub bmc_key: Option<Password>,
+    /// The level to work at.
+    pub privilege: PrivilegeLevel,
+    /// The suite to propose; see [`crate::config::is_supported`].
+    pub suite: CipherSuite,
+    /// Whether the BMC is to find the user by name alone, as ipmitool asks, or by name and level.
+    pub name_only: bool,
+    /// How long to wait for an answer before a datagram is sent again.
+    pub retry_after: Duration,
+    /// How often a datagram is sent again before giving up.
+    pub retries: u32,
+}
+
+impl ConsoleConfig {
+    /// ADMINISTRATOR with the given suite, look-up by name, one second and four repetitions as ipmitool has them.
+    #[must_use]
+    pub const fn new(user_name: UserName, password: Password, suite: CipherSuite) -> Self {
+        Self {
+            user_name,
+            password,
+            bmc_key: None,
+            privilege: PrivilegeLevel::Administrator,
+            suite,
+            name_only: true,
+            retry_after: Duration::from_secs(1),
+            retries: 4,
+        }
+    }
+}
+
+/// Why a login failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum LoginError {
+    /// Nothing (valid) came back to the named message.
+    #[error("no answer to {0}")]
+    Timeout(&'static str),
+    /// The BMC answered the named message with an error.
+    #[error("{message} was refused: {status}")]
+    Refused {
+        /// What was refused.
+        message: &'static str,
+        /// The BMC's status.
+        status: RakpStatus,
+    },
+    /// RAKP 2 does not show that the BMC knows the password: it is wrong, here or there.
+    #[error("wrong password")]
+    WrongPassword,
+    /// RAKP 4 is wrong although the password is right: K_G differs.
+    #[error("wrong BMC key")]
+    WrongBmcKey,
+    /// The BMC chose other algorithms than those proposed.
+    #[error("the BMC chose another cipher suite")]
+    OtherSuite,
+    /// Set Session Privilege Level failed.
+    #[error("the privilege level was refused: {0}")]
+    Privilege(CompletionCode),
+}
+
+/// Names a request until its answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(u64);
+
+/// Why a request cannot be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// Not logged in, or closed.
+    #[error("there is no session")]
+    NoSession,
+    /// [`limits::CONSOLE_IN_FLIGHT`] are on the way, or the oldest would fall out of the BMC's window.
+    #[error("too many requests are waiting for answers")]
+    Full,
+    /// The data is longer than [`limits::MAX_MESSAGE_DATA`].
+    #[error("the request is too long")]
+    TooLong,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConsoleEvent {
+    /// Logged in, at the level that was configured.
+    Ready {
+        /// The BMC's session id.
+        session_id: u32,
+        /// The system's GUID in wire order.
+        guid: [u8; 16],
+    },
+    /// Not logged in; the console is done.
+    Failed(LoginError),
+    /// An answer.
+    Response {
+        /// To this request.
+        id: RequestId,
+        /// How it went.
+        completion: CompletionCode,
+        /// The data after the completion code.
+        data: Vec<u8>,
+    },
+    /// A request was repeated as often as configured and not answered. It may or may not have been carried out.
+    TimedOut(RequestId),
+    /// The session was closed; the console is done.
+    Closed,
+}
+
+/// Why a request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Raise,
+    User(RequestId),
+    Close,
+}
+
+/// A datagram that is sent until it is answered.
+#[derive(Debug, Clone)]
+struct Repeat {
+    bytes: Vec<u8>,
+    due: Instant,
+    left: u32,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct InFlight {
+    purpose: Purpose,
+    netfn: NetFn,
+    cmd: u8,
+    rq_seq: u8,
+    sequence: u32,
+    repeat: Repeat,
+}
+
+/// A session from the console's side.
+struct Established {
+    session_id: u32,
+    console_id: u32,
+    guid: [u8; 16],
+    protection: Protection,
+    window: Window,
+    out_sequence: u32,
+    rq_seq: u8,
+    in_flight: Vec<InFlight>,
+}
+
+enum Stage {
+    Login(Box<Login>),
+    Raising(Established),
+    Ready(Established),
+    Closing(Established),
+    Done,
+}
+
+/// One console with one session. See the module's documentation.
+pub struct Console {
+    config: ConsoleConfig,
+    stage: Stage,
+    next_id: u64,
+    transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<ConsoleEvent>,
+}
+
+impl Console {
+    /// Begins to log in.
+    #[must_use]
+    pub fn new(config: ConsoleConfig, now: Instant, rng: &mut dyn CryptoRng) -> Self {
+        let (login, first) = Login::new(&config, now, rng);
+        Self {
+            stage: Stage::Login(Box::new(login)),
+            config,
+            next_id: 0,
+            transmits: VecDeque::from([first]),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The next datagram to send to the BMC.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened next.
+    pub fn poll_event(&mut self) -> Option<ConsoleEvent> {
+        self.events.pop_front()
+    }
+
+    /// Whether [`Console::request`] may succeed.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready(_))
+    }
+
+    /// Whether nothing will happen any more.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// [`RequestError`]; then nothing is sent.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        netfn: NetFn,
+        lun: u8,
+        cmd: u8,
+        data: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<RequestId, RequestError> {
+        let Stage::Ready(session) = &mut self.stage else { return Err(RequestError::NoSession) };
+        if data.len() > limits::MAX_MESSAGE_DATA {
+            return Err(RequestError::TooLong);
+        }
+        if !session.has_room() {
+            return Err(RequestError::Full);
+        }
+        self.next_id = self.next_id.wrapping_add(1);
+        let id = RequestId(self.next_id);
+        let bytes = session
+            .send(now, &self.config, Purpose::User(id), (netfn, lun, cmd), data, rng)
+            .ok_or(RequestError::TooLong)?;
+        self.transmits.push_back(bytes);
+        Ok(id)
+    }
+
+    /// Closes the session; [`ConsoleEvent::Closed`] follows in any case. Requests on the way are given up.
+    pub fn close(&mut self, now: Instant, rng: &mut dyn CryptoRng) {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Ready(mut session) | Stage::Raising(mut session) => {
+                session.in_flight.clear();
+                let data = CloseSession::Id(session.session_id).encode();
+                let command = (NetFn::APP, 0, CloseSession::CODE);
+                let bytes = session.send(now, &self.config, Purpose::Close, command, &data, rng);
+                self.transmits.extend(bytes);
+                self.stage = Stage::Closing(session);
+            }
+            Stage::Login(_) => self.events.push_back(ConsoleEvent::Closed),
+            closing @ (Stage::Closing(_) | Stage::Done) => self.stage = closing,
+        }
+    }
+
+    /// Takes a datagram from the BMC. Whatever does not belong to this session, or is not verified, is ignored.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8], rng: &mut dyn CryptoRng) {
+        let Ok(Datagram::V20(packet)) = Datagram::decode(datagram) else { return };
+        match &mut self.stage {
+            Stage::Login(login) if packet.session_id == 0 => {
+                match login.handle(now, &self.config, packet.payload_type, packet.payload) {
+                    Progress::None => {}
+                    Progress::Send(bytes) => self.transmits.push_back(bytes),
+                    Progress::Fail(error, last_words) => {
+                        self.transmits.extend(last_words);
+                        self.fail(error);
+                    }
+                    Progress::Done(session) => self.established(now, *session, rng),
+                }
+            }
+            Stage::Raising(session) | Stage::Ready(session) | Stage::Closing(session) => {
+                let Ok(message) = session.open(&packet) else { return };
+                let Ok(response) = LanResponse::decode(&message) else { return };
+                let found = session.in_flight.iter().position(|f| {
+                    (f.rq_seq, f.netfn.response(), f.cmd) == (response.rq_seq, response.netfn, response.cmd)
+                });
+                if let Some(index) = found {
+                    let purpose = session.in_flight.swap_remove(index).purpose;
+                    self.answered(purpose, response.completion, response.data);
+                }
+            }
+            Stage::Login(_) | Stage::Done => {}
+        }
+    }
+
+    /// When [`Console::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Login(login) => Some(login.repeat.due),
+            Stage::Raising(s) | Stage::Ready(s) | Stage::Closing(s) => {
+                s.in_flight.iter().map(|f| f.repeat.due).min()
+            }
+            Stage::Done => None,
+        }
+    }
+
+    /// Sends again what was not answered, and gives up what was sent often enough.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let retry_after = self.config.retry_after;
+        let mut expired = Vec::new();
+        match &mut self.stage {
+            Stage::Login(login) => match login.repeat.again(now, retry_after) {
+                Again::NotYet => {}
+                Again::Send(bytes) => self.transmits.push_back(bytes),
+                Again::GiveUp => {
+                    let error = LoginError::Timeout(login.waiting_for());
+                    self.fail(error);
+                }
+            },
+            Stage::Raising(s) | Stage::Ready(s) | Stage::Closing(s) => {
+                let transmits = &mut self.transmits;
+                s.in_flight.retain_mut(|f| match f.repeat.again(now, retry_after) {
+                    Again::NotYet => true,
+                    Again::Send(bytes) => {
+                        transmits.push_back(bytes);
+                        true
+                    }
+                    Again::GiveUp => {
+                        expired.push(f.purpose);
+                        false
+                    }
+                });
+            }
+            Stage::Done => {}
+        }
+        for purpose in expired {
+            match purpose {
+                Purpose::Raise => self.fail(LoginError::Timeout("Set Session Privilege Level")),
+                Purpose::User(id) => self.events.push_back(ConsoleEvent::TimedOut(id)),
+                Purpose::Close => self.finish(ConsoleEvent::Closed),
+            }
+        }
+    }
+
+    fn established(&mut self, now: Instant, mut session: Established, rng: &mut dyn CryptoRng) {
+        if self.config.privilege <= PrivilegeLevel::User {
+            return self.ready(session);
+        }
+        let command = (NetFn::APP, 0, SetSessionPrivilegeLevel::CODE);
+        let level = SetSessionPrivilegeLevel { level: Some(self.config.privilege) }.encode();
+        let bytes = session.send(now, &self.config, Purpose::Raise, command, &level, rng);
+        self.transmits.extend(bytes);
+        self.stage = Stage::Raising(session);
+    }
+
+    fn ready(&mut self, session: Established) {
+        let (session_id, guid) = (session.session_id, session.guid);
+        self.stage = Stage::Ready(session);
+        self.events.push_back(ConsoleEvent::Ready { session_id, guid });
+    }
+
+    fn answered(&mut self, purpose: Purpose, completion: CompletionCode, data: &[u8]) {
+        match purpose {
+            Purpose::User(id) => {
+                self.events.push_back(ConsoleEvent::Response { id, completion, data: data.to_vec() });
+            }
+            Purpose::Close => self.finish(ConsoleEvent::Closed),
+            Purpose::Raise if !completion.is_ok() => self.fail(LoginError::Privilege(completion)),
+            Purpose::Raise => {
+                if let Stage::Raising(session) = std::mem::replace(&mut self.stage, Stage::Done) {
+                    self.ready(session);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, error: LoginError) {
+        self.finish(ConsoleEvent::Failed(error));
+    }
+
+    fn finish(&mut self, event: ConsoleEvent) {
+        self.stage = Stage::Done;
+        self.events.push_back(event);
+    }
+}
+
+impl Established {
+    /// Whether one more request keeps all that are on the way inside the BMC's window.
+    fn has_room(&self) -> bool {
+        let newest = next(self.out_sequence);
+        let reach = u32::try_from(limits::RETRANSMIT_CACHE).unwrap_or(1);
+        self.in_flight.len() < limits::CONSOLE_IN_FLIGHT
+            && self.in_flight.iter().all(|f| newest.wrapping_sub(f.sequence) < reach)
+    }
+
+    fn send(
+        &mut self,
+        now: Instant,
+        config: &ConsoleConfig,
+        purpose: Purpose,
+        (netfn, rs_lun, cmd): (NetFn, u8, u8),
+        data: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Option<Vec<u8>> {
+        self.out_sequence = next(self.out_sequence);
+        self.rq_seq = self.rq_seq.wrapping_add(1) & 0x3f;
+        let message = LanRequest {
+            rs_addr: BMC_ADDRESS,
+            netfn,
+            rs_lun,
+            rq_addr: REMOTE_CONSOLE_ADDRESS,
+            rq_seq: self.rq_seq,
+            rq_lun: 0,
+            cmd,
+            data,
+        }
+        .encode();
+        let bytes = self
+            .protection
+            .seal(PayloadType::Ipmi, self.session_id, self.out_sequence, &message, rng)
+            .ok()?;
+        self.in_flight.push(InFlight {
+            purpose,
+            netfn,
+            cmd,
+            rq_seq: self.rq_seq,
+            sequence: self.out_sequence,
+            repeat: Repeat::new(bytes.clone(), now, config),
+        });
+        Some(bytes)
+    }
+
+    fn open(&mut self, packet: &ipmi_wire::session::V20Packet<'_>) -> Result<Vec<u8>, crate::DropReason> {
+        if packet.session_id != self.console_id || packet.payload_type != PayloadType::Ipmi {
+            return Err(crate::DropReason::UnknownSession);
+        }
+        let message = self.protection.open(packet)?;
+        match self.window.note(packet.sequence) {
+            Verdict::New => Ok(message),
+            Verdict::Seen | Verdict::Outside => Err(crate::DropReason::Sequence),
+        }
+    }
+}
+
+/// Whether a datagram is to be sent again.
+enum Again {
+    NotYet,
+    Send(Vec<u8>),
+    GiveUp,
+}
+
+impl Repeat {
+    fn new(bytes: Vec<u8>, now: Instant, config: &ConsoleConfig) -> Self {
+        Self { bytes, due: now + config.retry_after, left: config.retries }
+    }
+
+    fn again(&mut self, now: Instant, retry_after: Duration) -> Again {
+        if now < self.due {
+            return Again::NotYet;
+        }
+        let Some(left) = self.left.checked_sub(1) else { return Again::GiveUp };
+        self.left = left;
+        self.due = now + retry_after;
+        Again::Send(self.bytes.clone())
+    }
+}

@@ -1,0 +1,125 @@
+//! The control API over the daemon.
+
+use async_trait::async_trait;
+use bmc_control::types::{
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SetBmc, SetBoot,
+    VersionInfo,
+};
+use bmc_control::{Admin, ControlError};
+use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
+use bmc_core::event::Event;
+use bmc_core::fleet::MachineHandle;
+use bmc_core::power::PowerAction;
+use bmc_core::request::{Change, Outcome, Request};
+use tokio::sync::broadcast;
+
+use super::change::no_bmc;
+use super::{Daemon, view};
+
+/// The version of the control API.
+const API_VERSION: u32 = 1;
+
+impl Daemon {
+    fn machine(&self, name: &str) -> Result<MachineHandle, ControlError> {
+        let name = self.resolve(name)?;
+        self.bmcs().get(&name).map(|bmc| bmc.handle.clone()).ok_or_else(|| no_bmc(&name))
+    }
+}
+
+#[async_trait]
+impl Admin for Daemon {
+    async fn version(&self) -> VersionInfo {
+        VersionInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: API_VERSION,
+            pid: std::process::id(),
+            started: self.started,
+            bmcs: self.bmcs().len(),
+            state_dir: self.state_dir.clone(),
+            config: self.config_file.clone(),
+            redfish: self.aggregate_url(),
+        }
+    }
+
+    async fn list(&self) -> Vec<BmcSummary> {
+        let secure = self.secure();
+        self.bmcs().values().map(|bmc| view::summary(bmc, secure)).collect()
+    }
+
+    async fn show(&self, name: &str) -> Result<BmcDetail, ControlError> {
+        let name = self.resolve(name)?;
+        self.bmcs().get(&name).map(|bmc| view::detail(bmc, self.secure())).ok_or_else(|| no_bmc(&name))
+    }
+
+    async fn add(&self, bmc: AddBmc) -> Result<BmcDetail, ControlError> {
+        self.add_bmc(bmc).await
+    }
+
+    async fn set(&self, name: &str, change: SetBmc) -> Result<BmcDetail, ControlError> {
+        self.set_bmc(name, change).await
+    }
+
+    async fn remove(&self, name: &str, keep_state: bool) -> Result<(), ControlError> {
+        self.remove_bmc(name, keep_state).await
+    }
+
+    async fn start(&self, name: &str) -> Result<BmcDetail, ControlError> {
+        self.start_bmc(name).await
+    }
+
+    async fn stop(&self, name: &str) -> Result<BmcDetail, ControlError> {
+        self.stop_bmc(name).await
+    }
+
+    async fn power(&self, name: &str, action: PowerAction) -> Result<PowerReply, ControlError> {
+        let machine = self.machine(name)?;
+        let outcome = match machine.request(Request::Power(action)).await? {
+            Outcome::Done => PowerOutcome::Done,
+            Outcome::NothingToDo => PowerOutcome::NothingToDo,
+            Outcome::Joined => PowerOutcome::Joined,
+            Outcome::Accepted => PowerOutcome::Accepted,
+        };
+        Ok(PowerReply { name: machine.name().to_string(), action, outcome, power: machine.snapshot().power })
+    }
+
+    async fn boot(&self, name: &str) -> Result<BootView, ControlError> {
+        Ok(view::boot(&self.machine(name)?.snapshot().boot))
+    }
+
+    async fn set_boot(&self, name: &str, boot: SetBoot) -> Result<BootView, ControlError> {
+        let machine = self.machine(name)?;
+        let firmware = machine.snapshot().info.as_ref().map(|info| info.firmware);
+        let change = Change { boot: Some(boot_override(boot, firmware)?), ..Change::default() };
+        machine.request(Request::Change(Box::new(change))).await?;
+        Ok(view::boot(&machine.snapshot().boot))
+    }
+
+    fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        self.fleet.events().follow(after)
+    }
+
+    async fn reload(&self) -> Result<ReloadReport, ControlError> {
+        self.reload_file().await
+    }
+}
+
+/// The override that was asked for; where nothing was said of UEFI, as the machine's firmware is.
+fn boot_override(boot: SetBoot, firmware: Option<FirmwareMode>) -> Result<BootOverride, ControlError> {
+    match (boot.target, &boot.uri) {
+        (BootTarget::Http, None) => {
+            return Err(ControlError::invalid("the target http needs a URI to load from"));
+        }
+        (target, Some(_)) if target != BootTarget::Http => {
+            return Err(ControlError::invalid(format!("the target {} takes no URI", target.as_str())));
+        }
+        (BootTarget::None, _) => return Ok(BootOverride::default()),
+        _ => {}
+    }
+    Ok(BootOverride {
+        target: boot.target,
+        enabled: if boot.persistent { BootEnabled::Continuous } else { BootEnabled::Once },
+        efi: boot.uefi.unwrap_or(firmware == Some(FirmwareMode::Uefi)),
+        http_uri: boot.uri,
+        ..BootOverride::default()
+    })
+}

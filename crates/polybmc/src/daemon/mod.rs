@@ -1,0 +1,385 @@
+//! The daemon: BMCs from the file, from `polybmc add` and from `--sim`, each with its endpoints, and the one place that changes them.
+//!
+//! ```text
+//!            bring_up                 stop, bind failure
+//!   wanted ───────────► Serving ◄──────────────────────► Stopped, Failed
+//!                          │            start
+//!                          └── remove, no longer in the file ──► gone
+//! ```
+//!
+//! Reads look into a map behind a lock that is never held over a wait. Changes are made one after the other, behind
+//! [`Daemon::changes`]; so what the store says and what serves cannot drift apart.
+
+mod admin;
+mod change;
+mod endpoints;
+mod plan;
+mod ports;
+mod record;
+mod reload;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use bmc_control::ControlError;
+use bmc_control::types::Origin;
+use bmc_core::backend::MachineRef;
+use bmc_core::control::MachineRecord;
+use bmc_core::event::EventKind;
+use bmc_core::fleet::{Fleet, MachineHandle, MachineSetup};
+use bmc_core::snapshot::Identity;
+use bmc_core::store::{Store, StoreError};
+use bmc_redfish::{RedfishServer, Tls};
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use self::endpoints::{BindFailure, Binder, Endpoints};
+use self::plan::Wanted;
+use self::ports::{Kind, Ports};
+use self::record::BmcRecord;
+use crate::backends::Backends;
+use crate::config::{self, BmcConfig, Config};
+
+/// What a daemon is started with.
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    /// How many machines `node-N` of the built-in simulator.
+    pub(crate) sim: u32,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) fleet: Fleet,
+    pub(crate) tls: Tls,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) backends: Backends,
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    fleet: Fleet,
+    store: Arc<dyn Store>,
+    backends: Backends,
+    binder: Binder,
+    state_dir: PathBuf,
+    config_file: Option<PathBuf>,
+    started: Timestamp,
+    bmcs: RwLock<BTreeMap<String, Bmc>>,
+    changes: Mutex<Present>,
+    aggregate: std::sync::Mutex<Option<RedfishServer>>,
+}
+
+/// What changes go by. Whoever holds it is the only one who changes anything.
+struct Present {
+    config: Config,
+    ports: Ports,
+}
+
+/// One BMC.
+struct Bmc {
+    record: BmcRecord,
+    /// What it was brought up with.
+    config: BmcConfig,
+    handle: MachineHandle,
+    serving: Serving,
+}
+
+/// What is left of a BMC that was taken down: enough to bring it up again.
+struct TakenDown {
+    record: BmcRecord,
+    config: BmcConfig,
+}
+
+enum Serving {
+    Endpoints(Box<Endpoints>),
+    Stopped,
+    Failed(BindFailure),
+}
+
+impl Daemon {
+    /// Brings up everything that is wanted. A chosen endpoint of the file that cannot be bound is an error that names its line; one of
+    /// `polybmc add` leaves that BMC failed and the others serving.
+    ///
+    /// # Errors
+    /// The store; or each thing of the file that cannot be had, a line each.
+    pub(crate) async fn start(setup: Setup) -> anyhow::Result<Arc<Self>> {
+        let Setup { config, sim, store, fleet, tls, state_dir, backends } = setup;
+        let binder = Binder { fleet: fleet.clone(), tls };
+        let mut ports = Ports::default();
+        plan::check_sim(&config, sim)?;
+        let mut stored: BTreeMap<String, BmcRecord> =
+            record::load_all(store.as_ref()).await?.into_iter().collect();
+        let (wanted, forgotten) = plan::want(&config, sim, &mut stored);
+        plan::speak_for(&mut ports, &config, &wanted);
+
+        let aggregate = binder.bind_aggregate(&mut ports, &config.aggregate).await.map_err(|error| {
+            let place = place(&config, config.aggregate.listen.map(|listen| listen.line));
+            anyhow::anyhow!("{place}the Redfish root over all BMCs: {error}")
+        })?;
+        let daemon = Arc::new(Self {
+            fleet,
+            store,
+            backends,
+            binder,
+            state_dir,
+            config_file: config.file.clone(),
+            started: Timestamp::now(),
+            bmcs: RwLock::default(),
+            changes: Mutex::new(Present { config: config.clone(), ports }),
+            aggregate: std::sync::Mutex::new(aggregate),
+        });
+
+        let mut problems = Vec::new();
+        let mut writes = Vec::new();
+        let mut present = daemon.changes.lock().await;
+        for Wanted { config: bmc, origin, record } in wanted {
+            let before = record.clone();
+            match daemon.bring_up(&mut present.ports, &bmc, origin, record).await {
+                Ok(brought_up) => {
+                    if let Serving::Failed(failure) = &brought_up.serving {
+                        match origin {
+                            Origin::File => problems.push(bind_problem(&config, &bmc, failure)),
+                            _ => tracing::error!(bmc = %bmc.name, "does not serve: {}", failure.error),
+                        }
+                    }
+                    if before.as_ref() != Some(&brought_up.record) {
+                        writes.push(record::write(&bmc.name, Some(&brought_up.record))?);
+                    }
+                    daemon.bmcs_mut().insert(bmc.name.clone(), brought_up);
+                }
+                Err(error) => match origin {
+                    Origin::File => {
+                        problems.push(format!("{}{}: {error}", place(&config, Some(bmc.line)), bmc.name))
+                    }
+                    _ => tracing::error!(bmc = %bmc.name, "cannot be brought up: {error}"),
+                },
+            }
+        }
+        drop(present);
+        anyhow::ensure!(problems.is_empty(), problems.join("\n"));
+        for name in forgotten {
+            writes.push(record::write(&name, None)?);
+        }
+        if !writes.is_empty() {
+            daemon.store.commit(writes).await?;
+        }
+        let machines: Vec<MachineHandle> = daemon.bmcs().values().map(|bmc| bmc.handle.clone()).collect();
+        first_reports(machines).await;
+        Ok(daemon)
+    }
+
+    /// Attaches a machine and binds its endpoints. Endpoints that cannot be bound leave it [`Serving::Failed`].
+    async fn bring_up(
+        &self,
+        ports: &mut Ports,
+        bmc: &BmcConfig,
+        origin: Origin,
+        stored: Option<BmcRecord>,
+    ) -> Result<Bmc, ControlError> {
+        let name = bmc.name.as_str();
+        let backend = self.backends.get(&bmc.backend)?;
+        if let Some(stored) = &stored
+            && (stored.backend != bmc.backend || stored.machine != bmc.machine)
+        {
+            // Another machine's boot override and identity are not this one's.
+            self.fleet.remove(name, true).await?;
+        }
+        let administrator = (bmc.username.clone(), bmc.password.clone());
+        let setup = MachineSetup {
+            name: name.to_owned(),
+            machine: machine_ref(&bmc.machine),
+            administrator: administrator.clone(),
+            power_policy: bmc.power_policy,
+            identity: self.identity(bmc).await?,
+        };
+        let handle =
+            self.fleet.add(setup, backend).await.map_err(|error| ControlError::invalid(error.to_string()))?;
+        let (had_ipmi, had_redfish, stopped) =
+            stored.map_or((None, None, false), |stored| (stored.ipmi, stored.redfish, stored.stopped));
+        let mut record = BmcRecord {
+            origin,
+            backend: bmc.backend.clone(),
+            machine: bmc.machine.clone(),
+            ipmi: had_ipmi,
+            redfish: had_redfish,
+            stopped,
+            administrator: (origin == Origin::Added).then_some(administrator),
+        };
+        let serving = if stopped || !bmc.enabled {
+            Serving::Stopped
+        } else {
+            match self.binder.bind(ports, bmc, (had_ipmi, had_redfish), &handle).await {
+                Ok((endpoints, ipmi, redfish)) => {
+                    record.ipmi = Some(ipmi);
+                    record.redfish = Some(redfish);
+                    self.announce(&handle);
+                    Serving::Endpoints(Box::new(endpoints))
+                }
+                Err(failure) => Serving::Failed(failure),
+            }
+        };
+        Ok(Bmc { record, config: bmc.clone(), handle, serving })
+    }
+
+    /// Ends a BMC's endpoints and lets its machine go. Its endpoints are free for others then.
+    async fn take_down(
+        &self,
+        ports: &mut Ports,
+        name: &str,
+        forget: bool,
+    ) -> Result<Option<TakenDown>, StoreError> {
+        let Some(bmc) = self.bmcs_mut().remove(name) else { return Ok(None) };
+        self.close(&bmc.handle, bmc.serving).await;
+        release(ports, name, &bmc.record);
+        self.fleet.remove(name, forget).await?;
+        Ok(Some(TakenDown { record: bmc.record, config: bmc.config }))
+    }
+
+    /// Ends endpoints, if there are any.
+    async fn close(&self, machine: &MachineHandle, serving: Serving) {
+        if let Serving::Endpoints(endpoints) = serving {
+            endpoints.stop().await;
+            emit(&self.fleet, machine, EventKind::Stopped);
+        }
+    }
+
+    /// Ends connections to hypervisors without BMCs.
+    fn drop_unused_backends(&self) {
+        let used: BTreeSet<String> = self.bmcs().values().map(|bmc| bmc.record.backend.clone()).collect();
+        self.backends.keep_only(|name| used.contains(name));
+    }
+
+    /// The identity a machine is configured to have: what the file says over what is stored, and nothing where the file says nothing.
+    async fn identity(&self, bmc: &BmcConfig) -> Result<Option<Identity>, StoreError> {
+        let wanted = &bmc.identity;
+        if *wanted == config::IdentityConfig::default() {
+            return Ok(None);
+        }
+        let stored = self.store.get(&format!("machine/{}", bmc.name)).await?;
+        let stored = stored.and_then(|stored| serde_json::from_slice::<MachineRecord>(&stored.value).ok());
+        let mut identity = match stored {
+            Some(stored) => Identity::clone(&stored.identity),
+            None => Identity {
+                manufacturer: "polybmc".to_owned(),
+                model: "Virtual Machine".to_owned(),
+                serial: bmc.name.clone(),
+                asset_tag: String::new(),
+            },
+        };
+        let fill = |to: &mut String, from: &Option<String>| {
+            if let Some(from) = from {
+                to.clone_from(from);
+            }
+        };
+        fill(&mut identity.manufacturer, &wanted.manufacturer);
+        fill(&mut identity.model, &wanted.model);
+        fill(&mut identity.serial, &wanted.serial);
+        fill(&mut identity.asset_tag, &wanted.asset_tag);
+        Ok(Some(identity))
+    }
+
+    /// Logs that a BMC serves, once its machine has told who it is: an event carries the machine's own UUID.
+    fn announce(&self, machine: &MachineHandle) {
+        let (fleet, machine) = (self.fleet.clone(), machine.clone());
+        tokio::spawn(async move {
+            first_reports([machine.clone()]).await;
+            emit(&fleet, &machine, EventKind::Started);
+        });
+    }
+
+    async fn save(&self, name: &str, record: Option<&BmcRecord>) -> Result<(), StoreError> {
+        self.store.commit(vec![record::write(name, record)?]).await.map(drop)
+    }
+
+    fn secure(&self) -> bool {
+        self.binder.tls != Tls::Off
+    }
+
+    fn bmcs(&self) -> RwLockReadGuard<'_, BTreeMap<String, Bmc>> {
+        self.bmcs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bmcs_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Bmc>> {
+        self.bmcs.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The URL of the root over all BMCs.
+    pub(crate) fn aggregate_url(&self) -> Option<String> {
+        let aggregate = self.aggregate.lock().unwrap_or_else(PoisonError::into_inner);
+        let scheme = if self.secure() { "https" } else { "http" };
+        aggregate.as_ref().map(|server| format!("{scheme}://{}", server.local_addr()))
+    }
+
+    /// Ends everything in order: endpoints first, so that no request is taken that nobody will answer.
+    pub(crate) async fn shut_down(&self) {
+        let _alone = self.changes.lock().await;
+        let aggregate = self.aggregate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let bmcs = std::mem::take(&mut *self.bmcs_mut());
+        let mut endings = tokio::task::JoinSet::new();
+        if let Some(aggregate) = aggregate {
+            endings.spawn(aggregate.stop());
+        }
+        for bmc in bmcs.into_values() {
+            if let Serving::Endpoints(endpoints) = bmc.serving {
+                emit(&self.fleet, &bmc.handle, EventKind::Stopped);
+                endings.spawn(endpoints.stop());
+            }
+        }
+        endings.join_all().await;
+    }
+}
+
+fn release(ports: &mut Ports, name: &str, record: &BmcRecord) {
+    if let Some(ipmi) = record.ipmi {
+        ports.release(Kind::Ipmi, ipmi.address, name);
+    }
+    if let Some(redfish) = record.redfish {
+        ports.release(Kind::Redfish, redfish.address, name);
+    }
+}
+
+/// Logs something that happened to a BMC.
+fn emit(fleet: &Fleet, machine: &MachineHandle, kind: EventKind) {
+    fleet.events().emit(fleet.clock().timestamp(), machine.name(), machine.snapshot().uuid, kind);
+}
+
+/// How long backends may take to tell the machines' states before a daemon or a new BMC answers without.
+const FIRST_REPORT: Duration = Duration::from_secs(2);
+
+/// Waits until the backends have told each machine's state once, so that whoever is told "ready" reads the truth. A backend that says
+/// nothing in time leaves BMCs that say so.
+async fn first_reports(machines: impl IntoIterator<Item = MachineHandle>) {
+    let all_told = async {
+        for machine in machines {
+            // A machine that was removed meanwhile tells nothing any more.
+            let _ = machine.subscribe().wait_for(|snapshot| snapshot.info.is_some()).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_REPORT, all_told).await.is_err() {
+        tracing::debug!("not every machine's state is known yet");
+    }
+}
+
+/// `FILE:LINE: `, or nothing where no file says so.
+fn place(config: &Config, line: Option<usize>) -> String {
+    match (&config.file, line) {
+        (Some(file), Some(line)) if line > 0 => format!("{}:{line}: ", file.display()),
+        _ => String::new(),
+    }
+}
+
+/// An endpoint of the file that cannot be bound, with the line that names it.
+fn bind_problem(config: &Config, bmc: &BmcConfig, BindFailure { kind, error }: &BindFailure) -> String {
+    let chosen = match kind {
+        Kind::Ipmi => bmc.ipmi,
+        Kind::Redfish => bmc.redfish,
+    };
+    let line = chosen.map_or(bmc.line, |chosen| chosen.line);
+    format!("{}`{}` of {}: {error}", place(config, Some(line)), kind.key(), bmc.name)
+}
+
+/// A machine given by name or UUID.
+fn machine_ref(machine: &str) -> MachineRef {
+    MachineRef { uuid: Uuid::try_parse(machine).ok(), name: machine.to_owned() }
+}

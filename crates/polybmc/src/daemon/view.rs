@@ -1,0 +1,73 @@
+//! From what the daemon holds to what the control socket shows. Reads snapshots and nothing else.
+
+use bmc_control::types::{BmcDetail, BmcSummary, BootView, ServingState};
+use bmc_core::boot::BootOverride;
+use bmc_core::snapshot::{Health, Snapshot};
+
+use super::{Bmc, Serving};
+
+/// The user id of the administrator that the configuration names.
+const ADMINISTRATOR_ID: u8 = 2;
+
+pub(super) fn summary(bmc: &Bmc, secure: bool) -> BmcSummary {
+    let snapshot = bmc.handle.snapshot();
+    let (state, bound) = match &bmc.serving {
+        Serving::Endpoints(_) => (ServingState::Serving, None),
+        Serving::Stopped => (ServingState::Stopped, None),
+        Serving::Failed(failure) => (ServingState::Failed, Some(failure.error.message.clone())),
+    };
+    let reached = match &snapshot.health {
+        Health::Available => None,
+        Health::Unavailable(error) => Some(error.message.clone()),
+    };
+    let scheme = if secure { "https" } else { "http" };
+    BmcSummary {
+        name: snapshot.name.to_string(),
+        backend: bmc.record.backend.clone(),
+        machine: snapshot.info.as_ref().map_or_else(|| bmc.record.machine.clone(), |info| info.name.clone()),
+        uuid: snapshot.uuid,
+        ipmi: bmc.record.ipmi.map(|endpoint| endpoint.address.to_string()),
+        redfish: bmc.record.redfish.map(|endpoint| format!("{scheme}://{}", endpoint.address)),
+        power: snapshot.power,
+        reachable: reached.is_none(),
+        state,
+        problem: bound.or(reached),
+    }
+}
+
+pub(super) fn detail(bmc: &Bmc, secure: bool) -> BmcDetail {
+    let snapshot = bmc.handle.snapshot();
+    let info = snapshot.info.as_ref();
+    BmcDetail {
+        summary: summary(bmc, secure),
+        origin: bmc.record.origin,
+        username: username(&snapshot),
+        power_fault: snapshot.power_fault,
+        power_policy: snapshot.power_policy,
+        boot: boot(&snapshot.boot),
+        firmware: info.map(|info| info.firmware),
+        processors: info.map(|info| info.processors),
+        memory_bytes: info.map(|info| info.memory_bytes),
+        nics: info.map(|info| info.nics.clone()).unwrap_or_default(),
+        manufacturer: snapshot.identity.manufacturer.clone(),
+        model: snapshot.identity.model.clone(),
+        serial: snapshot.identity.serial.clone(),
+        asset_tag: snapshot.identity.asset_tag.clone(),
+    }
+}
+
+/// The administrator's present name.
+pub(super) fn username(snapshot: &Snapshot) -> String {
+    let user = snapshot.accounts.iter().find(|user| user.id == ADMINISTRATOR_ID);
+    user.map(|user| user.name.clone()).unwrap_or_default()
+}
+
+/// The administrator's present password.
+pub(super) fn password(snapshot: &Snapshot) -> bmc_core::account::Secret {
+    let user = snapshot.accounts.iter().find(|user| user.id == ADMINISTRATOR_ID);
+    user.map(|user| user.password.clone()).unwrap_or_default()
+}
+
+pub(super) fn boot(boot: &BootOverride) -> BootView {
+    BootView { target: boot.target, enabled: boot.enabled, uefi: boot.efi, uri: boot.http_uri.clone() }
+}

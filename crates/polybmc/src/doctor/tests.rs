@@ -1,0 +1,121 @@
+//! The checks against folders and sockets made for them.
+
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn host(folder: &Path, config: &str) -> Host {
+    Host {
+        config: Config::parse(Path::new("t.toml"), config).unwrap(),
+        state_dir: folder.join("state"),
+        control: folder.join("c.sock"),
+        wants_libvirt: false,
+        session_dir: None,
+    }
+}
+
+#[test]
+fn the_control_socket() {
+    let folder = TempDir::new().unwrap();
+    let host = host(folder.path(), "");
+    let (finding, runs) = checks::control(&host);
+    assert_eq!((finding.status, runs), (Status::Ok, false));
+
+    let listener = UnixListener::bind(&host.control).unwrap();
+    assert!(checks::control(&host).1, "a daemon answers");
+    drop(listener);
+    let (finding, runs) = checks::control(&host);
+    assert_eq!((finding.status, runs), (Status::Ok, false));
+    assert!(finding.message.contains("died"), "{}", finding.message);
+
+    std::fs::remove_file(&host.control).unwrap();
+    std::fs::write(&host.control, "").unwrap();
+    assert_eq!(checks::control(&host).0.status, Status::Fail);
+}
+
+#[test]
+fn the_state_folder() {
+    let folder = TempDir::new().unwrap();
+    let host = host(folder.path(), "");
+    assert_eq!(checks::state_dir(&host).status, Status::Ok);
+    std::fs::create_dir(&host.state_dir).unwrap();
+    std::fs::set_permissions(&host.state_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let finding = checks::state_dir(&host);
+    assert_eq!(finding.status, Status::Warn);
+    assert!(finding.mend.unwrap().starts_with("chmod 0700"));
+    std::fs::remove_dir(&host.state_dir).unwrap();
+    std::fs::write(&host.state_dir, "").unwrap();
+    assert_eq!(checks::state_dir(&host).status, Status::Fail);
+}
+
+#[test]
+fn a_port_of_the_file_that_is_taken_fails_and_another_one_warns() {
+    let folder = TempDir::new().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let chosen =
+        host(folder.path(), &format!("[redfish]\nenabled = false\n[[bmc]]\nname = 'a'\nipmi = '{at}'"));
+    let findings = checks::ports(&chosen, false);
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.status == Status::Fail && finding.message.contains(&at.to_string()))
+    );
+    let automatic =
+        host(folder.path(), &format!("[redfish]\nenabled = false\n[defaults]\nipmi_port = {}", at.port()));
+    let findings = checks::ports(&automatic, false);
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.status == Status::Warn && finding.message.contains(&at.to_string()))
+    );
+    assert_eq!(checks::ports(&chosen, true)[0].status, Status::Ok);
+}
+
+#[test]
+fn libvirt_absent_dead_and_alive() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("libvirt-sock");
+    let look = || libvirt::libvirt(std::slice::from_ref(&socket), Status::Fail);
+    assert!(look().message.contains("no socket"));
+    let listener = UnixListener::bind(&socket).unwrap();
+    assert_eq!(look().status, Status::Ok);
+    drop(listener);
+    let finding = look();
+    assert_eq!(finding.status, Status::Fail);
+    assert!(finding.mend.unwrap().contains("libvirtd -d"));
+}
+
+#[test]
+fn the_trap_of_a_private_kvm_device() {
+    let folder = TempDir::new().unwrap();
+    let device = folder.path().join("kvm");
+    assert_eq!(libvirt::kvm(&device, Status::Fail).status, Status::Ok);
+    std::fs::write(&device, "").unwrap();
+    for (mode, status) in [(0o600, Status::Fail), (0o666, Status::Ok)] {
+        std::fs::set_permissions(&device, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(libvirt::kvm(&device, Status::Fail).status, status, "{mode:o}");
+    }
+}
+
+#[test]
+fn firmware_and_tools() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("OVMF_CODE.fd");
+    assert_eq!(libvirt::firmware(std::slice::from_ref(&image)).status, Status::Warn);
+    std::fs::write(&image, "").unwrap();
+    assert_eq!(libvirt::firmware(&[image]).status, Status::Ok);
+    assert_eq!(checks::tool(&[folder.path().into()], "curl", "").status, Status::Warn);
+    assert_eq!(checks::tool(&["/bin".into()], "sh", "").status, Status::Ok);
+}
+
+#[test]
+fn a_line_each_with_its_mend() {
+    let findings = [Finding::ok("a", "well"), Finding::bad("longer", Status::Fail, "ill", "rest")];
+    assert_eq!(table(&findings), "OK    a       well\nFAIL  longer  ill; mend: rest\n");
+}

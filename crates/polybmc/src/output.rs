@@ -1,0 +1,208 @@
+//! What the command line prints: tables for people, JSON for programs.
+
+use std::io::{self, Write as _};
+
+use bmc_control::types::{BmcDetail, BmcSummary, BootView, ReloadReport};
+use bmc_core::boot::{BootEnabled, FirmwareMode};
+use bmc_core::event::{Event, EventKind};
+use bmc_core::power::{ChangeCause, PowerPolicy};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+/// Writes a text to stdout. That nobody reads it any more (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes a line to stdout; `false` when nobody reads it any more.
+pub(crate) fn print_line(line: &str) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true),
+    }
+}
+
+/// JSON with a line end.
+pub(crate) fn json<T: Serialize>(value: &T) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n")
+}
+
+/// The list as a table, and below it what is wrong with whom.
+pub(crate) fn list(bmcs: &[BmcSummary]) -> String {
+    if bmcs.is_empty() {
+        return "no BMCs; `polybmc add NAME` makes one\n".to_owned();
+    }
+    let mut table = table();
+    table.set_header(["NAME", "BACKEND", "MACHINE", "IPMI", "REDFISH", "POWER", "STATE"]);
+    for bmc in bmcs {
+        let state = match &bmc.problem {
+            Some(_) => format!("{}, see below", bmc.state.as_str()),
+            None => bmc.state.as_str().to_owned(),
+        };
+        let none = || "-".to_owned();
+        table.add_row([
+            bmc.name.clone(),
+            bmc.backend.clone(),
+            bmc.machine.clone(),
+            bmc.ipmi.clone().unwrap_or_else(none),
+            bmc.redfish.clone().unwrap_or_else(none),
+            power(bmc).to_owned(),
+            state,
+        ]);
+    }
+    let mut text = finish(&table);
+    for (bmc, problem) in bmcs.iter().filter_map(|bmc| Some((bmc, bmc.problem.as_ref()?))) {
+        text.push_str(&format!("\n{}: {problem}\n", bmc.name));
+    }
+    text
+}
+
+/// The power in a word. What was known before a machine got out of reach may be wrong by now.
+fn power(bmc: &BmcSummary) -> &'static str {
+    if bmc.reachable { bmc.power.as_str() } else { "unknown" }
+}
+
+/// One BMC, a line a property.
+pub(crate) fn show(bmc: &BmcDetail) -> String {
+    let unknown = || "unknown".to_owned();
+    let summary = &bmc.summary;
+    let mut table = table();
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    row("name", summary.name.clone());
+    row("state", summary.state.as_str().to_owned());
+    if let Some(problem) = &summary.problem {
+        row("problem", problem.clone());
+    }
+    row("backend", summary.backend.clone());
+    row("machine", summary.machine.clone());
+    row("uuid", summary.uuid.to_string());
+    row("ipmi", summary.ipmi.clone().unwrap_or_else(|| "off".to_owned()));
+    row("redfish", summary.redfish.clone().unwrap_or_else(|| "off".to_owned()));
+    row("username", bmc.username.clone());
+    let fault = if bmc.power_fault { " (the last operation failed)" } else { "" };
+    row("power", format!("{}{fault}", power(summary)));
+    row("power policy", policy(bmc.power_policy).to_owned());
+    row("boot", boot(&bmc.boot));
+    let firmware = bmc.firmware.map(|mode| match mode {
+        FirmwareMode::Legacy => "legacy".to_owned(),
+        FirmwareMode::Uefi => "uefi".to_owned(),
+    });
+    row("firmware", firmware.unwrap_or_else(unknown));
+    row("processors", bmc.processors.map_or_else(unknown, |count| count.to_string()));
+    row("memory", bmc.memory_bytes.map_or_else(unknown, |bytes| format!("{} MiB", bytes >> 20)));
+    row("nics", bmc.nics.join(", "));
+    row("manufacturer", bmc.manufacturer.clone());
+    row("model", bmc.model.clone());
+    row("serial", bmc.serial.clone());
+    row("asset tag", bmc.asset_tag.clone());
+    finish(&table)
+}
+
+/// The boot override in a few words.
+pub(crate) fn boot(boot: &BootView) -> String {
+    if boot.enabled == BootEnabled::Disabled {
+        return "none".to_owned();
+    }
+    let mut words = format!("{}, {}", boot.target.as_str(), boot.enabled.as_str());
+    if boot.uefi {
+        words.push_str(", uefi");
+    }
+    if let Some(uri) = &boot.uri {
+        words.push_str(", ");
+        words.push_str(uri);
+    }
+    words
+}
+
+fn policy(policy: PowerPolicy) -> &'static str {
+    match policy {
+        PowerPolicy::AlwaysOff => "always-off",
+        PowerPolicy::Previous => "previous",
+        PowerPolicy::AlwaysOn => "always-on",
+    }
+}
+
+/// One event as a line.
+pub(crate) fn event(event: &Event) -> String {
+    format!("{} {} {} {}", event.id, event.time, event.bmc, what(&event.kind))
+}
+
+fn what(kind: &EventKind) -> String {
+    match kind {
+        EventKind::PoweredOn { cause } => format!("powered on{}", by(*cause)),
+        EventKind::PoweredOff { cause } => format!("powered off{}", by(*cause)),
+        EventKind::Reset => "reset".to_owned(),
+        EventKind::Rebooted => "rebooted from inside".to_owned(),
+        EventKind::Paused => "paused".to_owned(),
+        EventKind::Resumed => "resumed".to_owned(),
+        EventKind::ShutdownRequested => "asked to shut down".to_owned(),
+        EventKind::ShutdownIgnored => "did not shut down in time".to_owned(),
+        EventKind::Nmi => "diagnostic interrupt".to_owned(),
+        EventKind::PowerFault { reason } => format!("power fault: {reason}"),
+        EventKind::BootOverrideSet { target, enabled } => {
+            format!("boot override: {}, {}", target.as_str(), enabled.as_str())
+        }
+        EventKind::BootOverrideUsed { target } => format!("boot override used: {}", target.as_str()),
+        EventKind::Booted { from } => format!("booted from {from}"),
+        EventKind::Unavailable { reason } => format!("unavailable: {reason}"),
+        EventKind::Available => "available".to_owned(),
+        EventKind::Started => "BMC started".to_owned(),
+        EventKind::Stopped => "BMC stopped".to_owned(),
+        EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
+    }
+}
+
+fn by(cause: ChangeCause) -> &'static str {
+    match cause {
+        ChangeCause::Unknown => "",
+        ChangeCause::Requested => " by request",
+        ChangeCause::Guest => " by the guest",
+        ChangeCause::Outside => " from outside",
+        ChangeCause::Crash => " by a crash",
+        ChangeCause::Watchdog => " by a watchdog",
+    }
+}
+
+/// What a reload did.
+pub(crate) fn reload(report: &ReloadReport) -> String {
+    let mut text = String::new();
+    if let Some(config) = &report.config {
+        text.push_str(&format!("read {}\n", config.display()));
+    }
+    for (what, names) in
+        [("added", &report.added), ("changed", &report.changed), ("removed", &report.removed)]
+    {
+        if !names.is_empty() {
+            text.push_str(&format!("{what}: {}\n", names.join(", ")));
+        }
+    }
+    text.push_str(&format!("unchanged: {}\n", report.unchanged));
+    for failed in &report.failed {
+        text.push_str(&format!("failed: {failed}\n"));
+    }
+    for setting in &report.needs_restart {
+        text.push_str(&format!("needs a restart: {setting}\n"));
+    }
+    text
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// The table without the blanks that pad its last column and its edge.
+pub(crate) fn finish(table: &Table) -> String {
+    let text = table.to_string();
+    let lines = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    lines.flat_map(|line| [line, "\n"]).collect()
+}

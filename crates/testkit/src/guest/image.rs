@@ -1,0 +1,116 @@
+//! Boot media of a test guest: a Linux kernel and a one-file userland under GRUB, one image per medium, each of which says on
+//! the serial console which one it is. The images are hybrid: the same file boots as disk, stick or CD, by BIOS or by UEFI.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::paths;
+use crate::tools::Tool;
+
+const INIT: &str = include_str!("init.sh");
+/// Where Debian and Ubuntu put a busybox that needs no libraries.
+const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
+/// Modules that the power button needs in kernels built for clouds.
+const MODULES: [&str; 2] = ["drivers/input/evdev.ko", "drivers/acpi/button.ko"];
+/// Where QEMU's own DHCP server says that its TFTP server is.
+const TFTP: &str = "(tftp,10.0.2.2)";
+
+/// Kernel and userland, in a folder of their own.
+#[derive(Debug)]
+pub(super) struct Payload {
+    folder: PathBuf,
+}
+
+impl Payload {
+    /// Packs the userland next to the kernel, into `folder`.
+    pub(super) fn build(folder: &Path) -> Self {
+        let kernel = paths::guest_kernel();
+        let image = only_file(&kernel.join("boot"), "vmlinuz-");
+        fs::create_dir_all(folder).expect("the folder of the guest can be written");
+        fs::copy(&image, folder.join("vmlinuz")).expect("the kernel can be copied");
+
+        let root = folder.join("root");
+        for dir in ["bin", "dev", "proc", "sys", "modules"] {
+            fs::create_dir_all(root.join(dir)).expect("the userland can be written");
+        }
+        let busybox = BUSYBOX.iter().find(|path| Path::new(path).exists());
+        let busybox = busybox.expect("missing a static busybox: run `cargo xtask setup`");
+        fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
+        let versions = only_file(&kernel.join("lib/modules"), "");
+        for module in MODULES {
+            let source = versions.join("kernel").join(module);
+            // A kernel may have it built in.
+            if source.exists() {
+                let name = source.file_name().expect("a module has a name");
+                fs::copy(&source, root.join("modules").join(name)).expect("a module can be copied");
+            }
+        }
+        fs::write(root.join("init"), INIT).expect("the userland can be written");
+        let pack = "chmod 0755 init && find . | cpio -o -H newc --quiet --owner=0:0 | gzip -1 > ../initrd";
+        Tool::find("sh").args(["-euc", pack]).current_dir(&root).ok();
+        fs::remove_dir_all(&root).expect("the packed userland can be removed");
+        Self { folder: folder.to_path_buf() }
+    }
+
+    /// An image that says `medium`.
+    pub(super) fn image(&self, medium: &str, file: &Path) {
+        let tree = self.folder.join(format!("tree-{medium}"));
+        let grub = tree.join("boot/grub");
+        fs::create_dir_all(&grub).expect("the image's tree can be written");
+        for name in ["vmlinuz", "initrd"] {
+            fs::hard_link(self.folder.join(name), tree.join(name))
+                .expect("kernel and userland can be linked");
+        }
+        fs::write(grub.join("grub.cfg"), menu(medium, "")).expect("the image's tree can be written");
+        Tool::find("grub-mkrescue").arg("-o").arg(file).arg(&tree).ok();
+        fs::remove_dir_all(&tree).expect("the image's tree can be removed");
+    }
+
+    /// The folder of a TFTP server from which both firmwares boot; returns the two boot files, for BIOS and for UEFI.
+    pub(super) fn tftp(&self, folder: &Path) {
+        fs::create_dir_all(folder).expect("the TFTP folder can be written");
+        for name in ["vmlinuz", "initrd"] {
+            fs::hard_link(self.folder.join(name), folder.join(name))
+                .expect("kernel and userland can be linked");
+        }
+        let config = folder.join("grub.cfg");
+        fs::write(&config, menu("pxe", TFTP)).expect("the TFTP folder can be written");
+        let common = ["tftp", "linux", "serial", "terminal", "echo", "normal", "boot"];
+        for (file, format, own) in [
+            (BIOS_BOOT_FILE, "i386-pc-pxe", &["pxe"][..]),
+            (UEFI_BOOT_FILE, "x86_64-efi", &["efinet", "net"][..]),
+        ] {
+            let make = Tool::find("grub-mkimage").args(["-O", format, "-p", "/", "-c"]).arg(&config);
+            make.arg("-o").arg(folder.join(file)).args(own).args(common).ok();
+        }
+    }
+}
+
+/// The boot file for BIOS in the TFTP folder.
+pub(super) const BIOS_BOOT_FILE: &str = "bios.0";
+/// The boot file for UEFI in the TFTP folder.
+pub(super) const UEFI_BOOT_FILE: &str = "uefi.efi";
+
+/// GRUB's commands: everything on the serial line, no menu, no wait.
+fn menu(medium: &str, device: &str) -> String {
+    format!(
+        "serial --unit=0 --speed=115200\n\
+         terminal_output serial\n\
+         linux {device}/vmlinuz console=ttyS0,115200 quiet panic=-1 testguest.from={medium}\n\
+         initrd {device}/initrd\n\
+         boot\n"
+    )
+}
+
+/// The one entry of a folder whose name starts with `prefix`.
+fn only_file(folder: &Path, prefix: &str) -> PathBuf {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .collect();
+    found.sort();
+    found
+        .pop()
+        .unwrap_or_else(|| panic!("nothing named {prefix}* in {}: run `cargo xtask setup`", folder.display()))
+}

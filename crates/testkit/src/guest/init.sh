@@ -1,0 +1,33 @@
+#!/bin/busybox sh
+# The whole userland of a test guest: says on the serial console what it booted from, and does what it is told there.
+B=/bin/busybox
+$B mount -t proc proc /proc
+$B mount -t sysfs sys /sys
+$B mount -t devtmpfs dev /dev
+exec </dev/ttyS0 >/dev/ttyS0 2>&1
+$B stty -echo
+for module in /modules/*.ko; do $B insmod "$module"; done
+
+from=unknown
+for word in $($B cat /proc/cmdline); do
+  case $word in testguest.from=*) from=${word#*=} ;; esac
+done
+firmware=bios
+[ -d /sys/firmware/efi ] && firmware=efi
+
+for device in /sys/class/input/event*; do
+  [ "$($B cat "$device/device/name")" = "Power Button" ] && button=/dev/input/${device##*/}
+done
+# One pressed key is one 24-byte event; nothing else comes from that device.
+( $B dd if="$button" of=/dev/null bs=24 count=1 2>/dev/null && echo "TESTGUEST power-button" && $B poweroff -f ) </dev/null &
+
+echo "TESTGUEST booted-from=$from firmware=$firmware"
+while read -r line; do
+  case $line in
+    reboot) echo "TESTGUEST rebooting"; $B reboot -f ;;
+    poweroff) echo "TESTGUEST powering-off"; $B poweroff -f ;;
+    panic) echo "TESTGUEST panicking"; echo c >/proc/sysrq-trigger ;;
+    ping) echo "TESTGUEST pong" ;;
+  esac
+done
+while :; do $B sleep 3600; done

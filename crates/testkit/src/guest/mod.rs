@@ -1,0 +1,341 @@
+//! Real guests under a real libvirtd: a tiny Linux that boots in seconds in software emulation, says on its serial console what it
+//! booted from, obeys the power button, and restarts on command.
+//!
+//! ```no_run
+//! use testkit::guest::{Firmware, Guest};
+//!
+//! let mut guest = Guest::define(Firmware::SeaBios);
+//! guest.virsh(["start", guest.name()]);
+//! assert_eq!(guest.next_boot().from, "disk");
+//! guest.tell("reboot");
+//! assert_eq!(guest.next_boot().from, "disk");
+//! ```
+//!
+//! Every guest has a disk, a CD, a USB stick, and a network with its own PXE server, and boots from its disk by itself.
+//! `virsh` is the witness for what libvirt thinks, the serial console for what the guest did. Domain, processes and files
+//! vanish with the [`Guest`]; what a killed test left behind is removed by the next one. Needs root: the images lie where the
+//! emulator's user can read them.
+
+mod image;
+mod libvirtd;
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::tools::Tool;
+use crate::{ports, wait};
+use image::{BIOS_BOOT_FILE, Payload, UEFI_BOOT_FILE};
+pub use libvirtd::Libvirtd;
+
+/// The libvirt connection of real guests.
+pub const URI: &str = "qemu:///system";
+/// How long a guest may take to boot: about 5 s in software emulation on an idle machine, 12 s over the network.
+pub const BOOT_LIMIT: Duration = Duration::from_secs(90);
+/// How long a guest may take to answer or to shut down.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Where libvirt keeps images, and the emulator's user may read.
+const IMAGES: &str = "/var/lib/libvirt/images";
+/// Folders and domains of guests are named so, followed by the process and a number.
+const PREFIX: &str = "polybmc-tests-";
+/// The password of the guest's screen; a definition has to keep its secrets.
+pub const SCREEN_PASSWORD: &str = "hush1234";
+
+/// What starts the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    /// PC BIOS.
+    SeaBios,
+    /// UEFI, selected by libvirt, with variables of its own.
+    Ovmf,
+}
+
+/// What a guest said when its userland was up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// `disk`, `cdrom`, `usb` or `pxe`.
+    pub from: String,
+    /// `bios` or `efi`.
+    pub firmware: String,
+}
+
+/// A defined domain that is off at first.
+#[derive(Debug)]
+pub struct Guest {
+    name: String,
+    folder: PathBuf,
+    /// How much of the console's log has been read.
+    read: usize,
+    net: Child,
+}
+
+impl Guest {
+    /// Builds the media and defines the domain.
+    ///
+    /// # Panics
+    /// When libvirtd, QEMU or a tool is missing, or this user may not use them: `cargo xtask setup` mends it.
+    #[track_caller]
+    pub fn define(firmware: Firmware) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        sweep();
+        let name = format!("{PREFIX}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = Path::new(IMAGES).join(&name);
+        let payload = Payload::build(&folder);
+        for medium in ["disk", "cdrom", "usb"] {
+            payload.image(medium, &folder.join(format!("{medium}.img")));
+        }
+        let tftp = folder.join("tftp");
+        payload.tftp(&tftp);
+        let boot_file = match firmware {
+            Firmware::SeaBios => BIOS_BOOT_FILE,
+            Firmware::Ovmf => UEFI_BOOT_FILE,
+        };
+        let address = ports::free_tcp();
+        let net = serve_network(address, &tftp, boot_file);
+        let guest = Self { name, folder, read: 0, net };
+        let file = guest.folder.join("domain.xml");
+        fs::write(&file, domain_xml(&guest.name, &guest.folder, firmware, address))
+            .expect("the folder can be written");
+        guest.virsh([Path::new("define"), &file]);
+        guest
+    }
+
+    /// The domain's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The domain's UUID.
+    pub fn uuid(&self) -> String {
+        self.virsh(["domuuid", &self.name]).trim().to_owned()
+    }
+
+    /// The domain's definition, with its secrets.
+    pub fn definition(&self) -> String {
+        self.virsh(["dumpxml", "--inactive", "--security-info", &self.name])
+    }
+
+    /// The domain's state in libvirt's words, such as `running` or `shut off`.
+    pub fn state(&self) -> String {
+        self.virsh(["domstate", &self.name]).trim().to_owned()
+    }
+
+    /// Runs `virsh` on the connection of the guests and returns what it prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn virsh<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        virsh().args(args).ok()
+    }
+
+    /// Waits for the next boot and returns what it was from.
+    ///
+    /// # Panics
+    /// When it does not come within [`BOOT_LIMIT`]; the message holds what the console said instead.
+    #[track_caller]
+    pub fn next_boot(&mut self) -> Boot {
+        let line = self.next_line("TESTGUEST booted-from=", BOOT_LIMIT);
+        let field = |key: &str| {
+            let value = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+            value.unwrap_or_else(|| panic!("no {key} in {line:?}")).to_owned()
+        };
+        Boot { from: field("booted-from="), firmware: field("firmware=") }
+    }
+
+    /// Waits for the next line of the serial console that contains `text`, and returns it.
+    ///
+    /// # Panics
+    /// When it does not come within `limit`.
+    #[track_caller]
+    pub fn next_line(&mut self, text: &str, limit: Duration) -> String {
+        self.next(text, limit, |said| {
+            let mut end = 0;
+            said.split_inclusive('\n').find_map(|line| {
+                end += line.len();
+                (line.contains(text) && line.ends_with('\n')).then(|| (end, line.trim().to_owned()))
+            })
+        })
+    }
+
+    /// Waits until the serial console has said `text`, which may be part of a screen that a firmware paints.
+    ///
+    /// # Panics
+    /// When it does not come within `limit`.
+    #[track_caller]
+    pub fn next_words(&mut self, text: &str, limit: Duration) {
+        self.next(text, limit, |said| said.find(text).map(|at| (at + text.len(), ())));
+    }
+
+    /// Waits until `find` finds something in what the console said since the last find, and how far that reaches.
+    #[track_caller]
+    fn next<T>(&mut self, text: &str, limit: Duration, find: impl Fn(&str) -> Option<(usize, T)>) -> T {
+        let log = self.folder.join("console.log");
+        let mut bytes = Vec::new();
+        let found = wait::poll(limit, || {
+            bytes = fs::read(&log).unwrap_or_default().split_off(self.read);
+            find(&String::from_utf8_lossy(&bytes))
+        });
+        let Some((length, found)) = found else {
+            let said = String::from_utf8_lossy(&bytes);
+            panic!(
+                "waited {limit:?} in vain for {text:?} on the console of {}, which said:\n{said}",
+                self.name
+            )
+        };
+        self.read += consumed(&bytes, length);
+        found
+    }
+
+    /// Types a line on the serial console: `ping`, `reboot`, `poweroff` or `panic`; waits until the guest has answered it.
+    ///
+    /// # Panics
+    /// When the guest does not answer.
+    #[track_caller]
+    pub fn tell(&mut self, command: &str) {
+        let answer = match command {
+            "ping" => "TESTGUEST pong",
+            "reboot" => "TESTGUEST rebooting",
+            "poweroff" => "TESTGUEST powering-off",
+            "panic" => "TESTGUEST panicking",
+            _ => panic!("the guest does not know {command:?}"),
+        };
+        let mut line =
+            UnixStream::connect(self.folder.join("console.sock")).expect("a running guest has a console");
+        writeln!(line, "{command}").expect("the console takes a line");
+        self.next_line(answer, ANSWER_LIMIT);
+    }
+
+    /// Waits until libvirt says that the domain is in this state.
+    ///
+    /// # Panics
+    /// When it does not come within [`ANSWER_LIMIT`].
+    #[track_caller]
+    pub fn await_state(&self, state: &str) {
+        wait::eventually(&format!("{} is {state}", self.name), ANSWER_LIMIT, || self.state() == state);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Ending its standard input ends the shell, and that the network.
+        drop(self.net.stdin.take());
+        let _ = self.net.wait();
+        remove(&self.name, &self.folder);
+    }
+}
+
+fn virsh() -> Tool {
+    Tool::find("virsh").args(["-q", "-c", URI])
+}
+
+/// Removes what there is of a guest.
+fn remove(name: &str, folder: &Path) {
+    // A domain that is off, or not there, is as good as removed.
+    virsh().args(["destroy", name]).run();
+    virsh().args(["undefine", "--nvram", "--managed-save", name]).run();
+    let _ = fs::remove_dir_all(folder);
+}
+
+/// Removes the guests of tests that were killed.
+fn sweep() {
+    let entries = fs::read_dir(IMAGES).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            remove(&name, &entry.path());
+        }
+    }
+}
+
+/// A network behind a TCP port: an emulator without a machine, whose DHCP and TFTP servers are what a guest boots from. It ends with
+/// this process, however that ends: its shell waits for the end of our pipe.
+fn serve_network(address: SocketAddr, tftp: &Path, boot_file: &str) -> Child {
+    let script = "qemu-system-x86_64 \"$@\" </dev/null & read -r _; kill $!; wait";
+    let child = Command::new("sh")
+        .args(["-c", script, "network", "-M", "none", "-nodefaults", "-display", "none"])
+        .args(["-netdev", &format!("user,id=servers,tftp={},bootfile={boot_file}", tftp.display())])
+        .args(["-netdev", &format!("socket,id=guest,listen={address}")])
+        .args([
+            "-netdev",
+            "hubport,id=a,hubid=0,netdev=servers",
+            "-netdev",
+            "hubport,id=b,hubid=0,netdev=guest",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell can be started");
+    // A probe's connection that ends is followed by the next one.
+    wait::eventually("the guest's network listens", ANSWER_LIMIT, || TcpStream::connect(address).is_ok());
+    child
+}
+
+fn domain_xml(name: &str, folder: &Path, firmware: Firmware, network: SocketAddr) -> String {
+    // SeaBIOS says what it does on the serial console only when told to; OVMF always does.
+    let (mode, features) = match firmware {
+        Firmware::SeaBios => ("", "<bios useserial='yes'/>"),
+        Firmware::Ovmf => {
+            (" firmware='efi'", "<firmware><feature enabled='no' name='secure-boot'/></firmware>")
+        }
+    };
+    let (folder, host, port) = (folder.display(), network.ip(), network.port());
+    format!(
+        "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>{name}</name>
+  <metadata><app:note xmlns:app='urn:example:app' app:kept='yes'>a note of another tool</app:note></metadata>
+  <memory unit='MiB'>256</memory>
+  <vcpu>1</vcpu>
+  <os{mode}>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    {features}
+    <boot dev='hd'/>
+  </os>
+  <features><acpi/><apic/></features>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{folder}/disk.img'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <disk type='file' device='cdrom'>
+      <driver name='qemu' type='raw'/><source file='{folder}/cdrom.img'/><target dev='sda' bus='sata'/><readonly/>
+    </disk>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{folder}/usb.img'/><target dev='sdb' bus='usb'/>
+    </disk>
+    <interface type='client'>
+      <mac address='52:54:00:00:00:01'/><source address='{host}' port='{port}'/><model type='virtio'/>
+    </interface>
+    <serial type='unix'>
+      <source mode='bind' path='{folder}/console.sock'/><log file='{folder}/console.log' append='on'/>
+    </serial>
+    <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1' passwd='{SCREEN_PASSWORD}'/>
+    <video><model type='vga'/></video>
+  </devices>
+  <qemu:commandline><qemu:env name='POLYBMC_TEST' value='1'/></qemu:commandline>
+</domain>
+"
+    )
+}
+
+/// How many bytes of `bytes` make up `length` bytes of their text with broken UTF-8 replaced.
+fn consumed(bytes: &[u8], length: usize) -> usize {
+    let (mut taken, mut text) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        if text + chunk.valid().len() >= length {
+            return taken + (length - text);
+        }
+        text += chunk.valid().len();
+        taken += chunk.valid().len() + chunk.invalid().len();
+        if !chunk.invalid().is_empty() {
+            text += char::REPLACEMENT_CHARACTER.len_utf8();
+        }
+    }
+    bytes.len()
+}

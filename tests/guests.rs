@@ -1,0 +1,323 @@
+//! Real QEMU guests behind the daemon, over both protocols. The guest's own words on its serial console say what it booted from,
+//! `virsh` says what libvirt thinks. What libvirt's backend does below the daemon, its own tests show.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use polybmc_tests::agreement::{every_boot_override, every_power_action};
+use polybmc_tests::doors::{
+    Action, CDROM, CYCLE, DISK, Door, Lasting, Machine, OFF, ON, PXE, RESET, Reply, SOFT, Shown,
+};
+use polybmc_tests::lab::{Lab, SOON};
+use serde_json::{Value, json};
+use testkit::guest::{ANSWER_LIMIT, Firmware, Guest, Libvirtd, URI};
+use testkit::tools::Tool;
+use testkit::wait;
+
+/// A daemon with one BMC `web` for a domain.
+fn serve(uri: &str, domain: &str) -> Lab {
+    let config = format!(
+        "[backend.guests]\ntype = \"libvirt\"\nuri = {uri:?}\n\
+         [[bmc]]\nname = \"web\"\nbackend = \"guests\"\nmachine = {domain:?}\n"
+    );
+    Lab::builder(0).config(&config).start()
+}
+
+fn serve_guest(guest: &Guest) -> Lab {
+    let lab = serve(URI, guest.name());
+    wait::eventually("the domain was found", SOON, || {
+        lab.json(&["show", "web", "-o", "json"])["uuid"] == guest.uuid()
+    });
+    lab
+}
+
+/// Sets an override for one boot over one door, boots over another, and asks the guest what came of it.
+#[track_caller]
+fn boots(machine: &Machine<'_>, guest: &mut Guest, (switch, action): (Door, Action), from: &str) {
+    assert_eq!(machine.power(switch, action), Reply::Done, "{action:?} over {switch:?}");
+    assert_eq!(guest.next_boot().from, from, "{action:?} over {switch:?}");
+    machine.await_power(true);
+}
+
+/// The whole story of overrides: once and back by a restart from inside, by a power cycle, over the network, for all boots; soft off;
+/// what others do with `virsh`; and at the end a definition without a changed byte.
+fn the_life_of_a_guest(firmware: Firmware) {
+    let mut guest = Guest::define(firmware);
+    let definition = guest.definition();
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    machine.await_power(false);
+    let mode = machine.redfish.read(&machine.system)["Boot"]["BootSourceOverrideMode"].clone();
+    assert_eq!(mode, if firmware == Firmware::Ovmf { "UEFI" } else { "Legacy" });
+
+    // IPMI says it, Redfish switches on; IPMI's flags name no firmware mode, and the guest keeps its own.
+    assert_eq!(machine.set_boot(Door::Ipmi, Some(CDROM), Lasting::Once), Some(Reply::Done));
+    machine.assert_boot(&Shown::device(CDROM, Lasting::Once));
+    assert_eq!(machine.power(Door::Redfish, ON), Reply::Done);
+    let boot = guest.next_boot();
+    assert_eq!(boot.from, "cdrom");
+    assert_eq!(boot.firmware, if firmware == Firmware::Ovmf { "efi" } else { "bios" });
+    machine.assert_boot(&Shown::Nothing);
+    machine.await_power(true);
+
+    // From inside: its own disk. From outside: its own disk.
+    guest.tell("reboot");
+    assert_eq!(guest.next_boot().from, "disk");
+    boots(&machine, &mut guest, (Door::Ipmi, CYCLE), "disk");
+
+    // Redfish says it, IPMI restarts; and back.
+    assert_eq!(machine.set_boot(Door::Redfish, Some(PXE), Lasting::Once), Some(Reply::Done));
+    boots(&machine, &mut guest, (Door::Ipmi, RESET), "pxe");
+    machine.assert_boot(&Shown::Nothing);
+    boots(&machine, &mut guest, (Door::Redfish, CYCLE), "disk");
+
+    // An override that is set while the guest runs is for the next boot, also when the guest itself brings it about.
+    assert_eq!(machine.set_boot(Door::Cli, Some(CDROM), Lasting::Once), Some(Reply::Done));
+    guest.tell("reboot");
+    // The restart is noticed long before the guest's own order would have come as far as to say so.
+    assert_eq!(guest.next_boot().from, "cdrom");
+    machine.assert_boot(&Shown::Nothing);
+
+    // For all boots: stays over a cycle and over a restart from inside.
+    assert_eq!(machine.set_boot(Door::Redfish, Some(CDROM), Lasting::Continuous), Some(Reply::Done));
+    boots(&machine, &mut guest, (Door::Redfish, RESET), "cdrom");
+    guest.tell("reboot");
+    assert_eq!(guest.next_boot().from, "cdrom");
+    machine.assert_boot(&Shown::device(CDROM, Lasting::Continuous));
+    assert_eq!(machine.set_boot(Door::Ipmi, None, Lasting::Once), Some(Reply::Done));
+
+    // The power button, pressed over IPMI, obeyed by the guest.
+    let before = lab.last_event();
+    assert_eq!(machine.power(Door::Ipmi, SOFT), Reply::Done);
+    guest.next_line("TESTGUEST power-button", ANSWER_LIMIT);
+    machine.await_power(false);
+    machine.await_power_events(before, &["shutdown-requested", "powered-off"]);
+    guest.await_state("shut off");
+    assert_eq!(guest.definition(), definition, "not a byte of the definition has changed");
+
+    // What others do is seen by both protocols, as theirs, and as one event each.
+    let before = lab.last_event();
+    guest.virsh(["start", guest.name()]);
+    machine.await_power(true);
+    assert_eq!(guest.next_boot().from, "disk");
+    guest.virsh(["suspend", guest.name()]);
+    wait::eventually("it is shown as paused", SOON, || machine.node.power() == "paused");
+    assert!(machine.is_on(Door::Ipmi) && machine.is_on(Door::Redfish));
+    guest.virsh(["resume", guest.name()]);
+    wait::eventually("it is shown as on", SOON, || machine.node.power() == "on");
+    guest.virsh(["destroy", guest.name()]);
+    machine.await_power(false);
+    machine.await_power_events(before, &["powered-on", "paused", "resumed", "powered-off"]);
+    let causes: Vec<Value> = lab.events(before).into_iter().map(|event| event["cause"].clone()).collect();
+    assert!(causes.iter().all(|cause| cause.is_null() || cause == "outside"), "{causes:?}");
+    assert_eq!(guest.definition(), definition);
+}
+
+#[test]
+fn guest_life_under_seabios() {
+    the_life_of_a_guest(Firmware::SeaBios);
+}
+
+#[test]
+fn guest_life_under_ovmf() {
+    the_life_of_a_guest(Firmware::Ovmf);
+}
+
+/// The tables of the agreement on a guest that really boots.
+fn agrees(firmware: Firmware, doors: &[Door]) {
+    let mut guest = Guest::define(firmware);
+    let definition = guest.definition();
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    for door in doors {
+        every_power_action(&machine, *door, &mut |_| Some(guest.next_boot().from));
+    }
+    every_boot_override(&machine);
+    assert_eq!(guest.definition(), definition);
+}
+
+#[test]
+fn guest_of_seabios_obeys_over_ipmi() {
+    agrees(Firmware::SeaBios, &[Door::Ipmi]);
+}
+
+#[test]
+fn guest_of_ovmf_obeys_over_redfish() {
+    agrees(Firmware::Ovmf, &[Door::Redfish]);
+}
+
+/// The rest of the matrix.
+mod guests {
+    use super::*;
+
+    #[test]
+    fn slow_seabios_obeys_over_redfish_and_the_command_line() {
+        agrees(Firmware::SeaBios, &[Door::Redfish, Door::Cli]);
+    }
+
+    #[test]
+    fn slow_ovmf_obeys_over_ipmi_and_the_command_line() {
+        agrees(Firmware::Ovmf, &[Door::Ipmi, Door::Cli]);
+    }
+}
+
+/// Redfish's mode switches the firmware, and IPMI's next boot does not switch it back.
+#[test]
+fn guest_boots_in_the_mode_that_redfish_asked_for() {
+    let mut guest = Guest::define(Firmware::SeaBios);
+    let definition = guest.definition();
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    let mode = |mode: &str| {
+        machine
+            .redfish
+            .patch(&machine.system, &json!({ "Boot": { "BootSourceOverrideMode": mode } }))
+            .expect(204);
+        let shown = machine.redfish.read(&machine.system)["Boot"]["BootSourceOverrideMode"].clone();
+        assert_eq!(shown, mode);
+    };
+    mode("UEFI");
+    assert_eq!(machine.set_boot(Door::Ipmi, Some(DISK), Lasting::Once), Some(Reply::Done));
+    assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+    assert_eq!(guest.next_boot().firmware, "efi");
+    mode("Legacy");
+    assert_eq!(machine.power(Door::Cli, CYCLE), Reply::Done);
+    assert_eq!(guest.next_boot().firmware, "bios");
+    assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
+    machine.await_power(false);
+    assert_eq!(guest.definition(), definition, "there and back leaves the definition as it was");
+}
+
+/// What both protocols say about a machine that cannot be controlled.
+#[track_caller]
+fn assert_unavailable(machine: &Machine<'_>, ipmi: &str, reason: &str) {
+    let shown = || machine.redfish.read(&machine.system)["Status"]["State"].clone();
+    wait::eventually("Redfish says that it is away", SOON, || shown() == "UnavailableOffline");
+    let Reply::Refused(words) = machine.power(Door::Ipmi, ON) else {
+        panic!("IPMI has acknowledged a power on")
+    };
+    assert!(words.contains(ipmi), "{words}");
+    let Reply::Refused(words) = machine.power(Door::Redfish, CYCLE) else {
+        panic!("Redfish has acknowledged a cycle")
+    };
+    assert!(words.contains("status: 503") && words.contains("retry-after"), "{words}");
+    assert!(words.to_lowercase().contains(reason), "{words}");
+    let Reply::Refused(words) = machine.power(Door::Cli, RESET) else {
+        panic!("the command line has acknowledged a reset")
+    };
+    assert!(words.to_lowercase().contains(reason), "{words}");
+    // The BMC itself is there. IPMI has no way to say "as far as I know", Redfish has.
+    machine.node.ipmitool().args(["mc", "guid"]).ok();
+    let status = machine.node.ipmitool().args(["chassis", "status"]).fails();
+    assert!(status.stderr.contains(ipmi), "a power state that may be wrong is not told: {status}");
+    let detail = machine.lab.json(&["show", "web", "-o", "json"]);
+    assert!(
+        detail["problem"].as_str().is_some_and(|problem| problem.to_lowercase().contains(reason)),
+        "{detail:#}"
+    );
+}
+
+#[track_caller]
+fn await_available(machine: &Machine<'_>) {
+    wait::eventually("the machine can be controlled again", SOON, || {
+        machine.lab.json(&["show", "web", "-o", "json"])["problem"].is_null()
+    });
+    let shown = machine.redfish.read(&machine.system)["Status"]["State"].clone();
+    assert_ne!(shown, "UnavailableOffline");
+}
+
+const BARE: &str = "<domain type='qemu'><name>bare</name><uuid>11111111-2222-3333-4444-555555555555</uuid>\
+    <memory unit='MiB'>32</memory><os><type arch='x86_64' machine='q35'>hvm</type><boot dev='hd'/></os><devices>\
+    <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface></devices></domain>";
+
+/// libvirtd dies under a running guest and comes back: both protocols say so, and nothing has to be restarted.
+#[test]
+fn guest_outlives_libvirtd_which_comes_back() {
+    let mut libvirtd = Libvirtd::new();
+    let uri = libvirtd.uri("qemu:///session");
+    let virsh = |args: &[&str]| Tool::find("virsh").args(["-q", "-c", &uri]).args(args).ok();
+    libvirtd.start();
+    libvirtd.await_ready();
+    let lab = serve(&uri, "bare");
+    let file = lab.daemon.dir().join("bare.xml");
+    std::fs::write(&file, BARE).expect("the lab's folder can be written");
+    virsh(&["define", &file.display().to_string()]);
+    wait::eventually("the domain was found", SOON, || {
+        lab.json(&["show", "web", "-o", "json"])["problem"].is_null()
+    });
+    let machine = Machine::of(&lab, "web");
+    assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+    machine.await_power(true);
+    assert_eq!(machine.set_boot(Door::Ipmi, Some(PXE), Lasting::Continuous), Some(Reply::Done));
+    let before = lab.last_event();
+
+    libvirtd.kill();
+    assert_unavailable(&machine, "Destination unavailable", "libvirt");
+    assert!(machine.is_on(Door::Redfish), "the last that was known");
+    lab.await_event(before, "web", "unavailable");
+
+    libvirtd.start();
+    await_available(&machine);
+    machine.await_power(true);
+    machine.await_power_events(before, &["unavailable", "available"]);
+    machine.assert_boot(&Shown::device(PXE, Lasting::Continuous));
+
+    // What happens meanwhile is seen afterwards.
+    let (_, socket) = uri.split_once("?socket=").expect("the URI names the socket");
+    let emulator = Path::new(socket).with_file_name("qemu/run/bare.pid");
+    let before = lab.last_event();
+    libvirtd.kill();
+    lab.await_event(before, "web", "unavailable");
+    let pid = std::fs::read_to_string(emulator).expect("libvirtd keeps the emulator's process id");
+    Tool::find("sh").args(["-c", "kill -9 \"$0\"", pid.trim()]).ok();
+    libvirtd.start();
+    await_available(&machine);
+    machine.await_power(false);
+    assert_eq!(machine.power(Door::Redfish, ON), Reply::Done);
+    machine.await_power(true);
+    assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
+}
+
+/// The domain is undefined while it is served, and defined again.
+#[test]
+fn guest_is_undefined_and_defined_again() {
+    let guest = Guest::define(Firmware::SeaBios);
+    let definition = guest.definition();
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    machine.await_power(false);
+    assert_eq!(machine.set_boot(Door::Redfish, Some(CDROM), Lasting::Once), Some(Reply::Done));
+
+    guest.virsh(["undefine", guest.name()]);
+    assert_unavailable(&machine, "Requested sensor, data, or record not found", "has no domain");
+
+    let file = lab.daemon.dir().join("domain.xml");
+    std::fs::write(&file, &definition).expect("the lab's folder can be written");
+    guest.virsh(["define".as_ref(), file.as_os_str()]);
+    await_available(&machine);
+    machine.assert_boot(&Shown::device(CDROM, Lasting::Once));
+    let mut guest = guest;
+    assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+    assert_eq!(guest.next_boot().from, "cdrom");
+    assert_eq!(machine.power(Door::Ipmi, OFF), Reply::Done);
+    machine.await_power(false);
+}
+
+/// A domain is bound by its UUID: it may be renamed while it is off.
+#[test]
+fn guest_is_renamed() {
+    let guest = Guest::define(Firmware::SeaBios);
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    machine.await_power(false);
+    let other = format!("{}-renamed", guest.name());
+    guest.virsh(["domrename", guest.name(), &other]);
+    wait::eventually("the new name is shown", SOON, || {
+        lab.json(&["show", "web", "-o", "json"])["machine"] == other.as_str()
+    });
+    assert_eq!(machine.power(Door::Redfish, ON), Reply::Done);
+    machine.await_power(true);
+    assert_eq!(machine.power(Door::Redfish, OFF), Reply::Done);
+    machine.await_power(false);
+    guest.virsh(["domrename", &other, guest.name()]);
+}
