@@ -7,10 +7,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-/// How much of a body that is too large is read away, so that the client has sent all and gets to read the refusal instead of a reset
-/// connection.
-pub(crate) const DRAIN_MAX_BYTES: u64 = 16 * 1024 * 1024;
-
 /// Why a body cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
@@ -31,37 +27,42 @@ pub(crate) struct Bounds {
     pub(crate) time: Duration,
 }
 
-/// Reads a body within bounds. `declared` is its Content-Length; `drain` says whether the client sends the rest of a too large one
+/// Reads a body within bounds. `declared` is its Content-Length; `linger` says whether the client sends the rest of a too large one
 /// without asking.
+///
+/// A body that is too large is refused at once. Its rest is read away meanwhile, for as long as a good body may take: were the connection
+/// closed over unread bytes, TCP would reset it and take the refusal from the client, which may read only after it has sent all.
 pub(crate) async fn read(
-    body: Body,
+    mut body: Body,
     bounds: Bounds,
     declared: Option<u64>,
-    drain: bool,
+    linger: bool,
 ) -> Result<Bytes, BodyError> {
-    let max = bounds.bytes as u64;
-    let drains = |declared| drain && declared <= DRAIN_MAX_BYTES;
-    if declared.is_some_and(|declared| declared > max && !drains(declared)) {
-        return Err(BodyError::TooLarge);
+    let too_large = declared.is_some_and(|declared| declared > bounds.bytes as u64);
+    let read = if too_large {
+        Err(BodyError::TooLarge)
+    } else {
+        timeout(bounds.time, read_all(&mut body, bounds.bytes)).await.unwrap_or(Err(BodyError::TooSlow))
+    };
+    if linger && read == Err(BodyError::TooLarge) {
+        tokio::spawn(timeout(bounds.time, read_away(body)));
     }
-    timeout(bounds.time, read_all(body, max)).await.unwrap_or(Err(BodyError::TooSlow))
+    read
 }
 
-async fn read_all(mut body: Body, max: u64) -> Result<Bytes, BodyError> {
+async fn read_all(body: &mut Body, max: usize) -> Result<Bytes, BodyError> {
     let mut kept = BytesMut::new();
-    let mut seen: u64 = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| BodyError::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
-        seen += data.len() as u64;
-        if seen > DRAIN_MAX_BYTES {
-            break;
+        if data.len() > max - kept.len() {
+            return Err(BodyError::TooLarge);
         }
-        if seen > max {
-            kept = BytesMut::new();
-        } else {
-            kept.extend_from_slice(&data);
-        }
+        kept.extend_from_slice(&data);
     }
-    if seen > max { Err(BodyError::TooLarge) } else { Ok(kept.freeze()) }
+    Ok(kept.freeze())
+}
+
+async fn read_away(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }

@@ -52,10 +52,10 @@ impl Asked {
     async fn read(request: Request, bounds: Bounds) -> Self {
         let (parts, body) = request.into_parts();
         // A client that waits for leave to send its body has sent none that would have to be read away.
-        let drain = !parts.headers.contains_key(EXPECT);
+        let linger = !parts.headers.contains_key(EXPECT);
         let declared =
             parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = body::read(body, bounds, declared, drain).await;
+        let body = body::read(body, bounds, declared, linger).await;
         // Without a socket (in process) the request is as good as local.
         let source =
             parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
