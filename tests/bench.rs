@@ -1,4 +1,5 @@
 //! `polybmc bench` as a program: against the daemon, against another maker's BMC, against nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
