@@ -7,7 +7,7 @@ use crate::table::{Access, Handler, TABLE};
 /// The text of `docs/protocols/ipmi.md`.
 pub fn document() -> String {
     let mut text = String::from(HEAD);
-    for entry in TABLE {
+    for entry in TABLE.iter() {
         let privilege = match entry.access {
             Access::Anybody => "none",
             Access::Session(level) => level.name(),
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn coverage_names_tests_that_exist() {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for entry in TABLE {
+        for entry in TABLE.iter() {
             let (file, test) = entry.test;
             let source = std::fs::read_to_string(crates.join(file)).unwrap();
             assert!(source.contains(&format!("fn {test}")), "{entry:?}: {test} in {file}");

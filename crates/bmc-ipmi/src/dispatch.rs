@@ -124,7 +124,7 @@ mod tests {
             PrivilegeLevel::Operator,
             PrivilegeLevel::Administrator,
         ];
-        for entry in TABLE {
+        for entry in TABLE.iter() {
             // Too long for any command: the privilege is judged first, and nothing happens.
             let data = [0xff; 64];
             for privilege in levels {

@@ -1,22 +1,14 @@
-//! Which commands there are: the one list behind dispatch and the coverage document.
+//! Which commands there are: the one list behind dispatch and the coverage document. Each room of `handlers` lists its own.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::LazyLock;
 
-use ipmi_wire::command::app::{GetDeviceGuid, GetDeviceId, GetSelfTestResults, GetSystemGuid};
-use ipmi_wire::command::boot::{GetSystemBootOptions, SetSystemBootOptions};
-use ipmi_wire::command::channel::{
-    GetChannelAccess, GetChannelAuthCapabilities, GetChannelCipherSuites, GetChannelInfo,
-};
-use ipmi_wire::command::chassis::{
-    ChassisControl, ChassisIdentify, GetChassisCapabilities, GetChassisStatus, GetSystemRestartCause,
-    SetPowerRestorePolicy,
-};
-use ipmi_wire::command::session::{CloseSession, GetSessionInfo, SetSessionPrivilegeLevel};
 use ipmi_wire::command::{Command, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
+use crate::handlers::{app, boot, channel, chassis, session};
 
 /// The response data, or the completion code of a refusal.
 pub type Answer<T = Vec<u8>> = Result<T, CompletionCode>;
@@ -102,7 +94,7 @@ impl Entry {
         Self { netfn: C::NETFN, cmd: C::CODE, name: C::NAME, access, section, test, handler }
     }
 
-    const fn read<C: Read>(
+    pub(crate) const fn read<C: Read>(
         access: Access,
         section: &'static str,
         test: (&'static str, &'static str),
@@ -110,7 +102,7 @@ impl Entry {
         Self::new::<C>(Handler::Read(run_read::<C>), access, section, test)
     }
 
-    const fn act<C: Act + 'static>(
+    pub(crate) const fn act<C: Act + 'static>(
         access: Access,
         section: &'static str,
         test: (&'static str, &'static str),
@@ -118,7 +110,7 @@ impl Entry {
         Self::new::<C>(Handler::Act(run_act::<C>), access, section, test)
     }
 
-    const fn session<C: Command>(
+    pub(crate) const fn session<C: Command>(
         access: Access,
         section: &'static str,
         test: (&'static str, &'static str),
@@ -127,42 +119,25 @@ impl Entry {
     }
 }
 
-const CALLBACK: Access = Access::Session(PrivilegeLevel::Callback);
-const USER: Access = Access::Session(PrivilegeLevel::User);
-const OPERATOR: Access = Access::Session(PrivilegeLevel::Operator);
+pub(crate) const CALLBACK: Access = Access::Session(PrivilegeLevel::Callback);
+pub(crate) const USER: Access = Access::Session(PrivilegeLevel::User);
+pub(crate) const OPERATOR: Access = Access::Session(PrivilegeLevel::Operator);
 
-const CHASSIS: &str = "bmc-ipmi/src/handlers/chassis_tests.rs";
-const BOOT: &str = "bmc-ipmi/src/handlers/boot_tests.rs";
-const DEVICE: &str = "bmc-ipmi/src/handlers/app.rs";
-const CHANNEL: &str = "bmc-ipmi/src/handlers/channel.rs";
-const SESSION: &str = "ipmi-session/tests/it/session.rs";
+/// The commands of every room.
+const ROOMS: &[&[Entry]] =
+    &[app::COMMANDS, boot::COMMANDS, channel::COMMANDS, chassis::COMMANDS, session::COMMANDS];
 
 /// Every command, ordered by network function and code.
-pub static TABLE: &[Entry] = &[
-    Entry::read::<GetChassisCapabilities>(USER, "28.1", (CHASSIS, "capabilities")),
-    Entry::read::<GetChassisStatus>(USER, "28.2", (CHASSIS, "status_")),
-    Entry::act::<ChassisControl>(OPERATOR, "28.3", (CHASSIS, "control_")),
-    Entry::act::<ChassisIdentify>(OPERATOR, "28.5", (CHASSIS, "identify_")),
-    Entry::act::<SetPowerRestorePolicy>(OPERATOR, "28.8", (CHASSIS, "restore_policy_")),
-    Entry::read::<GetSystemRestartCause>(USER, "28.11", (CHASSIS, "restart_cause_")),
-    Entry::act::<SetSystemBootOptions>(OPERATOR, "28.12", (BOOT, "what_is_written_is_read_back")),
-    Entry::read::<GetSystemBootOptions>(OPERATOR, "28.13", (BOOT, "what_is_written_is_read_back")),
-    Entry::read::<GetDeviceId>(USER, "20.1", (DEVICE, "device_id")),
-    Entry::read::<GetSelfTestResults>(USER, "20.4", (DEVICE, "self_test")),
-    Entry::read::<GetDeviceGuid>(USER, "20.8", (DEVICE, "guids_")),
-    Entry::read::<GetSystemGuid>(Access::Anybody, "22.14", (DEVICE, "guids_")),
-    Entry::read::<GetChannelAuthCapabilities>(Access::Anybody, "22.13", (CHANNEL, "auth_capabilities")),
-    Entry::session::<SetSessionPrivilegeLevel>(USER, "22.18", (SESSION, "privilege_")),
-    Entry::session::<CloseSession>(CALLBACK, "22.19", (SESSION, "close_session_")),
-    Entry::session::<GetSessionInfo>(USER, "22.20", (SESSION, "get_session_info_")),
-    Entry::read::<GetChannelAccess>(USER, "22.23", (CHANNEL, "access")),
-    Entry::read::<GetChannelInfo>(USER, "22.24", (CHANNEL, "info")),
-    Entry::read::<GetChannelCipherSuites>(Access::Anybody, "22.15", (CHANNEL, "cipher_suites")),
-];
+pub static TABLE: LazyLock<Vec<&'static Entry>> = LazyLock::new(|| {
+    let mut table: Vec<&Entry> = ROOMS.iter().copied().flatten().collect();
+    table.sort_by_key(|entry| (entry.netfn, entry.cmd));
+    table
+});
 
 /// The command with this network function and code.
 pub fn find(netfn: NetFn, cmd: u8) -> Option<&'static Entry> {
-    TABLE.iter().find(|entry| entry.netfn == netfn && entry.cmd == cmd)
+    let at = TABLE.binary_search_by_key(&(netfn, cmd), |entry| (entry.netfn, entry.cmd)).ok()?;
+    TABLE.get(at).copied()
 }
 
 /// Whether this command changes something, and so must not be carried out twice for one question.

@@ -7,7 +7,18 @@ use ipmi_wire::command::app::{
 use ipmi_wire::guid;
 
 use crate::Context;
-use crate::table::{Answer, Read};
+use crate::table::{Access, Answer, Entry, Read, USER};
+
+/// Where the tests of these commands stand.
+const TESTS: &str = "bmc-ipmi/src/handlers/app.rs";
+
+/// The commands of this room.
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::read::<GetDeviceId>(USER, "20.1", (TESTS, "device_id")),
+    Entry::read::<GetSelfTestResults>(USER, "20.4", (TESTS, "self_test")),
+    Entry::read::<GetDeviceGuid>(USER, "20.8", (TESTS, "guids_")),
+    Entry::read::<GetSystemGuid>(Access::Anybody, "22.14", (TESTS, "guids_")),
+];
 
 impl Read for GetDeviceId {
     fn answer(self, context: &Context) -> Answer<DeviceId> {

@@ -11,8 +11,17 @@ use ipmi_wire::command::boot::{
     PARAMETER_VERSION, SetInProgress, SetSystemBootOptions, SystemBootOptions,
 };
 
-use crate::table::{Act, Answer, Read};
+use crate::table::{Act, Answer, Entry, OPERATOR, Read};
 use crate::{Context, error};
+
+/// Where the tests of these commands stand.
+const TESTS: &str = "bmc-ipmi/src/handlers/boot_tests.rs";
+
+/// The commands of this room.
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::act::<SetSystemBootOptions>(OPERATOR, "28.12", (TESTS, "what_is_written_is_read_back")),
+    Entry::read::<GetSystemBootOptions>(OPERATOR, "28.13", (TESTS, "what_is_written_is_read_back")),
+];
 
 /// The highest parameter that there is.
 const PARAMETER_MAX: u8 = 7;

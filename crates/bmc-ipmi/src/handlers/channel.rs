@@ -9,8 +9,19 @@ use ipmi_wire::command::channel::{
     SessionSupport, SessionVersions,
 };
 
-use crate::table::{Answer, Read};
+use crate::table::{Access, Answer, Entry, Read, USER};
 use crate::{Context, LanChannel};
+
+/// Where the tests of these commands stand.
+const TESTS: &str = "bmc-ipmi/src/handlers/channel.rs";
+
+/// The commands of this room.
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::read::<GetChannelAuthCapabilities>(Access::Anybody, "22.13", (TESTS, "auth_capabilities")),
+    Entry::read::<GetChannelAccess>(USER, "22.23", (TESTS, "access")),
+    Entry::read::<GetChannelInfo>(USER, "22.24", (TESTS, "info")),
+    Entry::read::<GetChannelCipherSuites>(Access::Anybody, "22.15", (TESTS, "cipher_suites")),
+];
 
 /// The payload type of IPMI messages.
 const PAYLOAD_IPMI: u8 = 0;

@@ -13,8 +13,21 @@ use ipmi_wire::command::chassis::{
 use ipmi_wire::message::BMC_ADDRESS;
 
 use crate::boot_guard::BootGuard;
-use crate::table::{Act, Answer, Read};
+use crate::table::{Act, Answer, Entry, OPERATOR, Read, USER};
 use crate::{Context, error};
+
+/// Where the tests of these commands stand.
+const TESTS: &str = "bmc-ipmi/src/handlers/chassis_tests.rs";
+
+/// The commands of this room.
+pub(crate) const COMMANDS: &[Entry] = &[
+    Entry::read::<GetChassisCapabilities>(USER, "28.1", (TESTS, "capabilities")),
+    Entry::read::<GetChassisStatus>(USER, "28.2", (TESTS, "status_")),
+    Entry::act::<ChassisControl>(OPERATOR, "28.3", (TESTS, "control_")),
+    Entry::act::<ChassisIdentify>(OPERATOR, "28.5", (TESTS, "identify_")),
+    Entry::act::<SetPowerRestorePolicy>(OPERATOR, "28.8", (TESTS, "restore_policy_")),
+    Entry::read::<GetSystemRestartCause>(USER, "28.11", (TESTS, "restart_cause_")),
+];
 
 /// Sends a request to the machine's owner. However it ended well, the client is told `00h`.
 async fn ask(context: &Context, request: Request) -> Answer<()> {

@@ -1,8 +1,10 @@
-//! The commands, one file per network function or group.
+//! The commands, one file per room: a network function or a group of it. Each room lists its commands in `COMMANDS`, with the level each
+//! needs, and [`crate::table`] puts them together.
 
-mod app;
+pub(crate) mod app;
 pub(crate) mod boot;
-mod channel;
-mod chassis;
+pub(crate) mod channel;
+pub(crate) mod chassis;
+pub(crate) mod session;
 #[cfg(test)]
 pub(crate) mod testing;
