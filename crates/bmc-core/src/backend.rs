@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::boot::{BootPlan, BootTarget, FirmwareMode};
+use crate::console::Console;
 use crate::error::BackendError;
 use crate::power::ChangeCause;
 
@@ -50,6 +51,8 @@ pub struct MachineInfo {
     pub boot_targets: Vec<BootTarget>,
     /// MAC addresses of its network interfaces, lower case with colons, in order.
     pub nics: Vec<String>,
+    /// Its disks, by the backend's names for them (`vda`), in order; removable drives are none.
+    pub disks: Vec<String>,
     /// Mains power comes back when the daemon starts (a simulated machine): the power restore policy applies then.
     pub mains_return: bool,
 }
@@ -80,6 +83,19 @@ pub struct Observed {
     pub boot_generation: Option<u64>,
 }
 
+/// What a machine that runs is doing, in whole numbers, so that what has hardly changed is no change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Load of all its processors together, 0 to 100 percent.
+    pub cpu_percent: u8,
+    /// Memory in use, 0 to 100 percent of what it has.
+    pub memory_percent: u8,
+    /// Bytes read from and written to its disks, per second.
+    pub disk_bytes_per_second: u64,
+    /// Bytes received and sent by its network interfaces, per second.
+    pub network_bytes_per_second: u64,
+}
+
 /// Something that happened to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -98,6 +114,8 @@ pub enum Report {
     },
     /// The guest restarted itself from inside; it is at the very start of its boot. Never sent for a reset of ours.
     Rebooted,
+    /// What it is doing has changed. Told now and then while it runs; off, it does nothing.
+    Statistics(Statistics),
     /// Firmware handed over to what it found; a device in plain words, e.g. `disk vda`. Only backends that can know send it.
     Booted {
         /// What it booted from.
@@ -169,6 +187,10 @@ pub trait Backend: Send + Sync + 'static {
 /// Every call: the backend's failure; the machine is then in the state that the reports say.
 #[async_trait]
 pub trait Machine: Send + Sync + 'static {
+    /// The machine's serial console, the same one at every call; `None` when the backend cannot offer any.
+    fn console(&self) -> Option<Console> {
+        None
+    }
     /// Starts a machine that is off.
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError>;
     /// Removes power at once. A machine that is off already is fine.

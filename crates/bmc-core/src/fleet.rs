@@ -13,9 +13,10 @@ use crate::account::{AccountError, Accounts, Secret};
 use crate::backend::{Backend, MachineRef, Reports};
 use crate::boot::{BootOptions, BootOverride};
 use crate::clock::Clock;
+use crate::console::Console;
 use crate::control::{BUSY_RETRY_AFTER, Control, MachineRecord};
 use crate::error::RequestError;
-use crate::event::EventLog;
+use crate::event::{EventKind, EventLog};
 use crate::lockout::Lockouts;
 use crate::owner::{self, Adoption, Answer, MachineKey, Message, Surroundings, record_key};
 use crate::power::PowerPolicy;
@@ -42,6 +43,7 @@ pub struct MachineHandle {
     owner: mpsc::UnboundedSender<Message>,
     pending: Arc<Semaphore>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    console: Option<Console>,
 }
 
 impl fmt::Debug for MachineHandle {
@@ -64,6 +66,17 @@ impl MachineHandle {
     /// A receiver that wakes at every newly published state.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
+    }
+
+    /// The machine's serial console, if its backend offers one.
+    pub fn console(&self) -> Option<&Console> {
+        self.console.as_ref()
+    }
+
+    /// Tells the machine's owner of something that happened in a frontend: it becomes an event of the machine.
+    pub fn note(&self, kind: EventKind) {
+        // An owner that is gone has no machine to log it for.
+        let _ = self.owner.send(Message::Note(self.key, kind));
     }
 
     /// Asks the machine's owner, which carries the request out also if this future is dropped. Answers at the latest after [`ACKNOWLEDGE_AFTER`](crate::request::ACKNOWLEDGE_AFTER) plus the time of a
@@ -241,13 +254,14 @@ impl Fleet {
         // machine through the same queue, before the backend could possibly have spoken.
         let gate = Gate::default();
         let machine = backend.attach(machine_ref, gate.guard(reports));
+        let console = machine.console();
         let adoption = Adoption { name: Arc::clone(&name), control, committed, machine, snapshots };
         // An owner outlives every fleet.
         let _ = owner.send(Message::Adopt(key, Box::new(adoption)));
         gate.open();
 
         let pending = Arc::new(Semaphore::new(REQUESTS_PENDING_MAX));
-        Ok(MachineHandle { name, key, owner, pending, snapshots: receiver })
+        Ok(MachineHandle { name, key, owner, pending, snapshots: receiver, console })
     }
 
     /// Serves a machine no longer; `forget` also deletes what is stored under its name. `false` when there is none of that name.
@@ -382,6 +396,7 @@ fn starting_record(
             was_on: false,
             accounts: Arc::new(Accounts::with_administrator(user, password.clone())?),
             identity: Arc::new(default_identity(&setup.name)),
+            settings: Arc::default(),
             machine: setup.machine,
             configured_administrator: setup.administrator,
         },

@@ -24,7 +24,7 @@ use crate::backend::{Machine, Report};
 use crate::clock::Clock;
 use crate::control::{CallId, Control, Effect, Input, MachineRecord, Now, Op, RequestId, Timer};
 use crate::error::{BackendError, BackendErrorKind, RequestError};
-use crate::event::EventLog;
+use crate::event::{EventKind, EventLog};
 use crate::request::{Outcome, Request};
 use crate::snapshot::Snapshot;
 use crate::store::{Expect, Store, StoreError, Write};
@@ -50,6 +50,7 @@ pub(crate) enum Message {
     Release(MachineKey, oneshot::Sender<()>),
     Request(MachineKey, Request, Answer),
     Report(MachineKey, Report),
+    Note(MachineKey, EventKind),
     CallDone(MachineKey, CallId, Result<(), BackendError>),
     Committed(MachineKey, Result<(), StoreError>),
 }
@@ -147,6 +148,7 @@ impl Owner {
                 slot.replies.insert(slot.next_request, reply);
                 (key, Input::Request(slot.next_request, request))
             }
+            Message::Note(key, kind) => (key, Input::Note(kind)),
             Message::Report(key, report) => (key, Input::Report(report)),
             Message::CallDone(key, call, result) => (key, Input::CallDone(call, result)),
         };
@@ -203,7 +205,9 @@ impl Owner {
                 timestamp: self.surroundings.clock.timestamp(),
             };
             let undo = match &input {
-                Input::Request(id, Request::Change(_)) => Some((*id, Box::new(slot.control.clone()))),
+                Input::Request(id, Request::Change(_) | Request::Edit(_)) => {
+                    Some((*id, Box::new(slot.control.clone())))
+                }
                 _ => None,
             };
             let effects = slot.control.handle(now, input);

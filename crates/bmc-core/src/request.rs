@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::account::Secret;
 use crate::boot::{BootOptions, BootOverride, FirmwareMode};
 use crate::power::{PowerAction, PowerPolicy};
+use crate::settings::Edit;
 
 /// One request to a machine.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub enum Request {
     Power(PowerAction),
     /// Changes settings: all of them or, on an error, none.
     Change(Box<Change>),
+    /// Changes what the change itself has to read first.
+    Edit(Edit),
 }
 
 /// Settings to change; `None` leaves a setting as it is.

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::account::Accounts;
-use crate::backend::MachineInfo;
+use crate::backend::{MachineInfo, Statistics};
 use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
+use crate::settings::Settings;
 
 /// A machine's state at one moment. Immutable and shared; a new one is published after each change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,10 @@ pub struct Snapshot {
     pub accounts: Arc<Accounts>,
     /// Identity shown by FRU and Redfish.
     pub identity: Arc<Identity>,
+    /// What clients configured.
+    pub settings: Arc<Settings>,
+    /// What the machine is doing, as last told; all zero while it is off.
+    pub statistics: Statistics,
 }
 
 /// Whether a machine can be controlled.

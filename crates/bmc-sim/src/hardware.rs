@@ -53,6 +53,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
         firmware_switchable: true,
         boot_targets: boot_targets(config.firmware),
         nics,
+        disks: DISKS.map(str::to_owned).to_vec(),
         mains_return: true,
     }
 }

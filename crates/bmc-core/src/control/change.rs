@@ -9,6 +9,7 @@ use crate::control::{Control, Effect, Op, PendingChange, RequestId, Timer, Waite
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::request::{ASSET_TAG_MAX_BYTES, Change, Identify, Outcome};
+use crate::settings::{Edit, Editable};
 use crate::snapshot::IdentifyState;
 
 /// Longest time an identify light may be asked to burn before it goes off by itself.
@@ -120,6 +121,23 @@ impl Control {
         Ok(Outcome::Done)
     }
 
+    /// Makes an edit on copies, which take the place of what they were copied from only if it went well.
+    pub(super) fn edit(&mut self, edit: &Edit) -> Result<Outcome, RequestError> {
+        let record = &self.record;
+        let (mut accounts, mut settings, mut identity) =
+            (Arc::clone(&record.accounts), Arc::clone(&record.settings), Arc::clone(&record.identity));
+        edit.apply(&mut Editable {
+            accounts: Arc::make_mut(&mut accounts),
+            settings: Arc::make_mut(&mut settings),
+            identity: Arc::make_mut(&mut identity),
+        })?;
+        // What is as it was stays the same allocation: whoever watches for a change compares no more than that.
+        keep_unless_changed(&mut self.record.accounts, accounts);
+        keep_unless_changed(&mut self.record.settings, settings);
+        keep_unless_changed(&mut self.record.identity, identity);
+        Ok(Outcome::Done)
+    }
+
     fn set_identify(&mut self, identify: Identify, effects: &mut Vec<Effect>) {
         self.identify_number += 1;
         self.identify = match identify {
@@ -130,6 +148,12 @@ impl Control {
                 IdentifyState::Timed
             }
         };
+    }
+}
+
+fn keep_unless_changed<T: PartialEq>(kept: &mut Arc<T>, new: Arc<T>) {
+    if *kept != new {
+        *kept = new;
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::backend::{MachineInfo, ObservedPower};
+use crate::backend::{MachineInfo, ObservedPower, Statistics};
 use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
@@ -64,6 +64,8 @@ pub enum Input {
     Request(RequestId, Request),
     /// The backend tells.
     Report(crate::backend::Report),
+    /// A frontend tells of something that happened to it.
+    Note(EventKind),
     /// A call has ended.
     CallDone(CallId, Result<(), BackendError>),
     /// A timer has run out; stale ones are harmless.
@@ -169,6 +171,7 @@ pub struct Control {
     health: Option<Health>,
     info: Option<Arc<MachineInfo>>,
     observed: ObservedPower,
+    statistics: Statistics,
     /// The generation of the override the running instance was started with.
     running_boot: Option<u64>,
     /// Power is known to be on; turns with one event each way.
@@ -218,6 +221,7 @@ impl Control {
             health: None,
             info: None,
             observed: ObservedPower::Off,
+            statistics: Statistics::default(),
             running_boot: None,
             lit: false,
             call: None,
@@ -247,6 +251,11 @@ impl Control {
         match input {
             Input::Request(id, Request::Power(action)) => self.request_power(now, id, action, &mut effects),
             Input::Request(id, Request::Change(change)) => self.request_change(id, change, &mut effects),
+            Input::Request(id, Request::Edit(edit)) => {
+                let result = self.edit(&edit);
+                effects.push(Effect::Reply(id, result));
+            }
+            Input::Note(kind) => effects.push(Effect::Emit(kind)),
             Input::Report(report) => self.report(now, report, &mut effects),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(timer, &mut effects),
@@ -288,6 +297,8 @@ impl Control {
             identify: self.identify,
             accounts: Arc::clone(&self.record.accounts),
             identity: Arc::clone(&self.record.identity),
+            settings: Arc::clone(&self.record.settings),
+            statistics: self.statistics,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::account::{Accounts, Secret};
 use crate::backend::MachineRef;
 use crate::boot::{BootOptions, BootOverride};
 use crate::power::PowerPolicy;
+use crate::settings::Settings;
 use crate::snapshot::Identity;
 
 /// A machine's durable state. Kept in the store as JSON under `machine/<name>`.
@@ -32,4 +33,7 @@ pub struct MachineRecord {
     pub configured_administrator: (String, Secret),
     /// Who the machine says it is.
     pub identity: Arc<Identity>,
+    /// What clients configured.
+    #[serde(default)]
+    pub settings: Arc<Settings>,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{MachineInfo, Observed, ObservedPower, Report};
+use crate::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
 use crate::control::{Control, Effect, Now, Op, RESTART_SETTLES, Waiters};
 use crate::event::EventKind;
 use crate::power::{ChangeCause, PowerPolicy, RestartCause};
@@ -26,6 +26,7 @@ impl Control {
                 self.last_reset_time = Some(now.timestamp);
                 self.check_boot = true;
             }
+            Report::Statistics(statistics) => self.statistics = statistics,
             Report::Booted { from } => effects.push(Effect::Emit(EventKind::Booted { from })),
         }
     }
@@ -89,6 +90,7 @@ impl Control {
             ObservedPower::Off => {
                 self.shutdown = None;
                 self.shutdown_next = false;
+                self.statistics = Statistics::default();
                 self.check_boot = false;
                 self.running_boot = None;
                 let goes_on = self.start_next.is_some()

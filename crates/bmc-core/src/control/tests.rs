@@ -30,6 +30,7 @@ pub(crate) fn record() -> MachineRecord {
             serial: String::new(),
             asset_tag: String::new(),
         }),
+        settings: Arc::default(),
     }
 }
 

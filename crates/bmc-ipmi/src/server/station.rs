@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bmc_core::account::{Account, Accounts};
 use bmc_core::clock::Clock;
-use bmc_core::event::{EventKind, EventLog};
+use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle};
 use bmc_core::lockout::Lockouts;
 use ipmi_session::{Config, Endpoint, Event, Request, RequestToken, SessionInfo, Transmit};
@@ -57,7 +57,6 @@ pub(crate) struct Station {
     users: Users,
     accounts: Arc<Accounts>,
     lockouts: Arc<Lockouts>,
-    events: Arc<EventLog>,
     clock: Arc<dyn Clock>,
     random: Random,
     in_flight: JoinSet<Option<Finished>>,
@@ -83,7 +82,6 @@ impl Station {
             bmc: Arc::new(Bmc::new(machine, profile, Arc::clone(fleet.clock()))),
             users,
             lockouts: Arc::clone(fleet.lockouts()),
-            events: Arc::clone(fleet.events()),
             clock: Arc::clone(fleet.clock()),
             random,
             in_flight: JoinSet::new(),
@@ -216,7 +214,7 @@ impl Station {
         if locks {
             let user = user.escape_ascii().to_string();
             let kind = EventKind::LockedOut { user, source: source.to_string() };
-            self.events.emit(self.clock.timestamp(), machine.name(), machine.snapshot().uuid, kind);
+            machine.note(kind);
         }
         locks
     }

@@ -98,6 +98,13 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let nics = devices.into_iter().flat_map(|devices| children(devices, "interface")).filter_map(|nic| {
         child(nic, "mac").and_then(|mac| mac.attribute("address")).map(str::to_ascii_lowercase)
     });
+    let disks = devices
+        .into_iter()
+        .flat_map(|devices| children(devices, "disk"))
+        .filter(|disk| matches!(disk.attribute("device").unwrap_or("disk"), "disk" | "lun"));
+    let disks = disks
+        .filter_map(|disk| child(disk, "target").and_then(|target| target.attribute("dev")))
+        .map(str::to_owned);
     Ok(MachineInfo {
         uuid,
         name,
@@ -107,6 +114,7 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
         firmware_switchable: is_qemu(domain) && matches!(architecture.as_str(), "x86_64" | "i686"),
         boot_targets: boot_targets(domain, firmware),
         nics: nics.collect(),
+        disks: disks.collect(),
         architecture,
         mains_return: false,
     })

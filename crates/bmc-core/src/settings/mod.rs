@@ -1,0 +1,56 @@
+//! What clients configure of a BMC and what has no protocol of its own: kept with the machine, over restarts.
+//!
+//! A frontend reads the settings in the [`Snapshot`](crate::snapshot::Snapshot) and changes them by an [`Edit`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Accounts;
+use crate::error::RequestError;
+use crate::snapshot::Identity;
+
+/// The settings of one BMC, by subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {}
+
+/// What an [`Edit`] may change.
+#[derive(Debug)]
+pub struct Editable<'a> {
+    /// Who may log in.
+    pub accounts: &'a mut Accounts,
+    /// The settings.
+    pub settings: &'a mut Settings,
+    /// Who the machine says it is.
+    pub identity: &'a mut Identity,
+}
+
+/// A change of settings that reads what it changes: carried out by the machine's owner, so that no other change comes in between, and as a
+/// whole or not at all.
+#[derive(Clone)]
+pub struct Edit(Arc<EditFn>);
+
+type EditFn = dyn Fn(&mut Editable<'_>) -> Result<(), RequestError> + Send + Sync;
+
+impl Edit {
+    /// The change that `edit` makes. It must not wait; when it fails, nothing it did stays.
+    pub fn new(edit: impl Fn(&mut Editable<'_>) -> Result<(), RequestError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(edit))
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// Those of the change; what it did before is to be thrown away then.
+    pub(crate) fn apply(&self, editable: &mut Editable<'_>) -> Result<(), RequestError> {
+        (self.0)(editable)
+    }
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Edit")
+    }
+}
