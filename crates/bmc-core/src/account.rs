@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 
 /// Highest user id of IPMI's table as kept here; ids run from 1 (IPMI 2.0 §22.26 allows up to 63).
 pub const USER_ID_MAX: u8 = 15;
+/// The id of the null user, who has no name and cannot be given one (IPMI 2.0 §6.9).
+pub const NULL_USER_ID: u8 = 1;
 /// Longest user name in bytes (IPMI 2.0 §22.28).
 pub const USER_NAME_MAX_BYTES: usize = 16;
 /// Longest password in bytes (IPMI 2.0 §22.30, 20-byte form).
@@ -43,6 +45,8 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
+    /// Nothing at all: the user cannot log in, over any protocol (IPMI's "no access", `Fh`).
+    NoAccess,
     /// IPMI callback level: next to nothing.
     Callback,
     /// Read only.
@@ -53,19 +57,125 @@ pub enum Role {
     Administrator,
 }
 
+/// Which form of Set User Password a password was set with (IPMI 2.0 §22.30); a test with the other form fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PasswordSize {
+    /// 16 bytes: usable for sessions of IPMI 1.5 and 2.0.
+    Bytes16,
+    /// 20 bytes: only for sessions of IPMI 2.0.
+    Bytes20,
+}
+
+impl PasswordSize {
+    /// The size in bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Bytes16 => 16,
+            Self::Bytes20 => PASSWORD_MAX_BYTES,
+        }
+    }
+}
+
 /// One user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// 1 to [`USER_ID_MAX`]; 1 is the null user.
+    /// 1 to [`USER_ID_MAX`]; [`NULL_USER_ID`] is the null user.
     pub id: u8,
-    /// At most [`USER_NAME_MAX_BYTES`]; empty only for the null user.
+    /// At most [`USER_NAME_MAX_BYTES`]; empty for the null user, and for others that have been given everything but a name.
     pub name: String,
-    /// At most [`PASSWORD_MAX_BYTES`].
+    /// At most [`PASSWORD_MAX_BYTES`]; empty until one is set.
     pub password: Secret,
+    /// The form it was set with; `None` when no form was named (a configuration file), then each form that holds it fits.
+    #[serde(default)]
+    pub password_size: Option<PasswordSize>,
     /// Whether the user may log in.
     pub enabled: bool,
-    /// The most the user may do.
+    /// The most the user may do. IPMI's limit for the LAN channel, Redfish's role.
     pub role: Role,
+    /// Whether the user may send IPMI messages over the LAN channel (IPMI 2.0 §22.26, "IPMI messaging").
+    #[serde(default = "yes")]
+    pub ipmi_messaging: bool,
+    /// Whether the name and password may be used for link authentication. Kept; a LAN channel has none.
+    #[serde(default)]
+    pub link_authentication: bool,
+    /// Whether the user is restricted to callback connections. Kept; a LAN channel has no callback.
+    #[serde(default)]
+    pub callback_only: bool,
+    /// Whether the user may activate Serial over LAN (IPMI 2.0 §24.6, standard payload 1).
+    #[serde(default = "yes")]
+    pub sol_payload: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Account {
+    /// An enabled user with the rights that go with its role.
+    pub fn new(id: u8, name: &str, password: Secret, role: Role) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            password,
+            password_size: None,
+            enabled: true,
+            role,
+            ipmi_messaging: true,
+            link_authentication: false,
+            callback_only: false,
+            sol_payload: true,
+        }
+    }
+
+    /// The entry of an id that nobody has used: no name, no password, no rights.
+    pub fn blank(id: u8) -> Self {
+        Self {
+            enabled: false,
+            ipmi_messaging: false,
+            sol_payload: false,
+            ..Self::new(id, "", Secret::default(), Role::NoAccess)
+        }
+    }
+
+    /// Whether the user may log in at all. Only the null user may lack a name or a password: that of others was not set yet, and an
+    /// entry that is being made, value by value, must not be a door meanwhile.
+    pub fn may_log_in(&self) -> bool {
+        let is_whole = !self.name.is_empty() && !self.password.expose().is_empty();
+        self.enabled && self.role != Role::NoAccess && (is_whole || self.id == NULL_USER_ID)
+    }
+
+    /// Compares a password in the form it would be set with; takes as long for a wrong one as for the right one.
+    ///
+    /// # Errors
+    /// The two ways in which it can differ.
+    pub fn test_password(&self, size: PasswordSize, password: &[u8]) -> Result<(), PasswordMismatch> {
+        let kept = self.password.expose().as_bytes();
+        if self.password_size.is_some_and(|kept| kept != size) || kept.len() > size.bytes() {
+            return Err(PasswordMismatch::Size);
+        }
+        let padded = |bytes: &[u8]| {
+            let mut all = [0; PASSWORD_MAX_BYTES];
+            all.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            all
+        };
+        let differs =
+            padded(kept).iter().zip(padded(password)).fold(0, |seen, (one, other)| seen | (one ^ other));
+        if differs == 0 && password.len() <= PASSWORD_MAX_BYTES {
+            Ok(())
+        } else {
+            Err(PasswordMismatch::Password)
+        }
+    }
+}
+
+/// Why a tested password is not the user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordMismatch {
+    /// It is another one.
+    Password,
+    /// The password was set with the other form.
+    Size,
 }
 
 /// Why an account cannot be as asked.
@@ -81,6 +191,15 @@ pub enum AccountError {
         "a password has at most {PASSWORD_MAX_BYTES} bytes and no NUL, because IPMI carries no longer ones"
     )]
     Password,
+    /// An id outside 1 to [`USER_ID_MAX`].
+    #[error("user ids run from 1 to {USER_ID_MAX}")]
+    Id,
+    /// The null user's name cannot be set.
+    #[error("user {NULL_USER_ID} is the null user and has no name")]
+    FixedName,
+    /// Another user has the name; Redfish finds users by name alone.
+    #[error("user {0} has that name already")]
+    NameTaken(u8),
 }
 
 /// The users of one BMC, in order of id.
@@ -95,13 +214,7 @@ impl Accounts {
     /// # Errors
     /// The name or password is not one that IPMI can carry.
     pub fn with_administrator(name: &str, password: Secret) -> Result<Self, AccountError> {
-        let null = Account {
-            id: 1,
-            name: String::new(),
-            password: Secret::default(),
-            enabled: false,
-            role: Role::User,
-        };
+        let null = Account { role: Role::User, ..Account::blank(NULL_USER_ID) };
         let mut accounts = Self { users: vec![null] };
         accounts.set_administrator(name, password)?;
         Ok(accounts)
@@ -114,22 +227,82 @@ impl Accounts {
     pub fn set_administrator(&mut self, name: &str, password: Secret) -> Result<(), AccountError> {
         check_name(name)?;
         check_password(&password)?;
-        self.users.retain(|user| user.id != 2);
-        let user =
-            Account { id: 2, name: name.to_owned(), password, enabled: true, role: Role::Administrator };
-        let at = self.users.partition_point(|other| other.id < user.id);
-        self.users.insert(at, user);
+        self.put(Account::new(2, name, password, Role::Administrator));
         Ok(())
     }
 
-    /// All users in order of id, enabled or not.
+    /// All users that have an entry, in order of id, enabled or not.
     pub fn iter(&self) -> impl Iterator<Item = &Account> {
         self.users.iter()
     }
 
-    /// The first enabled user of that name.
+    /// The first user of that name who may log in.
     pub fn by_name(&self, name: &[u8]) -> Option<&Account> {
-        self.users.iter().find(|user| user.enabled && user.name.as_bytes() == name)
+        self.users.iter().find(|user| user.may_log_in() && user.name.as_bytes() == name)
+    }
+
+    /// The entry of an id; a blank one for an id that nobody has used.
+    ///
+    /// # Errors
+    /// [`AccountError::Id`].
+    pub fn get(&self, id: u8) -> Result<Account, AccountError> {
+        if !(1..=USER_ID_MAX).contains(&id) {
+            return Err(AccountError::Id);
+        }
+        Ok(self.users.iter().find(|user| user.id == id).cloned().unwrap_or_else(|| Account::blank(id)))
+    }
+
+    /// How many users are enabled, as Get User Access counts them.
+    pub fn enabled(&self) -> usize {
+        self.users.iter().filter(|user| user.enabled).count()
+    }
+
+    /// Changes one entry, made for the purpose if there is none. An entry that ends up blank is not kept.
+    ///
+    /// # Errors
+    /// [`AccountError::Id`], and what the name and password are refused for; then nothing changes.
+    pub fn edit(&mut self, id: u8, edit: impl FnOnce(&mut Account)) -> Result<(), AccountError> {
+        let mut user = self.get(id)?;
+        let name = user.name.clone();
+        edit(&mut user);
+        user.id = id;
+        if user.name != name {
+            self.check_new_name(&user)?;
+        }
+        check_password(&user.password)?;
+        self.put(user);
+        Ok(())
+    }
+
+    /// Gives a user a name. The empty name gives the id back: password and rights of the user that was go with it.
+    ///
+    /// # Errors
+    /// As [`Accounts::edit`].
+    pub fn set_name(&mut self, id: u8, name: &str) -> Result<(), AccountError> {
+        if name.is_empty() && id != NULL_USER_ID {
+            return self.edit(id, |user| *user = Account::blank(id));
+        }
+        self.edit(id, |user| name.clone_into(&mut user.name))
+    }
+
+    fn check_new_name(&self, user: &Account) -> Result<(), AccountError> {
+        if user.id == NULL_USER_ID {
+            return Err(AccountError::FixedName);
+        }
+        if user.name.is_empty() {
+            return Ok(());
+        }
+        check_name(&user.name)?;
+        let other = self.users.iter().find(|other| other.id != user.id && other.name == user.name);
+        other.map_or(Ok(()), |other| Err(AccountError::NameTaken(other.id)))
+    }
+
+    fn put(&mut self, user: Account) {
+        self.users.retain(|other| other.id != user.id);
+        if user != Account::blank(user.id) {
+            let at = self.users.partition_point(|other| other.id < user.id);
+            self.users.insert(at, user);
+        }
     }
 }
 
@@ -152,5 +325,94 @@ pub fn check_password(password: &Secret) -> Result<(), AccountError> {
         Ok(())
     } else {
         Err(AccountError::Password)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        Accounts::with_administrator("admin", Secret::new("password")).unwrap()
+    }
+
+    #[test]
+    fn an_entry_is_no_door_before_it_is_whole() {
+        let mut accounts = accounts();
+        let mut steps: Vec<Box<dyn FnMut(&mut Account)>> = vec![
+            Box::new(|user| user.enabled = true),
+            Box::new(|user| "eve".clone_into(&mut user.name)),
+            Box::new(|user| user.role = Role::Operator),
+        ];
+        for step in &mut steps {
+            accounts.edit(3, step).unwrap();
+            assert!(!accounts.get(3).unwrap().may_log_in());
+            assert!(accounts.by_name(b"eve").is_none());
+        }
+        accounts.edit(3, |user| user.password = Secret::new("secret")).unwrap();
+        assert_eq!(accounts.by_name(b"eve").map(|user| user.id), Some(3));
+        accounts.edit(3, |user| user.role = Role::NoAccess).unwrap();
+        assert!(accounts.by_name(b"eve").is_none());
+        assert_eq!(accounts.enabled(), 2, "counted all the same");
+    }
+
+    #[test]
+    fn names_are_unique_and_the_null_user_has_none() {
+        let mut accounts = accounts();
+        assert_eq!(accounts.set_name(3, "admin"), Err(AccountError::NameTaken(2)));
+        assert_eq!(accounts.set_name(2, "admin"), Ok(()), "its own");
+        assert_eq!(accounts.set_name(NULL_USER_ID, "null"), Err(AccountError::FixedName));
+        assert_eq!(accounts.set_name(NULL_USER_ID, ""), Ok(()));
+        for id in [0, USER_ID_MAX + 1, 63] {
+            assert_eq!(accounts.set_name(id, "eve"), Err(AccountError::Id));
+        }
+        for name in ["a b", "seventeen-letters", "\u{e9}", "\u{7}"] {
+            assert_eq!(accounts.set_name(3, name), Err(AccountError::Name), "{name}");
+        }
+        accounts.set_name(USER_ID_MAX, "sixteen-letters!").unwrap();
+    }
+
+    #[test]
+    fn the_empty_name_gives_the_id_back() {
+        let mut accounts = accounts();
+        let before = accounts.clone();
+        accounts.set_name(4, "eve").unwrap();
+        accounts.edit(4, |user| user.password = Secret::new("secret")).unwrap();
+        accounts.set_name(4, "").unwrap();
+        assert_eq!(accounts, before);
+        assert_eq!(accounts.get(4).unwrap(), Account::blank(4));
+    }
+
+    #[test]
+    fn a_password_is_tested_in_the_form_it_was_set_with() {
+        use PasswordSize::{Bytes16, Bytes20};
+        let of = |password: &str, size| Account {
+            password_size: size,
+            ..Account::new(2, "admin", Secret::new(password), Role::Administrator)
+        };
+        let rows = [
+            (of("password", Some(Bytes16)), Bytes16, "password", Ok(())),
+            (of("password", Some(Bytes16)), Bytes16, "passwore", Err(PasswordMismatch::Password)),
+            (of("password", Some(Bytes16)), Bytes20, "password", Err(PasswordMismatch::Size)),
+            (of("password", Some(Bytes20)), Bytes16, "password", Err(PasswordMismatch::Size)),
+            (of("password", Some(Bytes20)), Bytes20, "password", Ok(())),
+            (of("password", None), Bytes16, "password", Ok(())),
+            (of("password", None), Bytes20, "password", Ok(())),
+            (of("seventeen-letters", None), Bytes16, "seventeen-letter", Err(PasswordMismatch::Size)),
+            (of("seventeen-letters", None), Bytes20, "seventeen-letters", Ok(())),
+            (of("seventeen-letters", None), Bytes20, "seventeen-letter", Err(PasswordMismatch::Password)),
+        ];
+        for (user, size, tested, result) in rows {
+            assert_eq!(user.test_password(size, tested.as_bytes()), result, "{user:?} {size:?} {tested}");
+        }
+    }
+
+    #[test]
+    fn what_the_store_holds_from_before_can_be_read() {
+        let old =
+            r#"{"users":[{"id":2,"name":"admin","password":"p","enabled":true,"role":"administrator"}]}"#;
+        let accounts: Accounts = serde_json::from_str(old).unwrap();
+        let admin = accounts.by_name(b"admin").unwrap();
+        assert!(admin.ipmi_messaging && admin.sol_payload && admin.password_size.is_none());
     }
 }

@@ -77,6 +77,11 @@ pub enum EventKind {
     Started,
     /// The BMC no longer serves.
     Stopped,
+    /// A client reset the BMC, not the machine: sessions ended.
+    BmcReset {
+        /// A cold reset, which also took settings that are not kept back to what they are after a start.
+        cold: bool,
+    },
     /// Too many wrong passwords.
     LockedOut {
         /// Whose.

@@ -34,10 +34,10 @@ pub(crate) fn has(role: Role, privilege: Privilege) -> bool {
     }
 }
 
-/// The Redfish name of a role; `None` for IPMI's callback level.
+/// The Redfish name of a role; `None` for IPMI's callback level and for no access.
 pub(crate) fn role_id(role: Role) -> Option<&'static str> {
     match role {
-        Role::Callback => None,
+        Role::NoAccess | Role::Callback => None,
         Role::User => Some("ReadOnly"),
         Role::Operator => Some("Operator"),
         Role::Administrator => Some("Administrator"),

@@ -192,8 +192,7 @@ mod tests {
     #[test]
     fn debug_output_tells_nothing_of_password_or_token() {
         let password = Secret::new("password");
-        let account =
-            Account { id: 2, name: "admin".to_owned(), password, enabled: true, role: Role::Administrator };
+        let account = Account::new(2, "admin", password, Role::Administrator);
         let sessions = Sessions::new(1, TIMEOUT_MIN);
         let now = Instant::now();
         let origin = IpAddr::from([127, 0, 0, 1]);

@@ -156,6 +156,8 @@ fn what(kind: &EventKind) -> String {
         EventKind::Available => "available".to_owned(),
         EventKind::Started => "BMC started".to_owned(),
         EventKind::Stopped => "BMC stopped".to_owned(),
+        EventKind::BmcReset { cold: true } => "BMC reset (cold)".to_owned(),
+        EventKind::BmcReset { cold: false } => "BMC reset (warm)".to_owned(),
         EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
     }
 }

@@ -11,10 +11,25 @@ use crate::account::Accounts;
 use crate::error::RequestError;
 use crate::snapshot::Identity;
 
+pub mod channel;
+pub mod lan;
+pub mod system;
+
+pub use channel::{ChannelAccess, ChannelMode};
+pub use lan::{AlertDestination, BadPasswordThreshold, LanSettings};
+pub use system::{SystemSettings, SystemText};
+
 /// The settings of one BMC, by subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Settings {}
+pub struct Settings {
+    /// Who may use the LAN channel, after a start.
+    pub channel: ChannelAccess,
+    /// The LAN channel's parameters.
+    pub lan: LanSettings,
+    /// What the BMC keeps for the system: names, versions, what it logs.
+    pub system: SystemSettings,
+}
 
 /// What an [`Edit`] may change.
 #[derive(Debug)]

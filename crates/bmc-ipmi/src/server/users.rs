@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bmc_core::account::Role;
+use bmc_core::account::{Account, Role};
 use bmc_core::clock::Clock;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::lockout::Lockouts;
@@ -25,12 +25,13 @@ impl UserLookup for Users {
             return Vec::new();
         }
         let snapshot = self.machine.snapshot();
-        let named = snapshot.accounts.iter().filter(|user| user.enabled && user.name.as_bytes() == name);
+        let may = |user: &&Account| user.may_log_in() && user.ipmi_messaging;
+        let named = snapshot.accounts.iter().filter(may).filter(|user| user.name.as_bytes() == name);
         named
             .filter_map(|user| {
                 Some(User {
                     id: user.id,
-                    max_privilege: privilege_of(user.role),
+                    max_privilege: privilege_of(user.role)?,
                     password: Password::new(user.password.expose().as_bytes())?,
                 })
             })
@@ -38,12 +39,13 @@ impl UserLookup for Users {
     }
 }
 
-/// The privilege level that a role gives.
-fn privilege_of(role: Role) -> PrivilegeLevel {
+/// The privilege level that a role gives; `None` for no access.
+pub(crate) fn privilege_of(role: Role) -> Option<PrivilegeLevel> {
     match role {
-        Role::Callback => PrivilegeLevel::Callback,
-        Role::User => PrivilegeLevel::User,
-        Role::Operator => PrivilegeLevel::Operator,
-        Role::Administrator => PrivilegeLevel::Administrator,
+        Role::NoAccess => None,
+        Role::Callback => Some(PrivilegeLevel::Callback),
+        Role::User => Some(PrivilegeLevel::User),
+        Role::Operator => Some(PrivilegeLevel::Operator),
+        Role::Administrator => Some(PrivilegeLevel::Administrator),
     }
 }

@@ -32,7 +32,7 @@ async fn of_all_roles() -> (Lab, Router) {
     for (n, role) in [Role::Callback, Role::User, Role::Operator].into_iter().enumerate() {
         let id = u8::try_from(n).unwrap() + 3;
         let name = serde_json::to_value(role).unwrap().as_str().unwrap().to_owned();
-        let account = Account { id, name, password: Secret::new("secret"), enabled: true, role };
+        let account = Account::new(id, &name, Secret::new("secret"), role);
         users["users"].as_array_mut().unwrap().push(serde_json::to_value(account).unwrap());
     }
     let accounts = Arc::new(serde_json::from_value(users).unwrap());
