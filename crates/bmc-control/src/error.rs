@@ -118,7 +118,7 @@ impl From<BackendError> for ControlError {
 impl From<RequestError> for ControlError {
     fn from(error: RequestError) -> Self {
         let kind = match &error {
-            RequestError::WrongState { .. } => ErrorKind::WrongState,
+            RequestError::WrongState { .. } | RequestError::Watchdog(_) => ErrorKind::WrongState,
             RequestError::Busy { .. } => ErrorKind::Busy,
             RequestError::Conflict => ErrorKind::Busy,
             RequestError::Invalid { .. } => ErrorKind::Invalid,

@@ -149,6 +149,9 @@ pub struct BootOverride {
     pub device: Option<String>,
     /// IPMI bits without effect.
     pub kept: BootFlagsKept,
+    /// IPMI set it: then, and only then, [`BootOptions::valid_bit_clearing`] tells what else ends it.
+    #[serde(default)]
+    pub has_valid_bit: bool,
 }
 
 impl BootOverride {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::power::{PowerAction, PowerState};
+use crate::watchdog::WatchdogRefusal;
 
 /// The kind of a backend's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,6 +100,9 @@ pub enum RequestError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The watchdog timer cannot be started now (IPMI `80h` or `D5h`, HTTP 409).
+    #[error(transparent)]
+    Watchdog(#[from] WatchdogRefusal),
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::boot::{BootEnabled, BootTarget};
 use crate::power::ChangeCause;
+use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
 /// Events kept in memory for late readers, all BMCs together.
 pub const EVENT_RING_ENTRIES: usize = 10_000;
@@ -65,6 +66,24 @@ pub enum EventKind {
     Booted {
         /// To what, in plain words.
         from: String,
+    },
+    /// The watchdog timer will expire soon.
+    WatchdogPreTimeout {
+        /// What the timer is used for.
+        timer_use: TimerUse,
+        /// What warns the machine.
+        interrupt: PreTimeoutInterrupt,
+    },
+    /// The watchdog timer has expired. What its action does to the machine is an event of its own.
+    WatchdogExpired {
+        /// What the timer was used for.
+        timer_use: TimerUse,
+        /// What warned the machine before.
+        interrupt: PreTimeoutInterrupt,
+        /// What is done to the machine.
+        action: TimeoutAction,
+        /// The event belongs in the event log of the machine; "don't log" was not set.
+        log: bool,
     },
     /// The machine cannot be controlled.
     Unavailable {

@@ -394,6 +394,7 @@ fn starting_record(
             boot_options: Arc::new(BootOptions::default()),
             power_policy: PowerPolicy::default(),
             was_on: false,
+            power: Arc::default(),
             accounts: Arc::new(Accounts::with_administrator(user, password.clone())?),
             identity: Arc::new(default_identity(&setup.name)),
             settings: Arc::default(),

@@ -87,6 +87,8 @@ struct Slot {
     /// The newest timer of each kind that runs long: only that one counts, so that only that one is kept.
     shutdown_timer: Option<TimerKey>,
     identify_timer: Option<TimerKey>,
+    interval_timer: Option<TimerKey>,
+    watchdog_timer: Option<TimerKey>,
     released: Option<oneshot::Sender<()>>,
 }
 
@@ -168,6 +170,8 @@ impl Owner {
             inbox: VecDeque::new(),
             shutdown_timer: None,
             identify_timer: None,
+            interval_timer: None,
+            watchdog_timer: None,
             released: None,
         };
         self.slots.insert(key, slot);
@@ -305,6 +309,8 @@ impl Owner {
                         Timer::Acknowledge(_) => None,
                         Timer::Shutdown(_) => slot.shutdown_timer.replace(at),
                         Timer::Identify(_) => slot.identify_timer.replace(at),
+                        Timer::Interval(_) => slot.interval_timer.replace(at),
+                        Timer::Watchdog(_) => slot.watchdog_timer.replace(at),
                     };
                     if let Some(stale) = stale {
                         self.timers.remove(&stale);

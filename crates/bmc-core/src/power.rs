@@ -126,6 +126,51 @@ pub enum RestartCause {
     PolicyPrevious,
     /// The operating system restarted the machine from inside.
     SoftReset,
+    /// A watchdog: the BMC's own, or the hypervisor's.
+    Watchdog,
+    /// An event filter's reset.
+    FilterReset,
+    /// An event filter's power cycle.
+    FilterCycle,
+}
+
+/// A start or restart of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Restart {
+    /// Why.
+    pub cause: RestartCause,
+    /// The IPMI channel over which the command came, 0 to 15; `None` where it was no IPMI command.
+    pub channel: Option<u8>,
+}
+
+impl From<RestartCause> for Restart {
+    fn from(cause: RestartCause) -> Self {
+        Self { cause, channel: None }
+    }
+}
+
+/// Who asks for a power action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client that does not speak IPMI: Redfish, the command line.
+    Client,
+    /// A client over this IPMI channel, 0 to 15.
+    Channel(u8),
+    /// An event filter (IPMI 2.0 §17.1).
+    EventFilter,
+}
+
+impl Origin {
+    /// The restart that an action asked for so comes to.
+    pub fn restart(self, action: PowerAction) -> Restart {
+        match self {
+            Self::Client => RestartCause::ChassisControl.into(),
+            Self::Channel(channel) => Restart { cause: RestartCause::ChassisControl, channel: Some(channel) },
+            Self::EventFilter if action == PowerAction::Cycle => RestartCause::FilterCycle.into(),
+            Self::EventFilter => RestartCause::FilterReset.into(),
+        }
+    }
 }
 
 /// Why a machine changed its power state without, or following, a request; told by the backend.

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use crate::account::Secret;
 use crate::boot::{BootOptions, BootOverride, FirmwareMode};
-use crate::power::{PowerAction, PowerPolicy};
+use crate::power::{Origin, PowerAction, PowerPolicy};
 use crate::settings::Edit;
+use crate::watchdog::WatchdogRequest;
 
 /// One request to a machine.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// Power; the table in [`crate::power_table`] says what it does.
-    Power(PowerAction),
+    Power(PowerAction, Origin),
     /// Changes settings: all of them or, on an error, none.
     Change(Box<Change>),
     /// Changes what the change itself has to read first.
     Edit(Edit),
+    /// The watchdog timer.
+    Watchdog(WatchdogRequest),
 }
 
 /// Settings to change; `None` leaves a setting as it is.

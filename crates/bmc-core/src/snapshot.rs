@@ -10,7 +10,9 @@ use crate::backend::{MachineInfo, Statistics};
 use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
+use crate::power_history::PoweredTime;
 use crate::settings::Settings;
+use crate::watchdog::Watchdog;
 
 /// A machine's state at one moment. Immutable and shared; a new one is published after each change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +33,20 @@ pub struct Snapshot {
     pub power_fault: bool,
     /// Why the power last went off, for Get Chassis Status' last power event.
     pub last_power_off: Option<ChangeCause>,
+    /// The power last went off because mains power was lost.
+    pub mains_lost: bool,
     /// Whether the machine was last switched on by a command of ours.
     pub last_power_on_by_command: bool,
     /// Why it last started.
     pub restart_cause: RestartCause,
+    /// The IPMI channel over which the command to (re)start came; `None` where it was none.
+    pub restart_channel: Option<u8>,
     /// When it was last switched on or restarted.
     pub last_reset_time: Option<Timestamp>,
+    /// How long it has been on in its life.
+    pub powered: PoweredTime,
+    /// The watchdog timer.
+    pub watchdog: Watchdog,
     /// The boot override.
     pub boot: Arc<BootOverride>,
     /// IPMI's other boot options.

@@ -17,7 +17,7 @@ use bmc_core::clock::SystemClock;
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{AddError, Fleet, MachineHandle, MachineSetup, REQUESTS_PENDING_MAX};
-use bmc_core::power::{ChangeCause, PowerAction, PowerState};
+use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerState};
 use bmc_core::request::{ACKNOWLEDGE_AFTER, Change, Identify, Outcome, Request};
 use bmc_core::snapshot::IdentifyState;
 use bmc_core::store::{Change as StoreChange, Record, Revision, Store, StoreError, Write};
@@ -247,7 +247,7 @@ async fn what_is_acknowledged_is_stored_and_taken_up_again() {
     let fleet = fleet(&disk).await;
     let handle = served(&fleet, &backend).await;
     assert_eq!(handle.snapshot().boot.target, BootTarget::Pxe);
-    assert_eq!(handle.request(Request::Power(PowerAction::On)).await, Ok(Outcome::Done));
+    assert_eq!(handle.request(Request::Power(PowerAction::On, Origin::Client)).await, Ok(Outcome::Done));
     assert_eq!(handle.snapshot().power, PowerState::On, "a client that was told reads the new state");
     assert!(!disk.text("machine/bmc").contains("pxe"), "the override is used up on disk too");
     let events = fleet.events().follow(0).0;
@@ -291,7 +291,7 @@ async fn nobody_reads_what_is_not_durable_yet() {
     let handle = served(&fleet, &backend).await;
     disk.writes.forget_permits(PLENTY);
     let change = in_background(&handle, pxe_once());
-    let reset = in_background(&handle, Request::Power(PowerAction::Reset));
+    let reset = in_background(&handle, Request::Power(PowerAction::Reset, Origin::Client));
     // Both requests are with the owner once this runtime has had its turns.
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -311,7 +311,7 @@ async fn a_hanging_backend_delays_no_read_and_no_answer_past_700_ms() {
     let handle = served(&fleet, &backend).await;
     backend.hangs.store(true, Ordering::SeqCst);
     let before = tokio::time::Instant::now();
-    assert_eq!(handle.request(Request::Power(PowerAction::On)).await, Ok(Outcome::Accepted));
+    assert_eq!(handle.request(Request::Power(PowerAction::On, Origin::Client)).await, Ok(Outcome::Accepted));
     let took = before.elapsed();
     assert!((Duration::from_millis(700)..=Duration::from_millis(702)).contains(&took), "{took:?}");
     assert_eq!(handle.snapshot().power, PowerState::PoweringOn);
@@ -324,7 +324,7 @@ async fn a_flood_of_requests_is_refused_not_queued() {
     let handle = served(&fleet, &backend).await;
     backend.hangs.store(true, Ordering::SeqCst);
     let flood: Vec<_> = (0..REQUESTS_PENDING_MAX + 5)
-        .map(|_| in_background(&handle, Request::Power(PowerAction::On)))
+        .map(|_| in_background(&handle, Request::Power(PowerAction::On, Origin::Client)))
         .collect();
     let mut busy = 0;
     for request in flood {
@@ -340,14 +340,14 @@ async fn clients_that_break_off_make_no_room_for_more() {
     let handle = served(&fleet, &backend).await;
     backend.hangs.store(true, Ordering::SeqCst);
     for _ in 0..REQUESTS_PENDING_MAX {
-        let on = handle.request(Request::Power(PowerAction::On));
+        let on = handle.request(Request::Power(PowerAction::On, Origin::Client));
         assert!(tokio::time::timeout(Duration::from_millis(1), on).await.is_err(), "it breaks off");
     }
-    let one_more = handle.request(Request::Power(PowerAction::On)).await;
+    let one_more = handle.request(Request::Power(PowerAction::On, Origin::Client)).await;
     assert!(matches!(one_more, Err(RequestError::Busy { .. })), "{one_more:?}");
     // Time is paused: this passes as soon as all else rests, with every request acknowledged.
     tokio::time::sleep(ACKNOWLEDGE_AFTER).await;
-    assert_eq!(handle.request(Request::Power(PowerAction::On)).await, Ok(Outcome::Joined));
+    assert_eq!(handle.request(Request::Power(PowerAction::On, Origin::Client)).await, Ok(Outcome::Joined));
 }
 
 #[tokio::test]
@@ -356,11 +356,11 @@ async fn a_backend_that_panics_ends_its_call_and_no_more() {
     let fleet = fleet(&disk).await;
     let handle = served(&fleet, &backend).await;
     backend.panics.store(true, Ordering::SeqCst);
-    let asked = handle.request(Request::Power(PowerAction::On)).await;
+    let asked = handle.request(Request::Power(PowerAction::On, Origin::Client)).await;
     let Err(RequestError::Backend(error)) = asked else { unreachable!("{asked:?}") };
     assert_eq!(error.kind, BackendErrorKind::Internal);
     backend.panics.store(false, Ordering::SeqCst);
-    assert_eq!(handle.request(Request::Power(PowerAction::On)).await, Ok(Outcome::Done));
+    assert_eq!(handle.request(Request::Power(PowerAction::On, Origin::Client)).await, Ok(Outcome::Done));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,11 @@
 //! when repeated unchanged gets one of those.
 
 use bmc_core::error::{BackendErrorKind, RequestError};
+use bmc_core::watchdog::WatchdogRefusal;
 use ipmi_wire::CompletionCode;
+
+/// Reset Watchdog Timer's own code for a timer that was not set (IPMI 2.0 §27.5).
+const WATCHDOG_NOT_SET: u8 = 0x80;
 
 /// The completion code for a request that the core did not carry out.
 ///
@@ -15,6 +19,8 @@ use ipmi_wire::CompletionCode;
 /// | busy | `C0h` | try again |
 /// | conflict | `C0h` | somebody else changed the machine meanwhile; trying again is right |
 /// | invalid | `CCh` | a value in the request |
+/// | watchdog not set | `80h` | the specification's code for it (§27.5) |
+/// | watchdog past its pre-timeout | `D5h` | only Set Watchdog Timer stops it now |
 /// | not stored | `FFh` | nothing changed, and repeating it by itself will not help a full or broken disk |
 /// | removed | `D3h` | there is no machine behind this BMC any more |
 /// | backend | see [`backend`] | |
@@ -23,6 +29,8 @@ pub fn request(error: &RequestError) -> CompletionCode {
         RequestError::WrongState { .. } => CompletionCode::NOT_IN_PRESENT_STATE,
         RequestError::Busy { .. } | RequestError::Conflict => CompletionCode::NODE_BUSY,
         RequestError::Invalid { .. } => CompletionCode::INVALID_DATA_FIELD,
+        RequestError::Watchdog(WatchdogRefusal::NotSet) => CompletionCode(WATCHDOG_NOT_SET),
+        RequestError::Watchdog(WatchdogRefusal::PreTimeoutReached) => CompletionCode::NOT_IN_PRESENT_STATE,
         RequestError::Backend(error) => backend(error.kind),
         RequestError::Store(_) => CompletionCode::UNSPECIFIED,
         RequestError::Removed => CompletionCode::DESTINATION_UNAVAILABLE,
@@ -71,6 +79,8 @@ mod tests {
             (wrong, 0xd5),
             (RequestError::Busy { retry_after: Duration::from_secs(1) }, 0xc0),
             (RequestError::Conflict, 0xc0),
+            (WatchdogRefusal::NotSet.into(), 0x80),
+            (WatchdogRefusal::PreTimeoutReached.into(), 0xd5),
             (invalid, 0xcc),
             (RequestError::Store(String::new()), 0xff),
             (RequestError::Removed, 0xd3),

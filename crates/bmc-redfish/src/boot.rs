@@ -181,7 +181,15 @@ pub(crate) fn merge(
     }
     let device = (target == present.target).then(|| present.device.clone()).flatten();
     let efi = wanted.mode.or(firmware) == Some(FirmwareMode::Uefi);
-    Ok(Some(BootOverride { target, enabled, efi, http_uri, device, kept: BootFlagsKept::default() }))
+    Ok(Some(BootOverride {
+        target,
+        enabled,
+        efi,
+        http_uri,
+        device,
+        kept: BootFlagsKept::default(),
+        has_valid_bit: false,
+    }))
 }
 
 #[cfg(test)]

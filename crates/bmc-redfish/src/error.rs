@@ -136,6 +136,9 @@ pub(crate) fn request_problem(error: &RequestError, about: About<'_>) -> Problem
             let message = Message::new(message::PropertyValueError, [pointer]).about(pointer);
             Problem::bad_request(vec![message.resolution(sentence(reason))])
         }
+        RequestError::Watchdog(refusal) => {
+            conflict(Message::new(message::ResourceInUse, [])).resolution(sentence(&refusal.to_string()))
+        }
         RequestError::Backend(error) => backend_problem(error, about),
         RequestError::Store(_) => internal().resolution(sentence(&error.to_string())),
         RequestError::Removed => Problem::not_found("ComputerSystem", about.id),

@@ -152,6 +152,12 @@ fn what(kind: &EventKind) -> String {
         }
         EventKind::BootOverrideUsed { target } => format!("boot override used: {}", target.as_str()),
         EventKind::Booted { from } => format!("booted from {from}"),
+        EventKind::WatchdogPreTimeout { timer_use, interrupt } => {
+            format!("watchdog warns: {}, {}", timer_use.as_str(), interrupt.as_str())
+        }
+        EventKind::WatchdogExpired { timer_use, action, .. } => {
+            format!("watchdog expired: {}, {}", timer_use.as_str(), action.as_str())
+        }
         EventKind::Unavailable { reason } => format!("unavailable: {reason}"),
         EventKind::Available => "available".to_owned(),
         EventKind::Started => "BMC started".to_owned(),

@@ -25,16 +25,19 @@ use crate::backend::{MachineInfo, ObservedPower, Statistics};
 use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
-use crate::power::{ChangeCause, PowerAction, PowerState, RestartCause};
+use crate::power::{PowerAction, PowerState, Restart};
 use crate::request::{Change, Outcome, Request};
 use crate::snapshot::{Health, IdentifyState, Snapshot};
+use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod change;
+mod history;
 mod operate;
 mod record;
 mod report;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use change::IDENTIFY_MAX;
 pub use record::MachineRecord;
@@ -81,6 +84,10 @@ pub enum Timer {
     Shutdown(u64),
     /// The identify light with this number goes off.
     Identify(u64),
+    /// The time between off and on of the power cycle with this number is over.
+    Interval(u64),
+    /// The watchdog timer, as it was armed with this number, has something to do.
+    Watchdog(u64),
 }
 
 /// A call to the backend.
@@ -160,6 +167,18 @@ struct PendingChange {
     planned_on: Arc<BootOverride>,
 }
 
+/// The time between off and on of a power cycle (IPMI 2.0 §28.9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Interval {
+    /// There is none to wait for.
+    #[default]
+    None,
+    /// It begins when the machine is off.
+    Due(Duration),
+    /// It runs; by number.
+    Waiting(u64),
+}
+
 /// One machine.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -176,6 +195,8 @@ pub struct Control {
     running_boot: Option<u64>,
     /// Power is known to be on; turns with one event each way.
     lit: bool,
+    /// While the machine is not off: a moment, and how long the run had lasted then.
+    run_from: Option<(Instant, Duration)>,
 
     // What is wanted.
     call: Option<Call>,
@@ -193,14 +214,21 @@ pub struct Control {
     check_boot: bool,
     /// The restart under way, and until when it counts as such once done.
     restart: Option<(PowerAction, Option<Instant>)>,
+    /// Why the start or reset that is under way or waits was asked for, until it has begun.
+    wanted_by: Option<Restart>,
+    /// How the power cycle under way waits before it starts the machine.
+    interval: Interval,
+    /// What the watchdog wants done as soon as nothing else is under way.
+    watchdog_next: Option<TimeoutAction>,
+    /// The stop under way is the watchdog's.
+    watchdog_stops: bool,
     pending_change: Option<PendingChange>,
 
     // What is shown besides.
     power_fault: bool,
-    last_power_off: Option<ChangeCause>,
-    last_power_on_by_command: bool,
-    restart_cause: RestartCause,
-    last_reset_time: Option<Timestamp>,
+    watchdog: Watchdog,
+    /// Which of the watchdog's timers counts.
+    watchdog_number: u64,
     identify: IdentifyState,
     /// Which of the identify timers counts.
     identify_number: u64,
@@ -224,6 +252,7 @@ impl Control {
             statistics: Statistics::default(),
             running_boot: None,
             lit: false,
+            run_from: None,
             call: None,
             nmi_calls: Vec::new(),
             stop_next: None,
@@ -232,12 +261,14 @@ impl Control {
             shutdown: None,
             check_boot: false,
             restart: None,
+            wanted_by: None,
+            interval: Interval::None,
+            watchdog_next: None,
+            watchdog_stops: false,
             pending_change: None,
             power_fault: false,
-            last_power_off: None,
-            last_power_on_by_command: false,
-            restart_cause: RestartCause::Unknown,
-            last_reset_time: None,
+            watchdog: Watchdog::default(),
+            watchdog_number: 0,
             identify: IdentifyState::Off,
             identify_number: 0,
             serial: 0,
@@ -249,7 +280,12 @@ impl Control {
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Request(id, Request::Power(action)) => self.request_power(now, id, action, &mut effects),
+            Input::Request(id, Request::Power(action, origin)) => {
+                self.request_power(now, id, (action, origin), &mut effects);
+            }
+            Input::Request(id, Request::Watchdog(request)) => {
+                self.request_watchdog(now, id, request, &mut effects);
+            }
             Input::Request(id, Request::Change(change)) => self.request_change(id, change, &mut effects),
             Input::Request(id, Request::Edit(edit)) => {
                 let result = self.edit(&edit);
@@ -258,7 +294,7 @@ impl Control {
             Input::Note(kind) => effects.push(Effect::Emit(kind)),
             Input::Report(report) => self.report(now, report, &mut effects),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
-            Input::Timer(timer) => self.timer(timer, &mut effects),
+            Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }
         self.advance(&mut effects);
         effects
@@ -279,6 +315,7 @@ impl Control {
     pub fn snapshot(&self) -> Snapshot {
         let starting_up =
             || BackendError::unavailable("the backend has not answered yet; try again in a moment");
+        let history = &self.record.power;
         Snapshot {
             revision: self.revision,
             name: Arc::clone(&self.name),
@@ -287,10 +324,14 @@ impl Control {
             health: self.health.clone().unwrap_or_else(|| Health::Unavailable(starting_up())),
             power: self.power(),
             power_fault: self.power_fault,
-            last_power_off: self.last_power_off,
-            last_power_on_by_command: self.last_power_on_by_command,
-            restart_cause: self.restart_cause,
-            last_reset_time: self.last_reset_time,
+            last_power_off: history.last_off,
+            mains_lost: history.mains_lost,
+            last_power_on_by_command: history.on_by_command,
+            restart_cause: history.restart.cause,
+            restart_channel: history.restart.channel,
+            last_reset_time: history.restarted_at,
+            powered: self.powered(),
+            watchdog: self.watchdog,
             boot: Arc::clone(&self.record.boot),
             boot_options: Arc::clone(&self.record.boot_options),
             power_policy: self.record.power_policy,

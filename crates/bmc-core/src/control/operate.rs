@@ -2,12 +2,12 @@
 
 use crate::backend::ObservedPower;
 use crate::control::{
-    BUSY_RETRY_AFTER, CallId, Control, Effect, NMI_CALLS_MAX, Now, Op, RESTART_SETTLES, RequestId,
+    BUSY_RETRY_AFTER, CallId, Control, Effect, Interval, NMI_CALLS_MAX, Now, Op, RESTART_SETTLES, RequestId,
     SHUTDOWN_TIMEOUT, Timer, Waiters,
 };
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
-use crate::power::{PowerAction, RestartCause};
+use crate::power::{Origin, PowerAction};
 use crate::power_table::{Decision, decide};
 use crate::request::{ACKNOWLEDGE_AFTER, Outcome};
 use crate::snapshot::{Health, IdentifyState};
@@ -17,7 +17,7 @@ impl Control {
         &mut self,
         now: Now,
         id: RequestId,
-        action: PowerAction,
+        (action, origin): (PowerAction, Origin),
         effects: &mut Vec<Effect>,
     ) {
         if let Err(error) = self.reachable() {
@@ -40,11 +40,15 @@ impl Control {
             let same = decision == Decision::Resume && call.op == Op::Resume;
             decision = if same { Decision::Join } else { Decision::Busy };
         }
+        if matches!(decision, Decision::Start | Decision::GracefulRestart | Decision::Reset | Decision::Cycle)
+        {
+            let restart = origin.restart(action);
+            self.clear_valid_bit(restart.cause, effects);
+            self.wanted_by = Some(restart);
+        }
         match decision {
             Decision::Start => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
-                self.last_power_on_by_command = true;
-                self.restart_cause = RestartCause::ChassisControl;
                 self.call(Op::Start(self.plan()), Waiters::one(id), effects);
             }
             Decision::Stop => {
@@ -56,6 +60,7 @@ impl Control {
                 if decision == Decision::GracefulRestart {
                     self.restart = Some((action, None));
                     self.start_next = Some(Waiters::nobody());
+                    self.interval = Interval::None;
                 }
                 self.begin_shutdown(Waiters::one(id), effects);
             }
@@ -66,14 +71,11 @@ impl Control {
             Decision::Reset => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
                 self.restart = Some((action, None));
-                self.restart_cause = RestartCause::ChassisControl;
                 self.call(Op::Reset(self.plan()), Waiters::one(id), effects);
             }
             Decision::Cycle => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
-                self.restart = Some((action, None));
-                self.start_next = Some(Waiters::one(id));
-                self.call(Op::Stop, Waiters { requests: Vec::new(), acknowledged: false }, effects);
+                self.begin_cycle(Waiters::one(id), effects);
             }
             Decision::Nmi if self.nmi_calls.len() >= NMI_CALLS_MAX => {
                 effects.push(Effect::Reply(id, Err(busy())));
@@ -125,17 +127,33 @@ impl Control {
         }
     }
 
+    /// Removes power; the start waits until the machine is off, and then as long as the settings want.
+    pub(super) fn begin_cycle(&mut self, waiters: Waiters, effects: &mut Vec<Effect>) {
+        let time = self.record.settings.chassis.cycle_interval();
+        self.interval = if time.is_zero() { Interval::None } else { Interval::Due(time) };
+        self.restart = Some((PowerAction::Cycle, None));
+        self.start_next = Some(waiters);
+        self.call(Op::Stop, Waiters { requests: Vec::new(), acknowledged: false }, effects);
+    }
+
     /// Hard off wins over everything: what was to follow is dropped, and those who waited for it are told.
     fn want_stop(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
         self.shutdown = None;
         self.shutdown_next = false;
         self.restart = None;
+        self.watchdog_next = None;
+        self.interval = Interval::None;
         if let Some(start) = self.start_next.take() {
+            self.wanted_by = None;
             for request in start.requests {
                 effects.push(Effect::Reply(request, Err(busy())));
             }
         }
         match (&mut self.call, &mut self.stop_next) {
+            // A power cycle that waited is all that was under way.
+            (None, None) if self.observed == ObservedPower::Off => {
+                effects.push(Effect::Reply(id, Ok(Outcome::Done)));
+            }
             (Some(call), None) if call.op == Op::Stop => call.waiters.requests.push(id),
             (_, Some(waiters)) => waiters.requests.push(id),
             (Some(_), None) => self.stop_next = Some(Waiters::one(id)),
@@ -197,11 +215,13 @@ impl Control {
     fn call_succeeded(&mut self, now: Now, op: &Op, effects: &mut Vec<Effect>) {
         match op {
             Op::Start(plan) => {
-                self.last_reset_time = Some(now.timestamp);
+                self.wanted_restart_began(now);
                 self.boot_began(plan.generation(), effects);
             }
             Op::Reset(plan) => {
-                self.last_reset_time = Some(now.timestamp);
+                // One that only makes the machine boot as it should have booted has no cause of its own.
+                self.wanted_restart_began(now);
+                self.watchdog_stop(now);
                 if let Some((PowerAction::Reset, settles)) = &mut self.restart {
                     *settles = Some(now.instant + RESTART_SETTLES);
                     effects.push(Effect::Emit(EventKind::Reset));
@@ -219,12 +239,19 @@ impl Control {
         match op {
             Op::Start(_) => {
                 self.restart = None;
+                self.wanted_by = None;
                 self.shutdown_next = false;
             }
-            Op::Reset(_) => self.restart = None,
+            Op::Reset(_) => {
+                self.restart = None;
+                self.wanted_by = None;
+            }
             Op::Stop | Op::Shutdown => {
                 self.shutdown = None;
                 self.restart = None;
+                self.wanted_by = None;
+                self.interval = Interval::None;
+                self.watchdog_stops = false;
                 if let Some(start) = self.start_next.take() {
                     for request in start.requests {
                         effects.push(Effect::Reply(request, Err(error.clone().into())));
@@ -238,18 +265,25 @@ impl Control {
         }
     }
 
-    fn fault(&mut self, error: &BackendError, effects: &mut Vec<Effect>) {
+    pub(super) fn fault(&mut self, error: &BackendError, effects: &mut Vec<Effect>) {
         self.power_fault = true;
         effects.push(Effect::Emit(EventKind::PowerFault { reason: error.message.clone() }));
     }
 
-    pub(super) fn timer(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
+    pub(super) fn timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
         match timer {
+            Timer::Watchdog(number) => self.watchdog_due(now, number, effects),
+            Timer::Interval(number) => {
+                if self.interval == Interval::Waiting(number) {
+                    self.interval = Interval::None;
+                }
+            }
             Timer::Acknowledge(id) => self.acknowledge(id, effects),
             Timer::Shutdown(number) => {
                 if self.shutdown.take_if(|under_way| *under_way == number).is_some() {
                     self.start_next = None;
                     self.restart = None;
+                    self.wanted_by = None;
                     effects.push(Effect::Emit(EventKind::ShutdownIgnored));
                 }
             }
@@ -294,11 +328,14 @@ impl Control {
                 self.call(Op::Stop, waiters, effects);
             }
         } else if off {
-            if let Some(waiters) = self.start_next.take() {
-                self.last_power_on_by_command = true;
-                self.restart_cause = RestartCause::ChassisControl;
+            if self.start_next.is_some()
+                && self.interval_is_over(effects)
+                && let Some(waiters) = self.start_next.take()
+            {
                 self.call(Op::Start(self.plan()), waiters, effects);
             }
+        } else if let Some(action) = self.watchdog_next.take() {
+            self.watchdog_acts(action, effects);
         } else if self.shutdown_next && self.observed == ObservedPower::Running {
             self.shutdown_next = false;
             self.begin_shutdown(Waiters::nobody(), effects);
@@ -307,6 +344,22 @@ impl Control {
             let plan = self.plan();
             if plan.generation() != self.running_boot {
                 self.call(Op::Reset(plan), Waiters::nobody(), effects);
+            }
+        }
+    }
+}
+
+impl Control {
+    /// Whether a machine that is off may be started; the first question starts the time that has to pass.
+    fn interval_is_over(&mut self, effects: &mut Vec<Effect>) -> bool {
+        match self.interval {
+            Interval::None => true,
+            Interval::Waiting(_) => false,
+            Interval::Due(time) => {
+                let number = self.next_serial();
+                self.interval = Interval::Waiting(number);
+                effects.push(Effect::After(time, Timer::Interval(number)));
+                false
             }
         }
     }

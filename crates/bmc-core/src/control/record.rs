@@ -8,6 +8,7 @@ use crate::account::{Accounts, Secret};
 use crate::backend::MachineRef;
 use crate::boot::{BootOptions, BootOverride};
 use crate::power::PowerPolicy;
+use crate::power_history::PowerHistory;
 use crate::settings::Settings;
 use crate::snapshot::Identity;
 
@@ -26,6 +27,9 @@ pub struct MachineRecord {
     pub power_policy: PowerPolicy,
     /// Whether the machine was on; kept true only while the policy is [`PowerPolicy::Previous`].
     pub was_on: bool,
+    /// What the power did.
+    #[serde(default)]
+    pub power: Arc<PowerHistory>,
     /// Who may log in.
     pub accounts: Arc<Accounts>,
     /// The administrator as the configuration last named it: a changed configuration is applied, an unchanged one does not

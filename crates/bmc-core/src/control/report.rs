@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
-use crate::control::{Control, Effect, Now, Op, RESTART_SETTLES, Waiters};
+use crate::control::{Control, Effect, Interval, Now, Op, RESTART_SETTLES, Waiters};
 use crate::event::EventKind;
 use crate::power::{ChangeCause, PowerPolicy, RestartCause};
+use crate::request::Outcome;
 use crate::snapshot::Health;
 
 impl Control {
@@ -22,8 +23,9 @@ impl Control {
             Report::Power { power, cause } => self.power_changed(now, power, cause, effects),
             Report::Rebooted => {
                 effects.push(Effect::Emit(EventKind::Rebooted));
-                self.restart_cause = RestartCause::SoftReset;
-                self.last_reset_time = Some(now.timestamp);
+                self.restarted(now, RestartCause::SoftReset.into());
+                self.watchdog_stop(now);
+                self.clear_valid_bit(RestartCause::SoftReset, effects);
                 self.check_boot = true;
             }
             Report::Statistics(statistics) => self.statistics = statistics,
@@ -34,7 +36,8 @@ impl Control {
     /// The whole state after attaching or reconnecting: whatever happened meanwhile is caught up with.
     fn available(&mut self, now: Now, observed: Observed, effects: &mut Vec<Effect>) {
         let first = self.info.is_none();
-        let mains_return = first && observed.info.mains_return && observed.power == ObservedPower::Off;
+        let mains = observed.info.mains_return;
+        let mains_return = first && mains && observed.power == ObservedPower::Off;
         if matches!(self.health, Some(Health::Unavailable(_))) {
             effects.push(Effect::Emit(EventKind::Available));
         }
@@ -43,6 +46,7 @@ impl Control {
         if first {
             // What the machine was before the daemon came is no change.
             self.observed = observed.power;
+            self.history_found(now, observed.power, mains);
             self.lit = matches!(
                 observed.power,
                 ObservedPower::Running | ObservedPower::Paused | ObservedPower::Stopping
@@ -73,8 +77,7 @@ impl Control {
             PowerPolicy::Previous if self.record.was_on => RestartCause::PolicyPrevious,
             PowerPolicy::Previous | PowerPolicy::AlwaysOff => return,
         };
-        self.restart_cause = cause;
-        self.last_power_on_by_command = false;
+        self.wanted_by = Some(cause.into());
         self.call(Op::Start(self.plan()), Waiters::nobody(), effects);
     }
 
@@ -88,6 +91,12 @@ impl Control {
         let before = std::mem::replace(&mut self.observed, power);
         match power {
             ObservedPower::Off => {
+                let ours = std::mem::take(&mut self.watchdog_stops) && cause == ChangeCause::Requested;
+                let cause = if ours { ChangeCause::Watchdog } else { cause };
+                if before != ObservedPower::Off {
+                    self.run_ended(now, cause);
+                    self.watchdog_stop(now);
+                }
                 self.shutdown = None;
                 self.shutdown_next = false;
                 self.statistics = Statistics::default();
@@ -99,7 +108,6 @@ impl Control {
                     self.restart = None;
                 }
                 if std::mem::take(&mut self.lit) {
-                    self.last_power_off = Some(cause);
                     // A machine without an operating system is off before the call that asked for it returns.
                     if self.call.as_ref().is_some_and(|call| call.op == Op::Shutdown) {
                         effects.push(Effect::Emit(EventKind::ShutdownRequested));
@@ -112,8 +120,16 @@ impl Control {
             | ObservedPower::Paused
             | ObservedPower::Stopping => {
                 let ours = self.call.as_ref().is_some_and(|call| matches!(call.op, Op::Start(_)));
-                if before == ObservedPower::Off && !ours {
-                    self.started_by_others(now);
+                if before == ObservedPower::Off {
+                    self.run_began(now);
+                    if ours {
+                        // Policies and watchdogs are no commands.
+                        let cause = self.wanted_by.map(|restart| restart.cause);
+                        self.history().on_by_command = cause == Some(RestartCause::ChassisControl);
+                        self.wanted_restart_began(now);
+                    } else {
+                        self.started_by_others(now, cause, effects);
+                    }
                 }
                 if power != ObservedPower::Starting {
                     self.came_up(now, before, power, cause, effects);
@@ -124,11 +140,23 @@ impl Control {
     }
 
     /// The next boot uses the override however it comes about, so a start behind our back is made to follow it too.
-    fn started_by_others(&mut self, now: Now) {
-        self.restart_cause = RestartCause::PowerButton;
-        self.last_power_on_by_command = false;
-        self.last_reset_time = Some(now.timestamp);
+    fn started_by_others(&mut self, now: Now, cause: ChangeCause, effects: &mut Vec<Effect>) {
+        let cause = match cause {
+            ChangeCause::Watchdog => RestartCause::Watchdog,
+            _ => RestartCause::PowerButton,
+        };
+        self.wanted_by = None;
+        self.restarted(now, cause.into());
+        self.history().on_by_command = false;
+        self.clear_valid_bit(cause, effects);
         self.check_boot = true;
+        // A power cycle that waits before it starts the machine has found it started.
+        if matches!(self.interval, Interval::Waiting(_)) {
+            self.interval = Interval::None;
+            for request in self.start_next.take().into_iter().flat_map(|start| start.requests) {
+                effects.push(Effect::Reply(request, Ok(Outcome::Done)));
+            }
+        }
     }
 
     fn came_up(

@@ -7,11 +7,13 @@ use crate::account::{Accounts, Secret};
 use crate::backend::{MachineRef, Observed, Report};
 use crate::boot::{BootOptions, BootOverride, BootTarget};
 use crate::error::BackendErrorKind;
-use crate::power::PowerPolicy;
+use crate::power::{ChangeCause, Origin, PowerPolicy, RestartCause};
 use crate::request::{ACKNOWLEDGE_AFTER, Identify};
 use crate::snapshot::Identity;
 
+mod history;
 mod rules;
+mod watch;
 
 pub(crate) fn record() -> MachineRecord {
     let administrator = ("admin".to_owned(), Secret::new("password"));
@@ -22,6 +24,7 @@ pub(crate) fn record() -> MachineRecord {
         boot_options: Arc::new(BootOptions::default()),
         power_policy: PowerPolicy::AlwaysOff,
         was_on: false,
+        power: Arc::default(),
         accounts: Arc::new(Accounts::with_administrator("admin", Secret::new("password")).unwrap()),
         configured_administrator: administrator,
         identity: Arc::new(Identity {
@@ -91,7 +94,7 @@ impl Bench {
     }
 
     fn power(&mut self, action: PowerAction) -> RequestId {
-        self.request(Request::Power(action))
+        self.request(Request::Power(action, Origin::Client))
     }
 
     fn request(&mut self, request: Request) -> RequestId {
@@ -426,7 +429,8 @@ fn mains_power_that_returns_obeys_the_policy() {
         let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
         let effects = control.handle(now, Input::Report(Report::Available(observed)));
         assert_eq!(!effects.is_empty(), starts.is_some(), "{power_policy:?} {was_on}");
-        if let Some(cause) = starts {
+        if let (Some(cause), Some(Effect::Call(id, _))) = (starts, effects.last()) {
+            control.handle(now, Input::CallDone(*id, Ok(())));
             assert_eq!(control.snapshot().restart_cause, cause);
         }
     }

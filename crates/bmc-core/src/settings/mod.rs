@@ -18,6 +18,7 @@ pub mod system;
 pub use channel::{ChannelAccess, ChannelMode};
 pub use lan::{AlertDestination, BadPasswordThreshold, LanSettings};
 pub use system::{SystemSettings, SystemText};
+pub mod chassis;
 
 /// The settings of one BMC, by subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Settings {
     pub lan: LanSettings,
     /// What the BMC keeps for the system: names, versions, what it logs.
     pub system: SystemSettings,
+    /// The chassis.
+    pub chassis: chassis::ChassisSettings,
 }
 
 /// What an [`Edit`] may change.

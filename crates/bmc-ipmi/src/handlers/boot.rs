@@ -238,6 +238,7 @@ fn override_from(flags: BootFlags, present: &BootOverride) -> BootOverride {
             data4: flags.data4,
             data5: flags.data5,
         },
+        has_valid_bit: true,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bmc_core::power::{ChangeCause, PowerAction, PowerPolicy, RestartCause as CoreCause};
+use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerPolicy, RestartCause as CoreCause};
 use bmc_core::request::{Change, Identify, Request};
 use bmc_core::snapshot::{Health, IdentifyState};
 use ipmi_wire::command::chassis::{
@@ -81,6 +81,7 @@ impl Read for GetChassisStatus {
                 on_by_command: snapshot.last_power_on_by_command,
                 // An emulator that died took the power away from its guest.
                 off_by_fault: snapshot.last_power_off == Some(ChangeCause::Crash),
+                ac_failed: snapshot.mains_lost,
                 ..Default::default()
             },
             identify: Some(match snapshot.identify {
@@ -103,7 +104,7 @@ impl Act for ChassisControl {
             Self::DiagnosticInterrupt => PowerAction::Nmi,
             Self::SoftShutdown => PowerAction::Soft,
         };
-        ask(context, Request::Power(action)).await?;
+        ask(context, Request::Power(action, Origin::Channel(context.channel))).await?;
         context.bmc.with_boot_guard(BootGuard::lift_limit);
         Ok(())
     }
@@ -137,15 +138,20 @@ impl Act for SetPowerRestorePolicy {
 
 impl Read for GetSystemRestartCause {
     fn answer(self, context: &Context) -> Answer<SystemRestartCause> {
-        let cause = match context.bmc.snapshot().restart_cause {
+        let snapshot = context.bmc.snapshot();
+        let cause = match snapshot.restart_cause {
             CoreCause::Unknown => RestartCause::Unknown,
             CoreCause::ChassisControl => RestartCause::ChassisControl,
             CoreCause::PowerButton => RestartCause::PowerButton,
             CoreCause::PolicyAlwaysOn => RestartCause::PolicyAlwaysOn,
             CoreCause::PolicyPrevious => RestartCause::PolicyPrevious,
             CoreCause::SoftReset => RestartCause::SoftReset,
+            CoreCause::Watchdog => RestartCause::Watchdog,
+            CoreCause::FilterReset => RestartCause::PefReset,
+            CoreCause::FilterCycle => RestartCause::PefPowerCycle,
         };
-        Ok(SystemRestartCause { cause, channel: context.lan.number })
+        // A command of another protocol came over the same LAN.
+        Ok(SystemRestartCause { cause, channel: snapshot.restart_channel.unwrap_or(context.lan.number) })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Answers 204 when the machine did it, was so already, joined the same action under way, or accepted it and is not done yet: there is
 //! no TaskService to point to, and the power state shows the transition.
 
-use bmc_core::power::PowerAction;
+use bmc_core::power::{Origin, PowerAction};
 use bmc_core::request::Request;
 use http::StatusCode;
 
@@ -34,7 +34,7 @@ pub(crate) const TYPES: [(&str, PowerAction); 9] = [
 pub(super) async fn post(call: &Call<'_>) -> Result<Reply, Problem> {
     let machine = call.service.machine("ComputerSystem", call.id)?;
     let action = read(call)?;
-    match machine.request(Request::Power(action)).await {
+    match machine.request(Request::Power(action, Origin::Client)).await {
         Ok(_) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => {
             let snapshot = machine.snapshot();

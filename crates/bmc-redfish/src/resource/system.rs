@@ -70,6 +70,9 @@ fn last_reset_cause(cause: RestartCause) -> &'static str {
     match cause {
         RestartCause::Unknown => "Unknown",
         RestartCause::ChassisControl => "ManagementCommand",
+        RestartCause::Watchdog => "WatchdogExpiration",
+        // An event made the management controller do it.
+        RestartCause::FilterReset | RestartCause::FilterCycle => "ManagementCommand",
         RestartCause::PowerButton => "PowerButtonPress",
         RestartCause::PolicyAlwaysOn | RestartCause::PolicyPrevious => "PowerRestorePolicy",
         RestartCause::SoftReset => "OSSoftRestart",

@@ -9,7 +9,7 @@ use bmc_control::{Admin, ControlError};
 use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
 use bmc_core::event::Event;
 use bmc_core::fleet::MachineHandle;
-use bmc_core::power::PowerAction;
+use bmc_core::power::{Origin, PowerAction};
 use bmc_core::request::{Change, Outcome, Request};
 use tokio::sync::broadcast;
 
@@ -73,7 +73,7 @@ impl Admin for Daemon {
 
     async fn power(&self, name: &str, action: PowerAction) -> Result<PowerReply, ControlError> {
         let machine = self.machine(name)?;
-        let outcome = match machine.request(Request::Power(action)).await? {
+        let outcome = match machine.request(Request::Power(action, Origin::Client)).await? {
             Outcome::Done => PowerOutcome::Done,
             Outcome::NothingToDo => PowerOutcome::NothingToDo,
             Outcome::Joined => PowerOutcome::Joined,

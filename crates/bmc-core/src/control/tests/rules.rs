@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, WatchdogRequest, WatchdogSettings};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -17,6 +18,8 @@ enum Step {
     Regain(ObservedPower),
     Finish(bool),
     Pass(u64),
+    Watchdog(WatchdogRequest),
+    Interval(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -26,7 +29,20 @@ fn step() -> impl Strategy<Value = Step> {
     let enabled =
         prop::sample::select(vec![BootEnabled::Disabled, BootEnabled::Once, BootEnabled::Continuous]);
     let modes = prop::sample::select(vec![FirmwareMode::Legacy, FirmwareMode::Uefi]);
+    let watchdog = (
+        prop::sample::select(TimeoutAction::ALL.to_vec()),
+        prop::sample::select(PreTimeoutInterrupt::ALL.to_vec()),
+        0u16..100,
+        any::<bool>(),
+    );
+    let watchdog = watchdog.prop_map(|(action, interrupt, initial, keep_counting)| {
+        let settings = WatchdogSettings { action, interrupt, initial, ..WatchdogSettings::default() };
+        Step::Watchdog(WatchdogRequest::Set { settings, keep_counting, clear: 0 })
+    });
     prop_oneof![
+        1 => watchdog,
+        1 => Just(Step::Watchdog(WatchdogRequest::Reset)),
+        1 => (0u8..4).prop_map(Step::Interval),
         6 => prop::sample::select(PowerAction::ALL.to_vec()).prop_map(Step::Power),
         2 => (targets, enabled).prop_map(|(target, enabled)| Step::Boot(target, enabled)),
         1 => modes.prop_map(Step::Firmware),
@@ -41,10 +57,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     /// Whatever happens in whatever order: no request is answered twice or never, at most one call is under way beside interrupts, the power
-    /// events alternate and agree with what is read, and a one-time override is used at most once.
+    /// events alternate and agree with what is read, a one-time override is used at most once, somebody waits for a watchdog
+    /// that counts, and the machine was never on for longer than time has passed.
     #[test]
     fn the_rules_hold_in_any_order(steps in prop::collection::vec(step(), 1..60)) {
         let mut bench = Bench::new(ObservedPower::Off);
+        let begin = bench.now.instant;
         for step in steps {
             match step {
                 Step::Power(action) => { bench.power(action); }
@@ -61,10 +79,17 @@ proptest! {
                 Step::Finish(well) => if !bench.calls.is_empty() {
                     bench.finish(if well { Ok(()) } else { Err(broken()) });
                 }
+                Step::Watchdog(request) => { bench.request(Request::Watchdog(request)); }
+                Step::Interval(seconds) => bench.set_cycle_interval(seconds),
                 Step::Pass(milliseconds) => bench.pass(Duration::from_millis(milliseconds)),
             }
             let exclusive = bench.ops().iter().filter(|op| **op != Op::Nmi).count();
             prop_assert!(exclusive <= 1, "{:?}", bench.ops());
+            let powered = bench.control.snapshot().powered;
+            prop_assert!(powered.at(bench.now.instant) <= bench.now.instant - begin);
+            prop_assert_eq!(powered.since.is_some(), bench.control.record().power.on_since.is_some());
+            let due = bench.control.snapshot().watchdog.next();
+            prop_assert!(due.is_none_or(|due| bench.timers.iter().any(|(at, _)| *at == due)), "nobody waits for the watchdog");
         }
         // Every request is answered by the acknowledge time at the latest, whatever the backend does; a firmware switch takes what it takes.
         bench.pass(ACKNOWLEDGE_AFTER);
