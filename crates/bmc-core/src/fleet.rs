@@ -406,6 +406,10 @@ fn starting_record(
         record.power_policy = policy;
     }
     if let Some(identity) = setup.identity {
+        // Where a client left no room in the image for what is configured, the configuration still holds, and the image is the client's.
+        if Arc::make_mut(&mut record.settings).fru.follow(&identity).is_err() {
+            tracing::warn!(machine = %record.machine.name, "the FRU image has no room for the configured identity");
+        }
         record.identity = Arc::new(identity);
     }
     Ok(record)
@@ -417,6 +421,7 @@ fn default_identity(name: &str) -> Identity {
         model: "Virtual Machine".to_owned(),
         serial: name.to_owned(),
         asset_tag: String::new(),
+        part_number: String::new(),
     }
 }
 

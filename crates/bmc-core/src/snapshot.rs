@@ -97,4 +97,7 @@ pub struct Identity {
     pub serial: String,
     /// Asset tag; empty when unset.
     pub asset_tag: String,
+    /// Part number; empty when there is none.
+    #[serde(default)]
+    pub part_number: String,
 }

@@ -14,6 +14,7 @@
 //! | [`rakp`] | Open Session and RAKP 1 to 4 | IPMI 2.0 §13.17 to §13.24 |
 //! | [`message`] | the IPMI message: addresses, sequence, checksums | IPMI 2.0 §13.8 |
 //! | [`command`] | requests and responses of single commands | IPMI 2.0 §20 and later |
+//! | [`record`] | what commands carry in pieces: FRU inventory | FRU 1.0 |
 //!
 //! The crate is `no_std` (with `alloc`), so that a guest-side or firmware program may use it too.
 
@@ -44,6 +45,7 @@ pub mod netfn;
 pub mod privilege;
 pub mod rakp;
 pub mod reader;
+pub mod record;
 pub mod rmcp;
 pub mod session;
 pub mod writer;

@@ -9,8 +9,8 @@ use crate::control::{Control, Effect, Op, PendingChange, RequestId, Timer, Waite
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::request::{ASSET_TAG_MAX_BYTES, Change, Identify, Outcome};
-use crate::settings::{Edit, Editable};
-use crate::snapshot::IdentifyState;
+use crate::settings::{Edit, Editable, Settings};
+use crate::snapshot::{IdentifyState, Identity};
 
 /// Longest time an identify light may be asked to burn before it goes off by itself.
 pub const IDENTIFY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -94,6 +94,8 @@ impl Control {
     }
 
     fn make_change(&mut self, change: Change, effects: &mut Vec<Effect>) -> Result<Outcome, RequestError> {
+        // First, because the FRU image may have no room for it.
+        let tagged = change.asset_tag.map(|tag| self.tagged(tag)).transpose()?;
         if let Some((name, password)) = change.administrator {
             let accounts = Arc::make_mut(&mut self.record.accounts);
             let set = accounts.set_administrator(&name, password);
@@ -105,6 +107,10 @@ impl Control {
             self.record.boot = Arc::new(boot);
             effects.push(Effect::Emit(event));
         }
+        if let Some((identity, settings)) = tagged {
+            keep_unless_changed(&mut self.record.identity, identity);
+            keep_unless_changed(&mut self.record.settings, settings);
+        }
         if let Some(options) = change.boot_options {
             self.record.boot_options = Arc::new(options);
         }
@@ -112,13 +118,19 @@ impl Control {
             self.record.power_policy = policy;
             self.note_was_on();
         }
-        if let Some(tag) = change.asset_tag {
-            Arc::make_mut(&mut self.record.identity).asset_tag = tag;
-        }
         if let Some(identify) = change.identify {
             self.set_identify(identify, effects);
         }
         Ok(Outcome::Done)
+    }
+
+    /// The identity with this asset tag, and the settings that go with it.
+    fn tagged(&self, tag: String) -> Result<(Arc<Identity>, Arc<Settings>), RequestError> {
+        let mut identity = Arc::clone(&self.record.identity);
+        Arc::make_mut(&mut identity).asset_tag = tag;
+        let mut settings = Arc::clone(&self.record.settings);
+        Arc::make_mut(&mut settings).fru.follow(&identity)?;
+        Ok((identity, settings))
     }
 
     /// Makes an edit on copies, which take the place of what they were copied from only if it went well.
@@ -131,6 +143,9 @@ impl Control {
             settings: Arc::make_mut(&mut settings),
             identity: Arc::make_mut(&mut identity),
         })?;
+        if identity != self.record.identity {
+            Arc::make_mut(&mut settings).fru.follow(&identity)?;
+        }
         // What is as it was stays the same allocation: whoever watches for a change compares no more than that.
         keep_unless_changed(&mut self.record.accounts, accounts);
         keep_unless_changed(&mut self.record.settings, settings);

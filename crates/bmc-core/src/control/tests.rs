@@ -32,6 +32,7 @@ pub(crate) fn record() -> MachineRecord {
             model: String::new(),
             serial: String::new(),
             asset_tag: String::new(),
+            part_number: String::new(),
         }),
         settings: Arc::default(),
     }

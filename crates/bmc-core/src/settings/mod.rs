@@ -2,6 +2,8 @@
 //!
 //! A frontend reads the settings in the [`Snapshot`](crate::snapshot::Snapshot) and changes them by an [`Edit`].
 
+pub mod fru;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub struct Settings {
     pub system: SystemSettings,
     /// The chassis.
     pub chassis: chassis::ChassisSettings,
+    /// The FRU image that a client wrote.
+    pub fru: fru::FruSettings,
 }
 
 /// What an [`Edit`] may change.

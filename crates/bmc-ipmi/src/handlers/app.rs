@@ -32,7 +32,7 @@ impl Read for GetDeviceId {
             firmware_minor: profile.firmware.1,
             ipmi_major: 2,
             ipmi_minor: 0,
-            support: DeviceSupport { chassis: true, ..Default::default() },
+            support: DeviceSupport { chassis: true, fru: true, ..Default::default() },
             manufacturer: profile.manufacturer,
             product: profile.product,
             aux_firmware: Some(profile.aux_firmware),
@@ -76,7 +76,7 @@ mod tests {
     async fn device_id() {
         let bench = Bench::new().await;
         let id = bench.ask(GetDeviceId).await;
-        assert!(id.support.chassis && !id.support.sel && !id.support.sensors && !id.support.fru);
+        assert!(id.support.chassis && id.support.fru && !id.support.sel && !id.support.sensors);
         let version = format!("{}.{}", id.firmware_major, id.firmware_minor);
         assert!(env!("CARGO_PKG_VERSION").starts_with(&version));
         assert_eq!((id.ipmi_major, id.ipmi_minor, id.manufacturer), (2, 0, 7154));

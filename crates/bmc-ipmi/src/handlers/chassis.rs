@@ -51,8 +51,7 @@ impl Read for GetChassisCapabilities {
             diagnostic_interrupt: true,
             front_panel_lockout: false,
             intrusion_sensor: false,
-            // There is no FRU inventory: 0 is "unspecified". The other fields have no such value.
-            fru_device: 0,
+            fru_device: BMC_ADDRESS,
             sdr_device: BMC_ADDRESS,
             sel_device: BMC_ADDRESS,
             system_management_device: BMC_ADDRESS,

@@ -23,7 +23,7 @@ async fn control(bench: &Bench, control: u8) -> u8 {
 async fn capabilities() {
     let bench = Bench::new().await;
     let capabilities = bench.ask(GetChassisCapabilities).await;
-    assert_eq!(capabilities.encode(), [0x04, 0x00, 0x20, 0x20, 0x20, 0x20]);
+    assert_eq!(capabilities.encode(), [0x04, 0x20, 0x20, 0x20, 0x20, 0x20]);
     bad_lengths(&bench, 0x00, 0x00, &[], &[0]).await;
 }
 

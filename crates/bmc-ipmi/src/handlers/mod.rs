@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod boot;
 pub(crate) mod channel;
 pub(crate) mod chassis;
+pub(crate) mod fru;
 pub(crate) mod session;
 #[cfg(test)]
 pub(crate) mod testing;

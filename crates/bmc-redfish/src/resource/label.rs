@@ -1,4 +1,5 @@
-//! What a System and its Chassis both show and both take: asset tag and identify light. There is one of each per machine.
+//! What a System and its Chassis both show: asset tag, part number and identify light. There is one of each per machine; tag and light can be
+//! set.
 
 use bmc_core::request::{ASSET_TAG_MAX_BYTES, Change, Identify};
 use bmc_core::snapshot::{IdentifyState, Snapshot};
@@ -14,6 +15,9 @@ const LED: [(&str, bool); 2] = [("Lit", true), ("Off", false)];
 pub(super) fn put(object: &mut Map<String, Value>, snapshot: &Snapshot) {
     let lit = snapshot.identify != IdentifyState::Off;
     object.insert("AssetTag".to_owned(), snapshot.identity.asset_tag.as_str().into());
+    if !snapshot.identity.part_number.is_empty() {
+        object.insert("PartNumber".to_owned(), snapshot.identity.part_number.as_str().into());
+    }
     // `IndicatorLED` is deprecated in favour of `LocationIndicatorActive`, and it is the one Ironic drives.
     object.insert("IndicatorLED".to_owned(), if lit { "Lit" } else { "Off" }.into());
     object.insert("IndicatorLED@Redfish.AllowableValues".to_owned(), json!(LED.map(|(name, _)| name)));

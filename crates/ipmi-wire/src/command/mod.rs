@@ -14,6 +14,7 @@ pub mod app;
 pub mod boot;
 pub mod channel;
 pub mod chassis;
+pub mod fru;
 pub mod session;
 
 /// The data of a request, or of a response behind its completion code.

@@ -265,6 +265,7 @@ impl Daemon {
                 model: "Virtual Machine".to_owned(),
                 serial: bmc.name.clone(),
                 asset_tag: String::new(),
+                part_number: String::new(),
             },
         };
         let fill = |to: &mut String, from: &Option<String>| {
