@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::boot::{BootEnabled, BootTarget};
 use crate::power::ChangeCause;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
+use crate::sensor::ThresholdEvent;
 
 /// Events kept in memory for late readers, all BMCs together.
 pub const EVENT_RING_ENTRIES: usize = 10_000;
@@ -101,6 +102,8 @@ pub enum EventKind {
         /// A cold reset, which also took settings that are not kept back to what they are after a start.
         cold: bool,
     },
+    /// A sensor's reading went beyond a threshold or came back.
+    SensorThreshold(ThresholdEvent),
     /// Too many wrong passwords.
     LockedOut {
         /// Whose.

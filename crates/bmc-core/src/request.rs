@@ -19,6 +19,15 @@ pub enum Request {
     Edit(Edit),
     /// The watchdog timer.
     Watchdog(WatchdogRequest),
+    /// Forgets events of a sensor, so that a condition that holds is told anew (IPMI 2.0 §35.12).
+    RearmSensor {
+        /// Its number.
+        sensor: u8,
+        /// Which events that began, one bit for each offset.
+        assertions: u16,
+        /// Which events that ended.
+        deassertions: u16,
+    },
 }
 
 /// Settings to change; `None` leaves a setting as it is.

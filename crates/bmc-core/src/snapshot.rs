@@ -11,6 +11,7 @@ use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
 use crate::power_history::PoweredTime;
+use crate::sensor::{Readings, Sensor, list};
 use crate::settings::Settings;
 use crate::watchdog::Watchdog;
 
@@ -63,6 +64,15 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     /// What the machine is doing, as last told; all zero while it is off.
     pub statistics: Statistics,
+    /// What its sensors show.
+    pub readings: Arc<Readings>,
+}
+
+impl Snapshot {
+    /// The machine's sensors, in the order in which clients see them.
+    pub fn sensors(&self) -> Vec<Sensor> {
+        list(&self.settings.sensors.slots)
+    }
 }
 
 /// Whether a machine can be controlled.

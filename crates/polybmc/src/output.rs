@@ -164,6 +164,13 @@ fn what(kind: &EventKind) -> String {
         EventKind::Stopped => "BMC stopped".to_owned(),
         EventKind::BmcReset { cold: true } => "BMC reset (cold)".to_owned(),
         EventKind::BmcReset { cold: false } => "BMC reset (warm)".to_owned(),
+        EventKind::SensorThreshold(event) => {
+            let verb = if event.asserted { "went beyond" } else { "came back from" };
+            let limit = format!("{} {} {}", event.threshold.as_str(), event.limit, event.unit);
+            let reading =
+                event.reading.map_or_else(String::new, |reading| format!(": {reading} {}", event.unit));
+            format!("sensor {} {verb} {limit}{reading}", event.name)
+        }
         EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
     }
 }

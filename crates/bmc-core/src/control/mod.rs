@@ -27,6 +27,7 @@ use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::power::{PowerAction, PowerState, Restart};
 use crate::request::{Change, Outcome, Request};
+use crate::sensor::Readings;
 use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::watchdog::{TimeoutAction, Watchdog};
 
@@ -35,6 +36,7 @@ mod history;
 mod operate;
 mod record;
 mod report;
+mod sense;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -191,6 +193,9 @@ pub struct Control {
     info: Option<Arc<MachineInfo>>,
     observed: ObservedPower,
     statistics: Statistics,
+    readings: Arc<Readings>,
+    /// What the readings were made from.
+    sensed: Option<sense::Sensed>,
     /// The generation of the override the running instance was started with.
     running_boot: Option<u64>,
     /// Power is known to be on; turns with one event each way.
@@ -250,6 +255,8 @@ impl Control {
             info: None,
             observed: ObservedPower::Off,
             statistics: Statistics::default(),
+            readings: Arc::default(),
+            sensed: None,
             running_boot: None,
             lit: false,
             run_from: None,
@@ -291,12 +298,17 @@ impl Control {
                 let result = self.edit(&edit);
                 effects.push(Effect::Reply(id, result));
             }
+            Input::Request(id, Request::RearmSensor { sensor, assertions, deassertions }) => {
+                let result = self.rearm_sensor(sensor, assertions, deassertions);
+                effects.push(Effect::Reply(id, result));
+            }
             Input::Note(kind) => effects.push(Effect::Emit(kind)),
             Input::Report(report) => self.report(now, report, &mut effects),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }
         self.advance(&mut effects);
+        self.sense(&mut effects);
         effects
     }
 
@@ -340,6 +352,7 @@ impl Control {
             identity: Arc::clone(&self.record.identity),
             settings: Arc::clone(&self.record.settings),
             statistics: self.statistics,
+            readings: Arc::clone(&self.readings),
         }
     }
 

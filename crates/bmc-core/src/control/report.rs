@@ -19,7 +19,7 @@ impl Control {
                 }
                 self.health = Some(Health::Unavailable(error));
             }
-            Report::Info(info) => self.learn(info),
+            Report::Info(info) => self.learn(now, info),
             Report::Power { power, cause } => self.power_changed(now, power, cause, effects),
             Report::Rebooted => {
                 effects.push(Effect::Emit(EventKind::Rebooted));
@@ -42,7 +42,7 @@ impl Control {
             effects.push(Effect::Emit(EventKind::Available));
         }
         self.health = Some(Health::Available);
-        self.learn(observed.info);
+        self.learn(now, observed.info);
         if first {
             // What the machine was before the daemon came is no change.
             self.observed = observed.power;
@@ -63,10 +63,15 @@ impl Control {
         }
     }
 
-    fn learn(&mut self, info: MachineInfo) {
+    fn learn(&mut self, now: Now, info: MachineInfo) {
         let machine = &mut self.record.machine;
         machine.uuid = Some(info.uuid);
         machine.name.clone_from(&info.name);
+        let mut slots = self.record.settings.sensors.slots.clone();
+        slots.update(&info.disks, now.timestamp);
+        if slots != self.record.settings.sensors.slots {
+            Arc::make_mut(&mut self.record.settings).sensors.slots = slots;
+        }
         self.info = Some(Arc::new(info));
     }
 

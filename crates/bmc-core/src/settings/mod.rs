@@ -3,6 +3,7 @@
 //! A frontend reads the settings in the [`Snapshot`](crate::snapshot::Snapshot) and changes them by an [`Edit`].
 
 pub mod fru;
+pub mod sensors;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Accounts;
 use crate::error::RequestError;
+use crate::settings::sensors::SensorSettings;
 use crate::snapshot::Identity;
 
 pub mod channel;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub chassis: chassis::ChassisSettings,
     /// The FRU image that a client wrote.
     pub fru: fru::FruSettings,
+    /// The sensors.
+    pub sensors: SensorSettings,
 }
 
 /// What an [`Edit`] may change.

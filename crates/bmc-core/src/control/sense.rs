@@ -1,0 +1,85 @@
+//! Reads the sensors whenever something they depend on has changed: there is no timer for it.
+
+use std::sync::Arc;
+
+use crate::backend::{MachineInfo, Statistics};
+use crate::control::{Control, Effect};
+use crate::error::RequestError;
+use crate::power::PowerState;
+use crate::request::Outcome;
+use crate::sensor::list;
+use crate::sensor::model::Conditions;
+use crate::settings::Settings;
+
+/// What the readings depend on, as it was when they were made.
+#[derive(Clone, Debug)]
+pub(super) struct Sensed {
+    info: Option<Arc<MachineInfo>>,
+    settings: Arc<Settings>,
+    power: PowerState,
+    power_fault: bool,
+    reachable: bool,
+    statistics: Statistics,
+}
+
+impl PartialEq for Sensed {
+    /// What is shared is compared as such: it is replaced when it changes.
+    fn eq(&self, other: &Self) -> bool {
+        let same_info = match (&self.info, &other.info) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_info
+            && Arc::ptr_eq(&self.settings, &other.settings)
+            && (self.power, self.power_fault, self.reachable, self.statistics)
+                == (other.power, other.power_fault, other.reachable, other.statistics)
+    }
+}
+
+impl Control {
+    /// Reads the sensors if anything they depend on has changed, and tells of the thresholds that were passed.
+    pub(super) fn sense(&mut self, effects: &mut Vec<Effect>) {
+        let sensed = Sensed {
+            info: self.info.clone(),
+            settings: Arc::clone(&self.record.settings),
+            power: self.power(),
+            power_fault: self.power_fault,
+            reachable: self.reachable().is_ok(),
+            statistics: self.statistics,
+        };
+        if self.sensed.as_ref() == Some(&sensed) {
+            return;
+        }
+        let settings = &sensed.settings.sensors;
+        let conditions = Conditions {
+            info: sensed.info.as_deref(),
+            slots: &settings.slots,
+            power: sensed.power,
+            power_fault: sensed.power_fault,
+            reachable: sensed.reachable,
+            statistics: sensed.statistics,
+        };
+        let mut readings = (*self.readings).clone();
+        let events = readings.sense(&list(&settings.slots), settings, &conditions);
+        if readings != *self.readings {
+            self.readings = Arc::new(readings);
+        }
+        effects.extend(events.into_iter().map(Effect::Emit));
+        self.sensed = Some(sensed);
+    }
+
+    pub(super) fn rearm_sensor(
+        &mut self,
+        sensor: u8,
+        assertions: u16,
+        deassertions: u16,
+    ) -> Result<Outcome, RequestError> {
+        if !Arc::make_mut(&mut self.readings).rearm(sensor, assertions, deassertions) {
+            let reason = format!("there is no sensor {sensor:02x}h");
+            return Err(RequestError::Invalid { field: "sensor", reason });
+        }
+        self.sensed = None;
+        Ok(Outcome::Done)
+    }
+}

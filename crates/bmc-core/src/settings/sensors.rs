@@ -1,0 +1,179 @@
+//! What clients configured of the sensors, and which disk sits in which slot.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds};
+
+/// Most drive slots of one machine; disks beyond them have no sensor.
+pub const DRIVE_SLOTS_MAX: usize = 32;
+
+/// The sensors' settings. What nobody set is the sensor's default, and not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SensorSettings {
+    /// The drive slots.
+    pub slots: DriveSlots,
+    changed: BTreeMap<u8, Changed>,
+}
+
+/// What was changed of one sensor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Changed {
+    thresholds: BTreeMap<Threshold, u8>,
+    hysteresis: Option<Hysteresis>,
+    enables: Option<Enables>,
+}
+
+/// What a sensor is allowed to do (IPMI 2.0 §35.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enables {
+    /// It is read at all.
+    pub scanning: bool,
+    /// It sends events.
+    pub events: bool,
+    /// Which events are sent when they begin, one bit for each offset.
+    pub assertions: u16,
+    /// Which events are sent when they end, one bit for each offset.
+    pub deassertions: u16,
+}
+
+impl SensorSettings {
+    /// The thresholds of a sensor.
+    pub fn thresholds(&self, sensor: &Sensor) -> Thresholds {
+        let mut thresholds = sensor.analog().map_or(Thresholds::NONE, |analog| analog.thresholds);
+        if let Some(changed) = self.changed.get(&sensor.number) {
+            for (threshold, value) in &changed.thresholds {
+                thresholds.set(*threshold, *value);
+            }
+        }
+        thresholds
+    }
+
+    /// The hysteresis of a sensor.
+    pub fn hysteresis(&self, sensor: &Sensor) -> Hysteresis {
+        let changed = self.changed.get(&sensor.number).and_then(|changed| changed.hysteresis);
+        changed.or_else(|| Some(sensor.analog()?.hysteresis)).unwrap_or_default()
+    }
+
+    /// What a sensor may do.
+    pub fn enables(&self, sensor: &Sensor) -> Enables {
+        let changed = self.changed.get(&sensor.number).and_then(|changed| changed.enables);
+        changed.unwrap_or_else(|| Enables {
+            scanning: true,
+            events: sensor.analog().is_none_or(|analog| analog.events),
+            assertions: sensor.events(),
+            deassertions: sensor.deassertions(),
+        })
+    }
+
+    /// Sets a threshold, raw. One that the sensor does not have stays away.
+    pub fn set_threshold(&mut self, sensor: &Sensor, threshold: Threshold, value: u8) {
+        self.changed.entry(sensor.number).or_default().thresholds.insert(threshold, value);
+    }
+
+    /// Sets the hysteresis.
+    pub fn set_hysteresis(&mut self, sensor: &Sensor, hysteresis: Hysteresis) {
+        self.changed.entry(sensor.number).or_default().hysteresis = Some(hysteresis);
+    }
+
+    /// Sets what a sensor may do; events that it does not have are left out.
+    pub fn set_enables(&mut self, sensor: &Sensor, enables: Enables) {
+        let enables = Enables {
+            assertions: enables.assertions & sensor.events(),
+            deassertions: enables.deassertions & sensor.deassertions(),
+            ..enables
+        };
+        self.changed.entry(sensor.number).or_default().enables = Some(enables);
+    }
+
+    /// Every sensor has its defaults again, as the initialization agent leaves them (IPMI 2.0 §33.6).
+    pub fn reset(&mut self) {
+        self.changed.clear();
+    }
+}
+
+/// Which disk sits in which slot. A slot stays when its disk goes, so that the sensors behind it keep their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DriveSlots {
+    names: Vec<String>,
+    /// When a slot was last added or given to another disk; `None` while the machine never had a disk.
+    pub changed: Option<Timestamp>,
+}
+
+impl DriveSlots {
+    /// The disk of each slot, also of those that are empty now.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter()
+    }
+
+    /// Gives every disk a slot: its own, an empty one, or a new one.
+    pub fn update(&mut self, disks: &[String], now: Timestamp) {
+        for disk in disks {
+            if self.names.contains(disk) {
+                continue;
+            }
+            let full = self.names.len() >= DRIVE_SLOTS_MAX;
+            match self.names.iter_mut().find(|name| !disks.contains(name)) {
+                Some(slot) => slot.clone_from(disk),
+                None if full => continue,
+                None => self.names.push(disk.clone()),
+            }
+            self.changed = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sensor::{list, number};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_disk_keeps_its_slot_and_a_new_one_takes_an_empty_one() {
+        let mut slots = DriveSlots::default();
+        let update = |slots: &mut DriveSlots, disks: &[&str], second| {
+            let disks: Vec<String> = disks.iter().map(|&disk| disk.to_owned()).collect();
+            slots.update(&disks, at(second));
+            (slots.names().cloned().collect::<Vec<_>>().join(" "), slots.changed.map(Timestamp::as_second))
+        };
+        assert_eq!(update(&mut slots, &[], 1), (String::new(), None));
+        assert_eq!(update(&mut slots, &["vda", "vdb"], 2), ("vda vdb".to_owned(), Some(2)));
+        assert_eq!(update(&mut slots, &["vdb", "vda"], 3), ("vda vdb".to_owned(), Some(2)));
+        assert_eq!(update(&mut slots, &["vdb"], 4), ("vda vdb".to_owned(), Some(2)), "an empty slot");
+        assert_eq!(update(&mut slots, &["vdb", "sda"], 5), ("sda vdb".to_owned(), Some(5)));
+        let many: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
+        slots.update(&many, at(6));
+        assert_eq!(slots.names().count(), DRIVE_SLOTS_MAX);
+    }
+
+    #[test]
+    fn only_what_was_set_is_kept() {
+        let sensors = list(&DriveSlots::default());
+        let sensor = |number| sensors.iter().find(|sensor| sensor.number == number).unwrap();
+        let (cpu, unit) = (sensor(number::CPU_TEMPERATURE), sensor(number::POWER_UNIT));
+        let mut settings = SensorSettings::default();
+        settings.set_threshold(cpu, Threshold::UpperCritical, 70);
+        settings.set_threshold(cpu, Threshold::LowerCritical, 7);
+        assert_eq!(settings.thresholds(cpu), Thresholds::upper([Some(85), Some(70), Some(105)]));
+        assert_eq!(settings.thresholds(unit), Thresholds::NONE);
+        settings.set_hysteresis(cpu, Hysteresis { positive: 9, negative: 0 });
+        assert_eq!((settings.hysteresis(cpu).positive, settings.hysteresis(unit).positive), (9, 0));
+        let all = Enables { scanning: true, events: true, assertions: 0x7fff, deassertions: 0x7fff };
+        settings.set_enables(unit, all);
+        assert_eq!((settings.enables(unit).assertions, settings.enables(unit).deassertions), (0x33, 1));
+        let kept: SensorSettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
+        assert_eq!(kept, settings);
+        assert_eq!(serde_json::from_str::<SensorSettings>("{}").unwrap(), SensorSettings::default());
+        settings.reset();
+        assert_eq!(settings, SensorSettings::default());
+    }
+}
