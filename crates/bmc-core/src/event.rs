@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::boot::{BootEnabled, BootTarget};
 use crate::power::ChangeCause;
-use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 use crate::sensor::ThresholdEvent;
+use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
 /// Events kept in memory for late readers, all BMCs together.
 pub const EVENT_RING_ENTRIES: usize = 10_000;
