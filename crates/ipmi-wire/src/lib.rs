@@ -48,6 +48,7 @@ pub mod reader;
 pub mod record;
 pub mod rmcp;
 pub mod session;
+pub mod sol;
 pub mod writer;
 
 pub use completion::CompletionCode;

@@ -10,12 +10,14 @@ use alloc::vec::Vec;
 
 use crate::{DecodeError, NetFn, Reader, Writer};
 
+pub mod activation;
 pub mod app;
 pub mod boot;
 pub mod channel;
 pub mod chassis;
 pub mod fru;
 pub mod session;
+pub mod sol;
 
 /// The data of a request, or of a response behind its completion code.
 pub trait Payload: Sized {
