@@ -111,6 +111,22 @@ impl Console {
         Viewer { shared: Arc::clone(&self.shared), news: self.news.clone(), place: 0 }
     }
 
+    /// A viewer who sees at most the last `max_bytes` of the kept output first, from the beginning of a line on, and then what comes.
+    pub fn view_last(&self, max_bytes: usize) -> Viewer {
+        let kept = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.news.borrow().written;
+        let skipped = kept.len().saturating_sub(max_bytes);
+        // Without a line in reach it begins in the middle of one.
+        let line = if skipped == 0 {
+            0
+        } else {
+            kept.iter().skip(skipped).position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+        };
+        let ahead = kept.len() - skipped - line;
+        drop(kept);
+        Viewer { place: written - ahead as u64, ..self.view() }
+    }
+
     /// A viewer who sees only what comes from now on.
     pub fn view_from_now(&self) -> Viewer {
         Viewer { place: self.news.borrow().written, ..self.view() }
@@ -221,6 +237,19 @@ mod tests {
         assert!(early.changed().await, "the end is news");
         assert!(!early.changed().await);
         assert_eq!(console.send(ConsoleInput::Break), Err(InputError::Closed));
+    }
+
+    #[test]
+    fn a_viewer_of_the_last_output_begins_with_a_line() {
+        let (console, port) = console();
+        port.output(b"one\r\ntwo\r\nthree");
+        let last = |max| console.view_last(max).take(100);
+        assert_eq!(last(100).bytes, b"one\r\ntwo\r\nthree");
+        assert_eq!(last(9).bytes, b"three");
+        assert_eq!(last(11), Seen { skipped: 0, bytes: b"two\r\nthree".to_vec() });
+        assert_eq!(last(3).bytes, b"ree", "a line that is too long");
+        port.output(&[b'x'; SCROLLBACK_BYTES]);
+        assert_eq!(last(5), Seen { skipped: 0, bytes: b"xxxxx".to_vec() });
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::cipher::CipherSuite;
 
 use crate::boot_guard::BootGuard;
+use crate::sol_guard::SolGuard;
 use crate::{DeviceProfile, handlers};
 
 /// What all doors of one BMC share.
@@ -19,6 +20,7 @@ pub struct Bmc {
     profile: DeviceProfile,
     clock: Arc<dyn Clock>,
     boot_guard: Mutex<BootGuard>,
+    sol_guard: Mutex<SolGuard>,
 }
 
 impl fmt::Debug for Bmc {
@@ -30,7 +32,7 @@ impl fmt::Debug for Bmc {
 impl Bmc {
     /// A BMC for this machine.
     pub fn new(machine: MachineHandle, profile: DeviceProfile, clock: Arc<dyn Clock>) -> Self {
-        Self { machine, profile, clock, boot_guard: Mutex::default() }
+        Self { machine, profile, clock, boot_guard: Mutex::default(), sol_guard: Mutex::default() }
     }
 
     /// The machine.
@@ -69,6 +71,12 @@ impl Bmc {
     /// Forgets what the session with this id held.
     pub fn session_closed(&self, session: u32) {
         self.with_boot_guard(|guard| guard.release(Some(session)));
+        self.with_sol_guard(|guard| guard.release(Some(session)));
+    }
+
+    /// Works on the volatile part of Serial over LAN's configuration. `work` must not wait.
+    pub(crate) fn with_sol_guard<T>(&self, work: impl FnOnce(&mut SolGuard) -> T) -> T {
+        work(&mut self.sol_guard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Works on the volatile part of the boot options. `work` must not wait.
@@ -88,6 +96,8 @@ pub struct LanChannel {
     pub cipher_suites: Vec<CipherSuite>,
     /// Whether a K_G is set.
     pub kg_set: bool,
+    /// The UDP port that it listens on.
+    pub port: u16,
 }
 
 /// Who sent a request.

@@ -21,6 +21,7 @@ pub mod error;
 mod handlers;
 pub mod profile;
 pub mod server;
+mod sol_guard;
 pub mod table;
 
 pub use context::{Bmc, Caller, Context, LanChannel};

@@ -8,7 +8,7 @@ use ipmi_wire::command::{Command, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
-use crate::handlers::{app, boot, channel, chassis, fru, session};
+use crate::handlers::{app, boot, channel, chassis, fru, session, sol};
 
 /// The response data, or the completion code of a refusal.
 pub type Answer<T = Vec<u8>> = Result<T, CompletionCode>;
@@ -124,8 +124,15 @@ pub(crate) const USER: Access = Access::Session(PrivilegeLevel::User);
 pub(crate) const OPERATOR: Access = Access::Session(PrivilegeLevel::Operator);
 
 /// The commands of every room.
-const ROOMS: &[&[Entry]] =
-    &[app::COMMANDS, boot::COMMANDS, channel::COMMANDS, chassis::COMMANDS, fru::COMMANDS, session::COMMANDS];
+const ROOMS: &[&[Entry]] = &[
+    app::COMMANDS,
+    boot::COMMANDS,
+    channel::COMMANDS,
+    chassis::COMMANDS,
+    fru::COMMANDS,
+    session::COMMANDS,
+    sol::COMMANDS,
+];
 
 /// Every command, ordered by network function and code.
 pub static TABLE: LazyLock<Vec<&'static Entry>> = LazyLock::new(|| {

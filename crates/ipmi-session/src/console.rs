@@ -10,6 +10,7 @@
 //! a second request.
 
 mod login;
+mod sol;
 
 use std::{
     collections::VecDeque,
@@ -36,6 +37,8 @@ use crate::{
     window::{Verdict, Window, next},
 };
 use login::{Login, Progress};
+use sol::SolClient;
+pub use sol::SolNews;
 
 /// How to log in.
 #[derive(Debug, Clone)]
@@ -185,6 +188,7 @@ struct Established {
     out_sequence: u32,
     rq_seq: u8,
     in_flight: Vec<InFlight>,
+    sol: Option<SolClient>,
 }
 
 enum Stage {
@@ -301,6 +305,9 @@ impl Console {
                 }
             }
             Stage::Raising(session) | Stage::Ready(session) | Stage::Closing(session) => {
+                if packet.payload_type == PayloadType::Sol {
+                    return session.sol_packet(now, &packet);
+                }
                 let Ok(message) = session.open(&packet) else { return };
                 let Ok(response) = LanResponse::decode(&message) else { return };
                 let found = session.in_flight.iter().position(|f| {
@@ -321,7 +328,7 @@ impl Console {
         match &self.stage {
             Stage::Login(login) => Some(login.repeat.due),
             Stage::Raising(s) | Stage::Ready(s) | Stage::Closing(s) => {
-                s.in_flight.iter().map(|f| f.repeat.due).min()
+                s.in_flight.iter().map(|f| f.repeat.due).chain(s.sol_timeout()).min()
             }
             Stage::Done => None,
         }

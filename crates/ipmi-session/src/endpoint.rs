@@ -23,6 +23,7 @@ use crate::{
     limits, owned,
     replay::State,
     session::{Session, response},
+    sol::{self, Sol},
     window::Verdict,
 };
 
@@ -50,6 +51,7 @@ pub struct Endpoint {
     pub(crate) sessions: HashMap<u32, Session>,
     pub(crate) pending: HashMap<RequestToken, Pending>,
     handshakes: Handshakes,
+    pub(crate) sol: Sol,
     next_token: u64,
 }
 
@@ -62,13 +64,18 @@ impl Endpoint {
     pub const SESSIONLESS: [(NetFn, u8); 3] = [(NetFn::APP, 0x37), (NetFn::APP, 0x38), (NetFn::APP, 0x54)];
 
     /// The commands that never become events because the session layer answers them: Get Session Challenge and
-    /// Activate Session (outside a session), Set Session Privilege Level, Close Session and Get Session Info (inside).
-    pub const OWNED: [(NetFn, u8); 5] = [
+    /// Activate Session (outside a session), Set Session Privilege Level, Close Session, Get Session Info and the commands that
+    /// switch payloads on and off (inside).
+    pub const OWNED: [(NetFn, u8); 9] = [
         (NetFn::APP, owned::GET_SESSION_CHALLENGE),
         (NetFn::APP, owned::ACTIVATE_SESSION),
         (NetFn::APP, SetSessionPrivilegeLevel::CODE),
         (NetFn::APP, CloseSession::CODE),
         (NetFn::APP, GetSessionInfo::CODE),
+        (NetFn::APP, sol::COMMANDS[0]),
+        (NetFn::APP, sol::COMMANDS[1]),
+        (NetFn::APP, sol::COMMANDS[2]),
+        (NetFn::APP, sol::COMMANDS[3]),
     ];
 
     /// An endpoint without sessions.
@@ -79,6 +86,7 @@ impl Endpoint {
             sessions: HashMap::new(),
             pending: HashMap::new(),
             handshakes: Handshakes::default(),
+            sol: Sol::default(),
             next_token: 0,
         }
     }
@@ -125,7 +133,10 @@ impl Endpoint {
         let sessions = sessions.and_then(|t| t.checked_add(self.config.inactivity_timeout));
         let waiting = self.pending.values().filter(|p| p.session.is_none()).map(|p| p.since).min();
         let waiting = waiting.and_then(|t| t.checked_add(limits::HALF_OPEN_TIMEOUT));
-        [sessions, waiting, self.handshakes.next_timeout()].into_iter().flatten().min()
+        [sessions, waiting, self.handshakes.next_timeout(), self.sol.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Lets go of what has waited too long. Calling it early or late does no harm.
@@ -162,6 +173,7 @@ impl Endpoint {
                 Ok(Datagram::V20(packet)) => self.v20(now, peer, &packet, users, rng, &mut output),
             };
             output.received = handled.unwrap_or_else(Received::Dropped);
+            self.sol_events(&mut output);
         }
         output
     }
@@ -286,8 +298,10 @@ impl Endpoint {
             return Err(DropReason::UnknownSession);
         }
         let message = session.protection.open(packet)?;
-        if packet.payload_type != PayloadType::Ipmi {
-            return Err(DropReason::PayloadType);
+        match packet.payload_type {
+            PayloadType::Ipmi => {}
+            PayloadType::Sol => return self.sol_packet(now, peer, packet, &message, out),
+            _ => return Err(DropReason::PayloadType),
         }
         match session.window.note(packet.sequence) {
             Verdict::Outside => return Err(DropReason::Sequence),
@@ -299,6 +313,7 @@ impl Endpoint {
         }
         session.last_seen = now;
         session.info.peer = peer;
+        self.sol.heard_of(now, id);
         let request = LanRequest::decode(&message).map_err(DropReason::Malformed)?;
         let header = request.header();
         if (self.config.changes)(header.netfn, header.cmd)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipmi_wire::{CompletionCode, DecodeError, NetFn, PrivilegeLevel, rakp::RakpStatus};
 
-use crate::UserName;
+use crate::{UserName, sol::SolEnd};
 
 /// Names a request until it is answered. Never reused by the same endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +100,32 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+    /// A session has got Serial over LAN.
+    SolActivated {
+        /// The session.
+        session: SessionInfo,
+    },
+    /// A session that goes on has lost Serial over LAN. A session that ends loses it without this event.
+    SolDeactivated {
+        /// The session's id.
+        session: u32,
+        /// Why.
+        reason: SolEnd,
+    },
+    /// Somebody typed; to be answered by [`crate::Endpoint::sol_accept`].
+    SolInput {
+        /// The session's id.
+        session: u32,
+        /// What was typed; may be nothing.
+        characters: Vec<u8>,
+        /// Whether a break is to be sent after it.
+        send_break: bool,
+    },
+    /// Output that waits for the console is to be thrown away.
+    SolFlush {
+        /// The session's id.
+        session: u32,
+    },
     /// Somebody could not log in.
     LoginFailed {
         /// The name that was given.
@@ -139,6 +165,11 @@ pub enum Received {
         cmd: u8,
         /// The answer.
         completion: CompletionCode,
+    },
+    /// A Serial over LAN packet.
+    Sol {
+        /// The session's id.
+        session: u32,
     },
     /// A repetition, swallowed or answered from the cache.
     Repeated,
@@ -191,6 +222,15 @@ pub enum Sent {
     Ack,
     /// A handshake message of this name with this status.
     Handshake(&'static str, RakpStatus),
+    /// A Serial over LAN packet.
+    Sol {
+        /// The session's id.
+        session: u32,
+        /// The packet's number; 0 when it only acknowledges.
+        sequence: u8,
+        /// The number of the packet that it acknowledges; 0 for none.
+        ack: u8,
+    },
     /// A response.
     Response {
         /// The session's id, 0 outside a session.

@@ -33,6 +33,7 @@ mod owned;
 mod protect;
 mod replay;
 mod session;
+pub mod sol;
 pub mod user;
 mod window;
 
@@ -42,4 +43,5 @@ pub use event::{
     CloseReason, DropReason, Event, LoginFailure, Output, Received, Request, RequestToken, SessionInfo,
     Transmit,
 };
+pub use sol::{Pace, SolEnd, SolPolicy};
 pub use user::{Password, User, UserLookup, UserName};

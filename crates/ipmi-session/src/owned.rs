@@ -13,7 +13,7 @@ use ipmi_wire::{
     },
 };
 
-use crate::{CloseReason, Endpoint, Event, SessionInfo, limits, session::Session};
+use crate::{CloseReason, Endpoint, Event, SessionInfo, limits, session::Session, sol};
 
 /// Get Session Challenge (IPMI 2.0 §22.16), which only logins of IPMI 1.5 need.
 pub(crate) const GET_SESSION_CHALLENGE: u8 = 0x39;
@@ -39,14 +39,14 @@ impl From<CompletionCode> for Answer {
 }
 
 /// What a command came to; the refusals are completion codes.
-type Outcome = Result<Answer, CompletionCode>;
+pub(crate) type Outcome = Result<Answer, CompletionCode>;
 
-fn ok(data: Vec<u8>) -> Outcome {
+pub(crate) fn ok(data: Vec<u8>) -> Outcome {
     Ok(Answer { completion: CompletionCode::OK, data, close: None })
 }
 
 /// The request's fields, or the code that says what is wrong with them.
-fn decode<T: Payload>(data: &[u8]) -> Result<T, CompletionCode> {
+pub(crate) fn decode<T: Payload>(data: &[u8]) -> Result<T, CompletionCode> {
     T::decode(data).map_err(|error| error.completion())
 }
 
@@ -70,6 +70,7 @@ impl Endpoint {
         let needed = match header.cmd {
             SetSessionPrivilegeLevel::CODE | GetSessionInfo::CODE => PrivilegeLevel::User,
             CloseSession::CODE => PrivilegeLevel::Callback,
+            cmd if sol::COMMANDS.contains(&cmd) => PrivilegeLevel::User,
             _ => return None,
         };
         if privilege < needed {
@@ -78,6 +79,7 @@ impl Endpoint {
         let outcome = match header.cmd {
             SetSessionPrivilegeLevel::CODE => self.set_session_privilege(id, data),
             CloseSession::CODE => self.close_session(id, privilege, data),
+            cmd if sol::COMMANDS.contains(&cmd) => self.sol_command(id, cmd, data),
             _ => self.get_session_info(id, data),
         };
         Some(outcome.unwrap_or_else(Answer::from))
@@ -152,6 +154,7 @@ impl Endpoint {
     /// Ends the session `id` and forgets its pending requests.
     pub(crate) fn end_session(&mut self, id: u32, reason: CloseReason) -> Option<Event> {
         let session = self.sessions.remove(&id)?;
+        self.sol.forget(id);
         self.pending.retain(|_, p| p.session != Some(id));
         Some(Event::SessionClosed { session: session.info, reason })
     }

@@ -25,7 +25,8 @@ pub(crate) struct Protection {
 }
 
 impl Protection {
-    fn encrypts(&self) -> bool {
+    /// Whether packets cannot be read on the way.
+    pub(crate) fn encrypts(&self) -> bool {
         self.suite.confidentiality != ConfidentialityAlgorithm::None
     }
 

@@ -107,9 +107,21 @@ impl Session {
         what: Sent,
         rng: &mut dyn CryptoRng,
     ) -> Option<Transmit> {
+        self.send_payload(PayloadType::Ipmi, to, message, what, rng)
+    }
+
+    /// The datagram with a payload of this type, under the next sequence number.
+    pub(crate) fn send_payload(
+        &mut self,
+        payload_type: PayloadType,
+        to: SocketAddr,
+        payload: &[u8],
+        what: Sent,
+        rng: &mut dyn CryptoRng,
+    ) -> Option<Transmit> {
         self.out_sequence = next(self.out_sequence);
         let bytes =
-            self.protection.seal(PayloadType::Ipmi, self.console_id, self.out_sequence, message, rng).ok()?;
+            self.protection.seal(payload_type, self.console_id, self.out_sequence, payload, rng).ok()?;
         Some(Transmit { to, bytes, what })
     }
 }

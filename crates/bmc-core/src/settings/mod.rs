@@ -17,10 +17,12 @@ use crate::snapshot::Identity;
 
 pub mod channel;
 pub mod lan;
+pub mod sol;
 pub mod system;
 
 pub use channel::{ChannelAccess, ChannelMode};
 pub use lan::{AlertDestination, BadPasswordThreshold, LanSettings};
+pub use sol::SolSettings;
 pub use system::{SystemSettings, SystemText};
 pub mod chassis;
 
@@ -32,6 +34,8 @@ pub struct Settings {
     pub channel: ChannelAccess,
     /// The LAN channel's parameters.
     pub lan: LanSettings,
+    /// Serial over LAN.
+    pub sol: SolSettings,
     /// What the BMC keeps for the system: names, versions, what it logs.
     pub system: SystemSettings,
     /// The chassis.

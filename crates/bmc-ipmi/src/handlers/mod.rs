@@ -7,5 +7,6 @@ pub(crate) mod channel;
 pub(crate) mod chassis;
 pub(crate) mod fru;
 pub(crate) mod session;
+pub(crate) mod sol;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -151,6 +151,7 @@ impl Bench {
             max_privilege: PrivilegeLevel::Administrator,
             cipher_suites: [3, 17].into_iter().filter_map(CipherSuite::by_id).collect(),
             kg_set: false,
+            port: 623,
         };
         let context = Context {
             bmc: Arc::new(Bmc::new(machine.clone(), DeviceProfile::default(), Arc::clone(fleet.clock()))),

@@ -56,12 +56,13 @@ impl IpmiConfig {
 }
 
 /// The channel as commands tell of it, from what the session layer was told.
-pub(crate) fn lan_channel(config: &Config) -> LanChannel {
+pub(crate) fn lan_channel(config: &Config, port: u16) -> LanChannel {
     LanChannel {
         number: config.channel,
         max_privilege: config.max_privilege,
         cipher_suites: config.cipher_suites().to_vec(),
         kg_set: config.bmc_key.is_some(),
+        port,
     }
 }
 

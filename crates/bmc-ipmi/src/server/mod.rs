@@ -4,6 +4,7 @@
 //!   socket ──► Station::datagram ──┐
 //!   timer  ──► Station::wake       ├──► send, from the address that the question came to
 //!   owner  ──► Station::finished ──┘
+//!   console ─► Station::work
 //!   snapshot ► Station::refresh
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! one socket can serve several BMCs, told apart by local address, with another loop than `serve`.
 
 mod config;
+mod sol;
 mod station;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use config::{BindError, IpmiConfig};
+pub use sol::SCROLLBACK_BYTES as SOL_SCROLLBACK_BYTES;
 pub use station::REQUESTS_IN_FLIGHT_MAX;
 use station::{Outgoing, Station};
 use udp::Socket;
@@ -62,7 +65,8 @@ impl IpmiServer {
         let sessions = config.for_sessions(&machine.snapshot())?;
         let socket = Socket::bind(address).await.map_err(|error| BindError::new(address, error))?;
         let local_addr = socket.local_addr().map_err(|error| BindError::new(address, error))?;
-        let station = Station::new(machine.clone(), fleet, sessions, config.profile, Box::new(random));
+        let port = local_addr.port();
+        let station = Station::new(machine.clone(), fleet, sessions, config.profile, port, Box::new(random));
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(socket, station, machine, stop.clone()));
         Ok(Self { local_addr, stop: stop.drop_guard(), task })
@@ -105,12 +109,12 @@ async fn serve(socket: Socket, mut station: Station, machine: MachineHandle, sto
                 }
                 Err(error) => read_failed(&error).await,
             },
-            Some(finished) = station.next_finished() => send(&socket, station.finished(finished)).await,
+            work = station.next_work() => send(&socket, station.work(work)).await,
             changed = snapshots.changed(), if machine_is_there => match changed {
-                Ok(()) => station.refresh().await,
+                Ok(()) => send(&socket, station.refresh().await).await,
                 Err(_) => machine_is_there = false,
             },
-            () = timer => station.wake().await,
+            () = timer => send(&socket, station.wake().await).await,
         }
     }
     let drain = async {

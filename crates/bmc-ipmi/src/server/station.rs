@@ -14,12 +14,13 @@ use bmc_core::clock::Clock;
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle};
 use bmc_core::lockout::Lockouts;
-use ipmi_session::{Config, Endpoint, Event, Request, RequestToken, SessionInfo, Transmit};
+use ipmi_session::{Config, Endpoint, Event, Request, RequestToken, SessionInfo, SolPolicy, Transmit};
 use ipmi_wire::{CompletionCode, guid};
 use rand_core::CryptoRng;
 use tokio::task::{JoinError, JoinSet};
 
 use super::config::lan_channel;
+use super::sol::{self, SolView};
 use super::users::Users;
 use crate::dispatch::{Command, may_wait};
 use crate::{Bmc, Caller, Context, DeviceProfile, LanChannel, Reply, dispatch};
@@ -60,6 +61,16 @@ pub(crate) struct Station {
     clock: Arc<dyn Clock>,
     random: Random,
     in_flight: JoinSet<Option<Finished>>,
+    sol: SolView,
+}
+
+/// Something that did not come over the network.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// The machine's owner has answered a command.
+    Finished(Result<Option<Finished>, JoinError>),
+    /// The machine has printed something that a session wants to see.
+    Printed,
 }
 
 impl Station {
@@ -68,6 +79,7 @@ impl Station {
         fleet: &Fleet,
         config: Config,
         profile: DeviceProfile,
+        port: u16,
         random: Random,
     ) -> Self {
         let users = Users {
@@ -75,8 +87,8 @@ impl Station {
             lockouts: Arc::clone(fleet.lockouts()),
             clock: Arc::clone(fleet.clock()),
         };
-        Self {
-            lan: Arc::new(lan_channel(&config)),
+        let mut station = Self {
+            lan: Arc::new(lan_channel(&config, port)),
             endpoint: Endpoint::new(config),
             accounts: Arc::clone(&machine.snapshot().accounts),
             bmc: Arc::new(Bmc::new(machine, profile, Arc::clone(fleet.clock()))),
@@ -85,7 +97,10 @@ impl Station {
             clock: Arc::clone(fleet.clock()),
             random,
             in_flight: JoinSet::new(),
-        }
+            sol: SolView::default(),
+        };
+        station.endpoint.set_sol_policy(station.sol_policy());
+        station
     }
 
     /// Takes one datagram from `peer` that came to `local`; returns what to send now. Never waits for the machine's owner.
@@ -96,13 +111,15 @@ impl Station {
         bytes: &[u8],
     ) -> Vec<Outgoing> {
         // What has changed holds from now on, whether or not the shell has come to tell of it.
-        self.refresh().await;
+        let mut outgoing = self.refresh().await;
         let now = self.clock.now();
         let output = self.endpoint.handle_datagram(now, peer, bytes, &self.users, &mut *self.random);
         tracing::trace!(bmc = %self.name(), %peer, bytes = bytes.len(), received = ?output.received, "datagram");
         let mut transmits = output.transmits;
         transmits.extend(self.heed(local, output.events).await);
-        transmits.into_iter().map(|transmit| Outgoing { transmit, local }).collect()
+        outgoing.extend(transmits.into_iter().map(|transmit| Outgoing { transmit, local }));
+        outgoing.extend(self.serial());
+        outgoing
     }
 
     /// How long until [`Station::wake`] is to be called; `None` while there is nothing to wait for.
@@ -112,8 +129,8 @@ impl Station {
         next.map(|at| at.saturating_duration_since(self.clock.now()))
     }
 
-    /// Lets go of what has waited too long.
-    pub(crate) async fn wake(&mut self) {
+    /// Lets go of what has waited too long; returns what to send now.
+    pub(crate) async fn wake(&mut self) -> Vec<Outgoing> {
         let now = self.clock.now();
         if self.bmc.boot_flags_expire_at().is_some_and(|at| at <= now) {
             let bmc = Arc::clone(&self.bmc);
@@ -124,11 +141,44 @@ impl Station {
         }
         let events = self.endpoint.handle_timeout(now);
         self.heed(None, events).await;
+        self.serial()
     }
 
     /// Waits for the next command that the machine's owner has answered; `None` when none is under way.
     pub(crate) async fn next_finished(&mut self) -> Option<Result<Option<Finished>, JoinError>> {
         self.in_flight.join_next().await
+    }
+
+    /// Waits for the next thing to do that does not come over the network; for ever while there is none.
+    pub(crate) async fn next_work(&mut self) -> Work {
+        tokio::select! {
+            Some(finished) = self.in_flight.join_next() => Work::Finished(finished),
+            () = self.sol.changed() => Work::Printed,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Does it; returns what to send now.
+    pub(crate) fn work(&mut self, work: Work) -> Vec<Outgoing> {
+        match work {
+            Work::Finished(finished) => self.finished(finished).into_iter().collect(),
+            Work::Printed => self.serial(),
+        }
+    }
+
+    /// Moves Serial over LAN on; returns what to send now.
+    fn serial(&mut self) -> Vec<Outgoing> {
+        let now = self.clock.now();
+        self.sol.fill(now, &mut self.endpoint);
+        let local = self.sol.local;
+        let transmits = self.endpoint.sol_transmits(now, &mut *self.random);
+        transmits.into_iter().map(|transmit| Outgoing { transmit, local }).collect()
+    }
+
+    /// The rules of Serial over LAN as they are now.
+    fn sol_policy(&self) -> SolPolicy {
+        let machine = self.bmc.machine();
+        sol::policy(&machine.snapshot(), machine.console().is_some(), self.lan.port)
     }
 
     /// Whether a command is under way.
@@ -151,13 +201,18 @@ impl Station {
     }
 
     /// Takes up what has changed of the machine: its UUID; sessions and handshakes end whose users are no longer as they were.
-    pub(crate) async fn refresh(&mut self) {
+    pub(crate) async fn refresh(&mut self) -> Vec<Outgoing> {
         let snapshot = self.bmc.snapshot();
         let guid = guid::to_wire(snapshot.uuid.into_bytes());
         if self.endpoint.config().guid != guid {
             let mut config = self.endpoint.config().clone();
             config.guid = guid;
             self.endpoint.set_config(config);
+        }
+        let policy = self.sol_policy();
+        if *self.endpoint.sol_policy() != policy {
+            let events = self.endpoint.set_sol_policy(policy);
+            self.heed(None, events).await;
         }
         if !Arc::ptr_eq(&self.accounts, &snapshot.accounts) {
             let old = std::mem::replace(&mut self.accounts, Arc::clone(&snapshot.accounts));
@@ -167,6 +222,7 @@ impl Station {
             let events = self.endpoint.close_sessions(|session| changed(session.user_id));
             self.heed(None, events).await;
         }
+        self.serial()
     }
 
     /// Ends all sessions.
@@ -184,8 +240,26 @@ impl Station {
                 Event::SessionOpened(session) => self.opened(&session),
                 Event::SessionClosed { session, reason } => {
                     self.bmc.session_closed(session.id);
+                    if self.endpoint.sol_session().is_none() {
+                        self.sol.close();
+                    }
                     tracing::debug!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, ?reason, "IPMI session closed");
                 }
+                Event::SolActivated { session } => {
+                    self.sol.open(self.bmc.machine().console(), local);
+                    tracing::info!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, "Serial over LAN activated");
+                }
+                Event::SolDeactivated { reason, .. } => {
+                    self.sol.close();
+                    tracing::info!(bmc = %self.name(), ?reason, "Serial over LAN deactivated");
+                }
+                Event::SolInput { characters, send_break, .. } => {
+                    self.sol.local = local;
+                    let (taken, available) =
+                        sol::type_in(self.bmc.machine().console(), characters, send_break);
+                    self.endpoint.sol_accept(taken, available);
+                }
+                Event::SolFlush { .. } => self.sol.flush(self.bmc.machine().console()),
                 Event::LoginFailed { user_name, user_id, peer, reason } => {
                     tracing::warn!(bmc = %self.name(), user = %user_name, %peer, ?reason, "IPMI login failed");
                     if reason.counts() && self.count_failure(user_name.as_bytes(), peer) {

@@ -35,7 +35,7 @@ fn random(seed: u64) -> StdRng {
 
 fn station(bench: &Bench, config: IpmiConfig) -> Station {
     let sessions = config.for_sessions(&bench.machine.snapshot()).unwrap();
-    Station::new(bench.machine.clone(), &bench.fleet, sessions, config.profile, Box::new(random(1)))
+    Station::new(bench.machine.clone(), &bench.fleet, sessions, config.profile, 623, Box::new(random(1)))
 }
 
 /// A console connected to a station without a network.

@@ -188,6 +188,7 @@ impl Login {
             out_sequence: 0,
             rq_seq: 0,
             in_flight: Vec::new(),
+            sol: None,
         }))
     }
 

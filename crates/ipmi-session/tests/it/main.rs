@@ -12,4 +12,5 @@ mod handshake;
 mod hostile;
 mod pair;
 mod session;
+mod sol;
 mod support;

@@ -87,6 +87,10 @@ impl World {
                 Event::SessionOpened(_) => self.opened += 1,
                 Event::SessionClosed { .. } => self.closed += 1,
                 Event::LoginFailed { reason, .. } => panic!("{reason:?}"),
+                event @ (Event::SolActivated { .. }
+                | Event::SolDeactivated { .. }
+                | Event::SolInput { .. }
+                | Event::SolFlush { .. }) => panic!("{event:?}"),
                 Event::Request(request) => {
                     let number = u16::from_le_bytes(request.data.as_slice().try_into().unwrap());
                     *self.executed.entry(number).or_default() += 1;

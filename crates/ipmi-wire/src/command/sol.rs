@@ -254,7 +254,11 @@ mod tests {
             block_selector: 0,
         };
         golden(&get, "0e 04 00 00", &[]);
-        golden(&SolConfiguration { revision: PARAMETER_REVISION, value: [7, 50].into() }, "11 07 32", &(1..23).collect::<Vec<_>>());
+        golden(
+            &SolConfiguration { revision: PARAMETER_REVISION, value: [7, 50].into() },
+            "11 07 32",
+            &(1..23).collect::<Vec<_>>(),
+        );
         for (value, hex) in [
             (SolParameter::SetInProgress(SetInProgress::Commit), "0e 00 02"),
             (SolParameter::Enable(true), "0e 01 01"),
@@ -289,7 +293,9 @@ mod tests {
 
     #[test]
     fn undefined_values_are_refused() {
-        for bytes in [&[1, 0, 3][..], &[1, 2, 0x80], &[1, 2, 1], &[1, 2, 6], &[1, 3, 0, 9], &[1, 5, 1], &[1, 6, 11]] {
+        for bytes in
+            [&[1, 0, 3][..], &[1, 2, 0x80], &[1, 2, 1], &[1, 2, 6], &[1, 3, 0, 9], &[1, 5, 1], &[1, 6, 11]]
+        {
             let read = SetSolConfiguration::decode(bytes);
             assert!(matches!(read, Err(DecodeError::Value { .. })), "{bytes:?}: {read:?}");
         }
