@@ -8,7 +8,7 @@ use ipmi_wire::command::{Command, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
-use crate::handlers::{app, boot, channel, chassis, fru, session, sol};
+use crate::handlers::{app, boot, channel, chassis, fru, session, sol, watchdog};
 
 /// The response data, or the completion code of a refusal.
 pub type Answer<T = Vec<u8>> = Result<T, CompletionCode>;
@@ -122,6 +122,7 @@ impl Entry {
 pub(crate) const CALLBACK: Access = Access::Session(PrivilegeLevel::Callback);
 pub(crate) const USER: Access = Access::Session(PrivilegeLevel::User);
 pub(crate) const OPERATOR: Access = Access::Session(PrivilegeLevel::Operator);
+pub(crate) const ADMINISTRATOR: Access = Access::Session(PrivilegeLevel::Administrator);
 
 /// The commands of every room.
 const ROOMS: &[&[Entry]] = &[
@@ -132,6 +133,7 @@ const ROOMS: &[&[Entry]] = &[
     fru::COMMANDS,
     session::COMMANDS,
     sol::COMMANDS,
+    watchdog::COMMANDS,
 ];
 
 /// Every command, ordered by network function and code.

@@ -4,16 +4,22 @@ use std::time::Duration;
 
 use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerPolicy, RestartCause as CoreCause};
 use bmc_core::request::{Change, Identify, Request};
+use bmc_core::settings::Edit;
+use bmc_core::settings::chassis::{Buttons as CoreButtons, Capabilities, ChassisSettings};
 use bmc_core::snapshot::{Health, IdentifyState};
 use ipmi_wire::command::chassis::{
     ChassisCapabilities, ChassisControl, ChassisIdentify, ChassisStatus, GetChassisCapabilities,
     GetChassisStatus, GetSystemRestartCause, IdentifyLight, LastPowerEvent, RestartCause, RestorePolicy,
     RestorePolicySupport, SetPowerRestorePolicy, SystemRestartCause,
 };
+use ipmi_wire::command::panel::{
+    Buttons, FrontPanelButtons, GetPohCounter, PohCounter, SetChassisCapabilities, SetFrontPanelEnables,
+    SetPowerCycleInterval,
+};
 use ipmi_wire::message::BMC_ADDRESS;
 
 use crate::boot_guard::BootGuard;
-use crate::table::{Act, Answer, Entry, OPERATOR, Read, USER};
+use crate::table::{ADMINISTRATOR, Act, Answer, Entry, OPERATOR, Read, USER};
 use crate::{Context, error};
 
 /// Where the tests of these commands stand.
@@ -25,9 +31,15 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::read::<GetChassisStatus>(USER, "28.2", (TESTS, "status_")),
     Entry::act::<ChassisControl>(OPERATOR, "28.3", (TESTS, "control_")),
     Entry::act::<ChassisIdentify>(OPERATOR, "28.5", (TESTS, "identify_")),
+    Entry::act::<SetFrontPanelEnables>(ADMINISTRATOR, "28.6", (TESTS, "front_panel_")),
+    Entry::act::<SetChassisCapabilities>(ADMINISTRATOR, "28.7", (TESTS, "capabilities")),
     Entry::act::<SetPowerRestorePolicy>(OPERATOR, "28.8", (TESTS, "restore_policy_")),
+    Entry::act::<SetPowerCycleInterval>(ADMINISTRATOR, "28.9", (TESTS, "cycle_interval_")),
     Entry::read::<GetSystemRestartCause>(USER, "28.11", (TESTS, "restart_cause_")),
+    Entry::read::<GetPohCounter>(USER, "28.14", (TESTS, "power_on_hours")),
 ];
+
+const SECONDS_PER_MINUTE: u64 = 60;
 
 /// Sends a request to the machine's owner. However it ended well, the client is told `00h`.
 async fn ask(context: &Context, request: Request) -> Answer<()> {
@@ -44,19 +56,82 @@ async fn change(context: &Context, change: Change) -> Answer<()> {
     ask(context, Request::Change(Box::new(change))).await
 }
 
+/// What is so unless a client has set something else.
+const CAPABILITIES: Capabilities = Capabilities {
+    front_panel_lockout: false,
+    intrusion_sensor: false,
+    fru_device: BMC_ADDRESS,
+    sdr_device: BMC_ADDRESS,
+    sel_device: BMC_ADDRESS,
+    system_management_device: BMC_ADDRESS,
+    bridge_device: Some(BMC_ADDRESS),
+};
+
+/// Changes the chassis' settings.
+async fn edit(context: &Context, edit: impl Fn(&mut ChassisSettings) + Send + Sync + 'static) -> Answer<()> {
+    let edit = Edit::new(move |editable| {
+        edit(&mut editable.settings.chassis);
+        Ok(())
+    });
+    ask(context, Request::Edit(edit)).await
+}
+
 impl Read for GetChassisCapabilities {
-    fn answer(self, _: &Context) -> Answer<ChassisCapabilities> {
+    fn answer(self, context: &Context) -> Answer<ChassisCapabilities> {
+        let kept = context.bmc.snapshot().settings.chassis.capabilities.unwrap_or(CAPABILITIES);
         Ok(ChassisCapabilities {
             power_interlock: false,
             diagnostic_interrupt: true,
-            front_panel_lockout: false,
-            intrusion_sensor: false,
-            fru_device: BMC_ADDRESS,
-            sdr_device: BMC_ADDRESS,
-            sel_device: BMC_ADDRESS,
-            system_management_device: BMC_ADDRESS,
-            bridge_device: Some(BMC_ADDRESS),
+            front_panel_lockout: kept.front_panel_lockout,
+            intrusion_sensor: kept.intrusion_sensor,
+            fru_device: kept.fru_device,
+            sdr_device: kept.sdr_device,
+            sel_device: kept.sel_device,
+            system_management_device: kept.system_management_device,
+            // Who names no bridge leaves it to the BMC.
+            bridge_device: Some(kept.bridge_device.unwrap_or(BMC_ADDRESS)),
         })
+    }
+}
+
+impl Act for SetChassisCapabilities {
+    async fn act(self, context: &Context) -> Answer<()> {
+        let capabilities = Capabilities {
+            front_panel_lockout: self.front_panel_lockout,
+            intrusion_sensor: self.intrusion_sensor,
+            fru_device: self.fru_device,
+            sdr_device: self.sdr_device,
+            sel_device: self.sel_device,
+            system_management_device: self.system_management_device,
+            bridge_device: self.bridge_device,
+        };
+        edit(context, move |chassis| chassis.capabilities = Some(capabilities)).await
+    }
+}
+
+impl Act for SetFrontPanelEnables {
+    async fn act(self, context: &Context) -> Answer<()> {
+        let disabled = CoreButtons {
+            power: self.disable.power_off,
+            reset: self.disable.reset,
+            diagnostic_interrupt: self.disable.diagnostic_interrupt,
+            standby: self.disable.standby,
+        };
+        edit(context, move |chassis| chassis.disabled_buttons = disabled).await
+    }
+}
+
+impl Act for SetPowerCycleInterval {
+    async fn act(self, context: &Context) -> Answer<()> {
+        edit(context, move |chassis| chassis.cycle_interval_seconds = self.seconds).await
+    }
+}
+
+impl Read for GetPohCounter {
+    fn answer(self, context: &Context) -> Answer<PohCounter> {
+        let on = context.bmc.snapshot().powered.at(context.bmc.clock().now());
+        let minutes = on.as_secs() / SECONDS_PER_MINUTE;
+        Ok(PohCounter { minutes_per_count: 1, count: u32::try_from(minutes).unwrap_or(u32::MAX) })
     }
 }
 
@@ -68,6 +143,7 @@ impl Read for GetChassisStatus {
         if let Health::Unavailable(reason) = &snapshot.health {
             return Err(error::backend(reason.kind));
         }
+        let disabled = snapshot.settings.chassis.disabled_buttons;
         Ok(ChassisStatus {
             restore_policy: Some(match snapshot.power_policy {
                 PowerPolicy::AlwaysOff => RestorePolicy::AlwaysOff,
@@ -87,6 +163,16 @@ impl Read for GetChassisStatus {
                 IdentifyState::Off => IdentifyLight::Off,
                 IdentifyState::Timed => IdentifyLight::Timed,
                 IdentifyState::On => IdentifyLight::Indefinite,
+            }),
+            front_panel_lockout: disabled.power && disabled.reset,
+            front_panel_buttons: Some(FrontPanelButtons {
+                disable_allowed: Buttons::ALL,
+                disabled: Buttons {
+                    standby: disabled.standby,
+                    diagnostic_interrupt: disabled.diagnostic_interrupt,
+                    reset: disabled.reset,
+                    power_off: disabled.power,
+                },
             }),
             ..Default::default()
         })

@@ -25,6 +25,95 @@ async fn capabilities() {
     let capabilities = bench.ask(GetChassisCapabilities).await;
     assert_eq!(capabilities.encode(), [0x04, 0x20, 0x20, 0x20, 0x20, 0x20]);
     bad_lengths(&bench, 0x00, 0x00, &[], &[0]).await;
+
+    // What a client sets takes the place of the truth, but not of what cannot be set.
+    let rows: [(&[u8], &[u8]); 2] = [
+        (&[0x03, 0x20, 0x22, 0x24, 0x26, 0x28], &[0x07, 0x20, 0x22, 0x24, 0x26, 0x28]),
+        (&[0xfe, 0x00, 0x20, 0x20, 0x20], &[0x06, 0x00, 0x20, 0x20, 0x20, 0x20]),
+    ];
+    for (write, read) in rows {
+        assert_eq!(bench.raw(0x00, 0x05, write).await, (0, vec![]));
+        assert_eq!(bench.raw(0x00, 0x00, &[]).await.1, read);
+    }
+    bad_lengths(&bench, 0x00, 0x05, &[0, 0x20, 0x20, 0x20, 0x20, 0x20], &[5, 6]).await;
+}
+
+#[tokio::test]
+async fn front_panel_buttons_are_kept_and_shown() {
+    let bench = Bench::new().await;
+    // What is disabled, the lock-out in byte 3, and byte 4.
+    for (disable, locked, buttons) in [
+        (0x00_u8, 0x00_u8, 0xf0_u8),
+        (0x01, 0x00, 0xf1),
+        (0x03, 0x02, 0xf3),
+        (0xff, 0x02, 0xff),
+        (0x0c, 0x00, 0xfc),
+    ] {
+        assert_eq!(bench.raw(0x00, 0x0a, &[disable]).await, (0, vec![]));
+        let (_, status) = bench.raw(0x00, 0x01, &[]).await;
+        assert_eq!((status[2] & 0x0f, status[3]), (locked, buttons), "{disable:02x}");
+    }
+    bad_lengths(&bench, 0x00, 0x0a, &[0], &[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn cycle_interval_is_waited_for_between_off_and_on() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.raw(0x00, 0x0b, &[10]).await, (0, vec![]));
+    bench.power(ObservedPower::Running, PowerState::On).await;
+    let begin = tokio::time::Instant::now();
+    assert_eq!(control(&bench, CYCLE).await, 0);
+    let answered = begin.elapsed();
+    assert!(answered < Duration::from_secs(1), "clients give up after a second: {answered:?}");
+    assert_eq!(bench.calls(), ["stop"]);
+    bench.until(|snapshot| snapshot.power == PowerState::On).await;
+    assert_eq!(begin.elapsed().as_secs(), 10);
+    assert_eq!(bench.calls(), ["start"]);
+    bad_lengths(&bench, 0x00, 0x0b, &[0], &[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn power_on_hours_count_minutes_while_the_machine_is_on() {
+    let bench = Bench::new().await;
+    let hours = || async { bench.raw(0x00, 0x0f, &[]).await };
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    assert_eq!(hours().await, (0, vec![1, 0, 0, 0, 0]));
+    bench.power(ObservedPower::Running, PowerState::On).await;
+    tokio::time::advance(Duration::from_secs(61 * 60)).await;
+    assert_eq!(hours().await, (0, vec![1, 61, 0, 0, 0]));
+    bench.power(ObservedPower::Off, PowerState::Off).await;
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    assert_eq!(hours().await, (0, vec![1, 61, 0, 0, 0]));
+    bad_lengths(&bench, 0x00, 0x0f, &[], &[0]).await;
+}
+
+/// Every command that only reads, while the machine's call hangs. Time stands still: what has to wait would never come.
+#[tokio::test(start_paused = true)]
+async fn control_that_hangs_delays_no_read() {
+    let bench = Bench::new().await;
+    bench.hold(true);
+    assert_eq!(control(&bench, ON).await, 0, "accepted after 700 ms");
+    assert_eq!(bench.calls(), ["start"]);
+    let begin = tokio::time::Instant::now();
+    for entry in
+        crate::table::TABLE.iter().filter(|entry| matches!(entry.handler, crate::table::Handler::Read(_)))
+    {
+        let mut data = vec![1];
+        // Some need data, and which is of no matter here: a refusal is an answer.
+        for _ in 0..8 {
+            bench.raw(entry.netfn.get(), entry.cmd, &data).await;
+            data.push(0);
+        }
+        bench.raw(entry.netfn.get(), entry.cmd, &[]).await;
+    }
+    assert!(!bench.ask(GetChassisStatus).await.power_on);
+    // Settings wait for the store, never for the machine.
+    assert_eq!(bench.raw(0x00, 0x04, &[5]).await.0, 0);
+    assert_eq!(bench.raw(0x00, 0x08, &[5, 0x80, 0x04, 0, 0, 0]).await.0, 0);
+    assert_eq!(bench.raw(0x00, 0x0b, &[1]).await.0, 0);
+    assert!(begin.elapsed() < Duration::from_millis(50));
+    bench.hold(false);
+    bench.until(|snapshot| snapshot.power == PowerState::On).await;
 }
 
 #[tokio::test]
@@ -148,7 +237,7 @@ async fn restore_policy_is_kept_and_read_back() {
 
 #[tokio::test]
 async fn restart_cause_is_the_last_one() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
     assert_eq!(bench.raw(0x00, 0x07, &[]).await, (0, vec![0, 1]));
     assert_eq!(control(&bench, ON).await, 0);
     bench.until(|snapshot| snapshot.power == PowerState::On).await;
@@ -156,5 +245,11 @@ async fn restart_cause_is_the_last_one() {
     bench.backend.report(Report::Rebooted);
     bench.until(|snapshot| snapshot.restart_cause == CoreCause::SoftReset).await;
     assert_eq!(bench.ask(GetSystemRestartCause).await.cause, RestartCause::SoftReset);
+    bench.power(ObservedPower::Off, PowerState::Off).await;
+    bench.power(ObservedPower::Running, PowerState::On).await;
+    assert_eq!(bench.ask(GetSystemRestartCause).await.cause, RestartCause::PowerButton);
+    bench.context.channel = 3;
+    assert_eq!(control(&bench, RESET).await, 0);
+    assert_eq!(bench.raw(0x00, 0x07, &[]).await, (0, vec![1, 3]));
     bad_lengths(&bench, 0x00, 0x07, &[], &[0]).await;
 }

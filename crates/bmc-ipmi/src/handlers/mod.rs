@@ -10,3 +10,4 @@ pub(crate) mod session;
 pub(crate) mod sol;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod watchdog;

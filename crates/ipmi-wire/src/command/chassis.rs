@@ -1,5 +1,6 @@
 //! The chassis: capabilities, status, power, identify light, restore policy (IPMI 2.0 §28.1 to §28.11).
 
+use crate::command::panel::FrontPanelButtons;
 use crate::command::{Payload, bare_request, bit, command, flag};
 use crate::{DecodeError, Reader, Writer};
 
@@ -98,8 +99,8 @@ pub struct ChassisStatus {
     pub front_panel_lockout: bool,
     /// The chassis was opened.
     pub intrusion: bool,
-    /// Front panel buttons, enabled and locked ones, as the specification packs them; optional.
-    pub front_panel_buttons: Option<u8>,
+    /// The front panel's buttons; optional.
+    pub front_panel_buttons: Option<FrontPanelButtons>,
 }
 
 /// What happens when mains power returns.
@@ -177,7 +178,11 @@ impl Payload for ChassisStatus {
             drive_fault: bit(misc, 2),
             front_panel_lockout: bit(misc, 1),
             intrusion: bit(misc, 0),
-            front_panel_buttons: if r.is_empty() { None } else { Some(r.u8()?) },
+            front_panel_buttons: if r.is_empty() {
+                None
+            } else {
+                Some(FrontPanelButtons::from_byte(r.u8()?))
+            },
         })
     }
 
@@ -201,7 +206,7 @@ impl Payload for ChassisStatus {
             | flag(self.front_panel_lockout, 1)
             | flag(self.intrusion, 0));
         if let Some(buttons) = self.front_panel_buttons {
-            w.u8(buttons);
+            w.u8(buttons.byte());
         }
     }
 }
@@ -445,7 +450,11 @@ mod tests {
             ..Default::default()
         };
         golden(&status, "21 10 50", &[4]);
-        golden(&ChassisStatus { front_panel_buttons: Some(0), ..status }, "21 10 50 00", &[3]);
+        golden(
+            &ChassisStatus { front_panel_buttons: Some(FrontPanelButtons::default()), ..status },
+            "21 10 50 00",
+            &[3],
+        );
         golden(&ChassisStatus { power_control_fault: true, ..ChassisStatus::default() }, "70 00 00", &[4]);
         assert!(ChassisStatus::decode(&[0, 0, 0x70]).is_err());
     }

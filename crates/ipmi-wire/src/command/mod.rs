@@ -16,8 +16,10 @@ pub mod boot;
 pub mod channel;
 pub mod chassis;
 pub mod fru;
+pub mod panel;
 pub mod session;
 pub mod sol;
+pub mod watchdog;
 
 /// The data of a request, or of a response behind its completion code.
 pub trait Payload: Sized {
