@@ -119,12 +119,12 @@ impl From<RequestError> for ControlError {
     fn from(error: RequestError) -> Self {
         let kind = match &error {
             RequestError::WrongState { .. } | RequestError::Watchdog(_) => ErrorKind::WrongState,
-            RequestError::Busy { .. } => ErrorKind::Busy,
+            RequestError::Busy { .. } | RequestError::NoSpace { .. } => ErrorKind::Busy,
             RequestError::Conflict => ErrorKind::Busy,
             RequestError::Invalid { .. } => ErrorKind::Invalid,
             RequestError::Backend(error) => error.kind.into(),
             RequestError::Store(_) => ErrorKind::Internal,
-            RequestError::Removed => ErrorKind::NotFound,
+            RequestError::Removed | RequestError::Missing { .. } => ErrorKind::NotFound,
         };
         Self::new(kind, error.to_string())
     }

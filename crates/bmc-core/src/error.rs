@@ -103,6 +103,18 @@ pub enum RequestError {
     /// The watchdog timer cannot be started now (IPMI `80h` or `D5h`, HTTP 409).
     #[error(transparent)]
     Watchdog(#[from] WatchdogRefusal),
+    /// There is no place left for what was to be kept; nothing was overwritten.
+    #[error("the {what} is full")]
+    NoSpace {
+        /// What is full.
+        what: &'static str,
+    },
+    /// What the request names is not there.
+    #[error("there is no such {what}")]
+    Missing {
+        /// What was looked for.
+        what: &'static str,
+    },
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

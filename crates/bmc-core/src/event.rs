@@ -104,6 +104,13 @@ pub enum EventKind {
     },
     /// A sensor's reading went beyond a threshold or came back.
     SensorThreshold(ThresholdEvent),
+    /// A wrong user name or password.
+    LoginFailed {
+        /// The name that was given.
+        user: String,
+        /// From where.
+        source: String,
+    },
     /// Too many wrong passwords.
     LockedOut {
         /// Whose.

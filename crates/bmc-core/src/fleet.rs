@@ -21,6 +21,7 @@ use crate::lockout::Lockouts;
 use crate::owner::{self, Adoption, Answer, MachineKey, Message, Surroundings, record_key};
 use crate::power::PowerPolicy;
 use crate::request::{Outcome, Request};
+use crate::sel::{Sel, SelEntry, SelState, StoredEntry, entry_number, entry_prefix};
 use crate::snapshot::{Identity, Snapshot};
 use crate::store::{Expect, Store, StoreError, Write};
 use crate::uuids::Uuids;
@@ -237,7 +238,8 @@ impl Fleet {
         #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
         let owner = self.0.owners[key as usize % self.0.owners.len()].clone();
         let machine_ref = record.machine.clone();
-        let control = Control::new(Arc::clone(&name), record);
+        let log = Sel::load(record.sel, self.stored_log(&name).await?);
+        let control = Control::new(Arc::clone(&name), record).with_log(log);
         let (snapshots, receiver) = watch::channel(Arc::new(control.snapshot()));
         // Before the owner knows the machine: from then on the owner keeps it.
         self.0.surroundings.uuids.insert(control.uuid(), &name, key);
@@ -264,6 +266,22 @@ impl Fleet {
         Ok(MachineHandle { name, key, owner, pending, snapshots: receiver, console })
     }
 
+    /// The entries of a BMC's event log.
+    async fn stored_log(&self, name: &str) -> Result<Vec<SelEntry>, AddError> {
+        let stored = self.0.surroundings.store.list(&entry_prefix(name)).await?;
+        let entries = stored.iter().map(|record| {
+            let unreadable = |reason: String| AddError::Record {
+                name: name.to_owned(),
+                reason: format!("entry {} of its event log: {reason}", record.key),
+            };
+            let number = entry_number(&record.key).ok_or_else(|| unreadable("no number".to_owned()))?;
+            let stored: StoredEntry =
+                serde_json::from_slice(&record.value).map_err(|error| unreadable(error.to_string()))?;
+            stored.entry(number).map_err(|error| unreadable(error.to_string()))
+        });
+        entries.collect()
+    }
+
     /// Serves a machine no longer; `forget` also deletes what is stored under its name. `false` when there is none of that name.
     ///
     /// # Errors
@@ -278,8 +296,11 @@ impl Fleet {
             }
         }
         if forget {
-            let write = Write { key: record_key(name), expect: Expect::Anything, value: None };
-            self.0.surroundings.store.commit(vec![write]).await?;
+            let store = &self.0.surroundings.store;
+            let log = store.list(&entry_prefix(name)).await?.into_iter().map(|record| record.key);
+            let keys = log.chain([record_key(name)]);
+            let batch = keys.map(|key| Write { key, expect: Expect::Anything, value: None }).collect();
+            store.commit(batch).await?;
         }
         Ok(handle.is_some())
     }
@@ -398,6 +419,7 @@ fn starting_record(
             accounts: Arc::new(Accounts::with_administrator(user, password.clone())?),
             identity: Arc::new(default_identity(&setup.name)),
             settings: Arc::default(),
+            sel: SelState::default(),
             machine: setup.machine,
             configured_administrator: setup.administrator,
         },

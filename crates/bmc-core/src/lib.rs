@@ -21,6 +21,7 @@ pub mod power;
 pub mod power_history;
 pub mod power_table;
 pub mod request;
+pub mod sel;
 pub mod sensor;
 pub mod settings;
 pub mod snapshot;

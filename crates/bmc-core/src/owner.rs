@@ -26,6 +26,7 @@ use crate::control::{CallId, Control, Effect, Input, MachineRecord, Now, Op, Req
 use crate::error::{BackendError, BackendErrorKind, RequestError};
 use crate::event::{EventKind, EventLog};
 use crate::request::{Outcome, Request};
+use crate::sel::{SelWrites, StoredEntry, entry_key};
 use crate::snapshot::Snapshot;
 use crate::store::{Expect, Store, StoreError, Write};
 use crate::uuids::Uuids;
@@ -209,13 +210,14 @@ impl Owner {
                 timestamp: self.surroundings.clock.timestamp(),
             };
             let undo = match &input {
-                Input::Request(id, Request::Change(_) | Request::Edit(_)) => {
+                Input::Request(id, Request::Change(_) | Request::Edit(_) | Request::Sel(_)) => {
                     Some((*id, Box::new(slot.control.clone())))
                 }
                 _ => None,
             };
             let effects = slot.control.handle(now, input);
-            if slot.committed.as_ref() == Some(slot.control.record()) {
+            if slot.committed.as_ref() == Some(slot.control.record()) && slot.control.log_writes().is_empty()
+            {
                 self.carry_out(key, effects);
             } else {
                 self.begin_commit(key, effects, undo);
@@ -231,17 +233,13 @@ impl Owner {
     ) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         let record = slot.control.record().clone();
-        let encoded = serde_json::to_vec(&record);
+        let batch = batch(&slot.name, slot.committed.as_ref(), &record, slot.control.log_writes());
         slot.commit = Some(Commit { record, effects, undo });
         let Some(sender) = self.sender.upgrade() else { return };
         let store = Arc::clone(&self.surroundings.store);
-        let store_key = record_key(&slot.name);
         tokio::spawn(async move {
-            let result = match encoded {
-                Ok(value) => {
-                    let write = Write { key: store_key, expect: Expect::Anything, value: Some(value) };
-                    store.commit(vec![write]).await.map(|_| ())
-                }
+            let result = match batch {
+                Ok(batch) => store.commit(batch).await.map(|_| ()),
                 Err(error) => Err(StoreError::Failed(error.to_string())),
             };
             // The owner ends only when the daemon does.
@@ -255,6 +253,8 @@ impl Owner {
         match result {
             Ok(()) => {
                 slot.committed = Some(commit.record);
+                // While it was under way the machine took no input.
+                slot.control.log_stored();
                 self.carry_out(key, commit.effects);
             }
             Err(failure) => {
@@ -367,6 +367,25 @@ async fn call(machine: &dyn Machine, op: Op) -> Result<(), BackendError> {
         Op::Nmi => machine.nmi().await,
         Op::SetFirmware(mode) => machine.set_firmware(mode).await,
     }
+}
+
+/// What is to be written: the record if it changed, and each entry of the event log that was added or deleted.
+fn batch(
+    name: &str,
+    committed: Option<&MachineRecord>,
+    record: &MachineRecord,
+    log: &SelWrites,
+) -> Result<Vec<Write>, serde_json::Error> {
+    let mut batch = Vec::with_capacity(1 + log.len());
+    if committed != Some(record) {
+        let value = Some(serde_json::to_vec(record)?);
+        batch.push(Write { key: record_key(name), expect: Expect::Anything, value });
+    }
+    for (number, entry) in log {
+        let value = entry.as_ref().map(|entry| serde_json::to_vec(&StoredEntry::new(entry))).transpose()?;
+        batch.push(Write { key: entry_key(name, *number), expect: Expect::Anything, value });
+    }
+    Ok(batch)
 }
 
 /// Where a machine's record stands in the store.

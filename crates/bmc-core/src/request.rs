@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipmi_wire::record::sel::{EventMessage, SelBody};
+
 use crate::account::Secret;
 use crate::boot::{BootOptions, BootOverride, FirmwareMode};
 use crate::power::{Origin, PowerAction, PowerPolicy};
@@ -28,6 +30,38 @@ pub enum Request {
         /// Which events that ended.
         deassertions: u16,
     },
+    /// Does something to the event log.
+    Sel(SelRequest),
+}
+
+/// What is asked of the event log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelRequest {
+    /// Adds a record. The log gives it its id and, where its type has one, its time; answered by [`Outcome::Logged`].
+    Add(SelBody),
+    /// Takes an event message, which goes to the log if events are logged; answered by [`Outcome::Logged`] or [`Outcome::NothingToDo`].
+    Event {
+        /// Who generated it, as [`SelBody::Event`] has it.
+        generator: u16,
+        /// What happened.
+        event: EventMessage,
+    },
+    /// Deletes a record.
+    Delete {
+        /// Its id.
+        id: u16,
+        /// Only if nothing was erased since the log had this count of [erasures](crate::sel::Sel::erasures).
+        if_erasures: Option<u64>,
+    },
+    /// Deletes all records.
+    Clear {
+        /// Only if nothing was erased since the log had this count of [erasures](crate::sel::Sel::erasures).
+        if_erasures: Option<u64>,
+    },
+    /// Sets the log's clock, in seconds since 1970.
+    SetTime(u32),
+    /// Sets by how many minutes, -1440 to 1440, the log's clock is said to be ahead of UTC; `None` for unspecified.
+    SetUtcOffset(Option<i16>),
 }
 
 /// Settings to change; `None` leaves a setting as it is.
@@ -76,6 +110,8 @@ pub enum Outcome {
     Joined,
     /// Accepted, and not finished within [`ACKNOWLEDGE_AFTER`]: the snapshot shows the transition, and a failure will be an event.
     Accepted,
+    /// The record was logged under this id.
+    Logged(u16),
 }
 
 /// How long a request waits for the backend before it is acknowledged as accepted; ipmitool gives up after one second.

@@ -11,6 +11,7 @@ use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
 use crate::power_history::PoweredTime;
+use crate::sel::Sel;
 use crate::sensor::{Readings, Sensor, list};
 use crate::settings::Settings;
 use crate::watchdog::Watchdog;
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub statistics: Statistics,
     /// What its sensors show.
     pub readings: Arc<Readings>,
+    /// The event log.
+    pub sel: Arc<Sel>,
 }
 
 impl Snapshot {

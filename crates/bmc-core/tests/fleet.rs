@@ -18,9 +18,10 @@ use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{AddError, Fleet, MachineHandle, MachineSetup, REQUESTS_PENDING_MAX};
 use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerState};
-use bmc_core::request::{ACKNOWLEDGE_AFTER, Change, Identify, Outcome, Request};
+use bmc_core::request::{ACKNOWLEDGE_AFTER, Change, Identify, Outcome, Request, SelRequest};
 use bmc_core::snapshot::IdentifyState;
 use bmc_core::store::{Change as StoreChange, Record, Revision, Store, StoreError, Write};
+use ipmi_wire::record::sel::SelBody;
 use tokio::sync::{Semaphore, broadcast};
 use uuid::Uuid;
 
@@ -457,4 +458,41 @@ async fn names_that_cannot_stand_in_a_url_are_refused() {
         assert!(matches!(added, Err(AddError::Name(_))), "{name:?}");
     }
     assert_eq!(backend.attached.load(Ordering::SeqCst), 0);
+}
+
+fn logged(machine: &MachineHandle) -> Vec<u16> {
+    machine.snapshot().sel.entries().iter().map(|entry| entry.record.id).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_log_is_stored_with_what_it_tells_of() {
+    let disk = Disk::new();
+    let backend = Arc::new(Obedient::default());
+    let machine = served(&fleet(&disk).await, &backend).await;
+    machine.request(Request::Power(PowerAction::On, Origin::Client)).await.unwrap();
+    let body = SelBody::Oem { record_type: 0xe0, data: [1; 13] };
+    assert_eq!(machine.request(Request::Sel(SelRequest::Add(body))).await, Ok(Outcome::Logged(2)));
+    machine.request(Request::Sel(SelRequest::Add(body))).await.unwrap();
+    let delete = SelRequest::Delete { id: 2, if_erasures: Some(0) };
+    machine.request(Request::Sel(delete)).await.unwrap();
+    assert_eq!(machine.request(Request::Sel(delete)).await, Err(RequestError::Conflict));
+    machine.request(Request::Sel(SelRequest::SetTime(99))).await.unwrap();
+
+    disk.full.store(true, Ordering::SeqCst);
+    for refused in [SelRequest::Add(body), SelRequest::Clear { if_erasures: None }, SelRequest::SetTime(5)] {
+        assert!(matches!(machine.request(Request::Sel(refused)).await, Err(RequestError::Store(_))));
+    }
+    let before = machine.snapshot();
+    disk.full.store(false, Ordering::SeqCst);
+
+    let other = fleet(&disk).await;
+    let again = served(&other, &Arc::new(Obedient::default())).await;
+    assert_eq!(logged(&again), [1, 3]);
+    assert_eq!(again.snapshot().sel.state(), before.sel.state());
+    again.request(Request::Sel(SelRequest::Clear { if_erasures: None })).await.unwrap();
+    again.request(Request::Sel(SelRequest::Add(body))).await.unwrap();
+    assert_eq!(logged(&again), [1]);
+
+    assert!(other.remove("bmc", true).await.unwrap());
+    assert_eq!(disk.list("sel/").await.unwrap(), []);
 }

@@ -11,6 +11,7 @@ use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::cipher::CipherSuite;
 
 use crate::boot_guard::BootGuard;
+use crate::sel_guard::SelGuard;
 use crate::sol_guard::SolGuard;
 use crate::{DeviceProfile, handlers};
 
@@ -21,6 +22,7 @@ pub struct Bmc {
     clock: Arc<dyn Clock>,
     boot_guard: Mutex<BootGuard>,
     sol_guard: Mutex<SolGuard>,
+    sel_guard: Mutex<SelGuard>,
 }
 
 impl fmt::Debug for Bmc {
@@ -32,7 +34,14 @@ impl fmt::Debug for Bmc {
 impl Bmc {
     /// A BMC for this machine.
     pub fn new(machine: MachineHandle, profile: DeviceProfile, clock: Arc<dyn Clock>) -> Self {
-        Self { machine, profile, clock, boot_guard: Mutex::default(), sol_guard: Mutex::default() }
+        Self {
+            machine,
+            profile,
+            clock,
+            boot_guard: Mutex::default(),
+            sol_guard: Mutex::default(),
+            sel_guard: Mutex::default(),
+        }
     }
 
     /// The machine.
@@ -77,6 +86,11 @@ impl Bmc {
     /// Works on the volatile part of Serial over LAN's configuration. `work` must not wait.
     pub(crate) fn with_sol_guard<T>(&self, work: impl FnOnce(&mut SolGuard) -> T) -> T {
         work(&mut self.sol_guard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works on the volatile part of the event log. `work` must not wait.
+    pub(crate) fn with_sel_guard<T>(&self, work: impl FnOnce(&mut SelGuard) -> T) -> T {
+        work(&mut self.sel_guard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Works on the volatile part of the boot options. `work` must not wait.

@@ -23,6 +23,8 @@ const WATCHDOG_NOT_SET: u8 = 0x80;
 /// | watchdog past its pre-timeout | `D5h` | only Set Watchdog Timer stops it now |
 /// | not stored | `FFh` | nothing changed, and repeating it by itself will not help a full or broken disk |
 /// | removed | `D3h` | there is no machine behind this BMC any more |
+/// | no space | `C4h` | the specification's code for a full log or table |
+/// | missing | `CBh` | "requested data not present" |
 /// | backend | see [`backend`] | |
 pub fn request(error: &RequestError) -> CompletionCode {
     match error {
@@ -31,6 +33,8 @@ pub fn request(error: &RequestError) -> CompletionCode {
         RequestError::Invalid { .. } => CompletionCode::INVALID_DATA_FIELD,
         RequestError::Watchdog(WatchdogRefusal::NotSet) => CompletionCode(WATCHDOG_NOT_SET),
         RequestError::Watchdog(WatchdogRefusal::PreTimeoutReached) => CompletionCode::NOT_IN_PRESENT_STATE,
+        RequestError::NoSpace { .. } => CompletionCode::OUT_OF_SPACE,
+        RequestError::Missing { .. } => CompletionCode::NOT_PRESENT,
         RequestError::Backend(error) => backend(error.kind),
         RequestError::Store(_) => CompletionCode::UNSPECIFIED,
         RequestError::Removed => CompletionCode::DESTINATION_UNAVAILABLE,
@@ -84,6 +88,8 @@ mod tests {
             (invalid, 0xcc),
             (RequestError::Store(String::new()), 0xff),
             (RequestError::Removed, 0xd3),
+            (RequestError::NoSpace { what: "log" }, 0xc4),
+            (RequestError::Missing { what: "entry" }, 0xcb),
         ];
         for (error, code) in rows {
             assert_eq!(request(&error), CompletionCode(code), "{error:?}");

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
 use crate::error::Problem;
 use crate::privilege::{self, Privilege};
@@ -101,15 +102,27 @@ pub(crate) fn log_in(
             Ok(account.clone())
         }
         _ => {
-            if lockouts.failed(now, &bmc, user, source) {
-                // Stranger's text: the log keeps no more of it than a name can have.
-                let user = String::from_utf8_lossy(user).chars().take(USER_NAME_MAX_BYTES).collect();
-                let event = EventKind::LockedOut { user, source: source.to_string() };
-                let time = fleet.clock().timestamp();
-                fleet.events().emit(time, &bmc, service.scope.machine_uuid(), event);
+            let locks = lockouts.failed(now, &bmc, user, source);
+            // Stranger's text: the log keeps no more of it than a name can have.
+            let user: String = String::from_utf8_lossy(user).chars().take(USER_NAME_MAX_BYTES).collect();
+            let source = source.to_string();
+            tell(service, EventKind::LoginFailed { user: user.clone(), source: source.clone() });
+            if locks {
+                tell(service, EventKind::LockedOut { user, source });
             }
             Err(Problem::unauthorized())
         }
+    }
+}
+
+/// Tells of a failed login: the machine whose BMC it was, where there is one; its owner decides what of it is worth an event.
+fn tell(service: &Service, event: EventKind) {
+    if let Some(machine) = service.scope.machine() {
+        machine.note(event);
+    } else if matches!(event, EventKind::LockedOut { .. }) {
+        let fleet = service.scope.fleet();
+        let (bmc, time) = (service.scope.lockout_name(), fleet.clock().timestamp());
+        fleet.events().emit(time, &bmc, Uuid::nil(), event);
     }
 }
 

@@ -100,6 +100,8 @@ fn errors() -> Vec<(String, RequestError)> {
         ("changed meanwhile".to_owned(), RequestError::Conflict),
         ("invalid value".to_owned(), RequestError::Invalid { field: "asset_tag", reason: String::new() }),
         ("store".to_owned(), RequestError::Store(String::new())),
+        ("no space".to_owned(), RequestError::NoSpace { what: "event log" }),
+        ("missing".to_owned(), RequestError::Missing { what: "LogEntry" }),
         ("removed".to_owned(), RequestError::Removed),
     ];
     for kind in BackendErrorKind::ALL {

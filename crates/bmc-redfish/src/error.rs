@@ -139,6 +139,12 @@ pub(crate) fn request_problem(error: &RequestError, about: About<'_>) -> Problem
         RequestError::Watchdog(refusal) => {
             conflict(Message::new(message::ResourceInUse, [])).resolution(sentence(&refusal.to_string()))
         }
+        RequestError::NoSpace { .. } => Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            Message::new(message::CreateLimitReachedForResource, []),
+        )
+        .resolution(sentence(&error.to_string())),
+        RequestError::Missing { what } => Problem::not_found(what, about.id),
         RequestError::Backend(error) => backend_problem(error, about),
         RequestError::Store(_) => internal().resolution(sentence(&error.to_string())),
         RequestError::Removed => Problem::not_found("ComputerSystem", about.id),

@@ -63,6 +63,9 @@ mod entries {
         ChassisPowerStateOnRequired 1 "Warning"
             "The chassis with Id '%1' is required to be powered on to perform this request."
             "Power on the specified chassis and resubmit the request.";
+        CreateLimitReachedForResource 0 "Critical"
+            "The create operation failed because the resource has reached the limit of possible resources."
+            "Either delete resources and resubmit the request if the operation failed or do not resubmit the request.";
         EmptyJSON 0 "Warning"
             "The request body submitted contained an empty JSON object and the service is unable to process it."
             "Add properties in the JSON object and resubmit the request.";

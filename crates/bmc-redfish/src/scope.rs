@@ -73,11 +73,11 @@ impl Scope {
         }
     }
 
-    /// The UUID shown with lock-out events of this service: the machine's, or nil for the aggregate.
-    pub(crate) fn machine_uuid(&self) -> Uuid {
+    /// The one machine whose BMC this is; none for the aggregate.
+    pub(crate) fn machine(&self) -> Option<&MachineHandle> {
         match self {
-            Self::One { machine, .. } => machine.snapshot().uuid,
-            Self::All { .. } => Uuid::nil(),
+            Self::One { machine, .. } => Some(machine),
+            Self::All { .. } => None,
         }
     }
 }

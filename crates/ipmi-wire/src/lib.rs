@@ -14,7 +14,7 @@
 //! | [`rakp`] | Open Session and RAKP 1 to 4 | IPMI 2.0 §13.17 to §13.24 |
 //! | [`message`] | the IPMI message: addresses, sequence, checksums | IPMI 2.0 §13.8 |
 //! | [`command`] | requests and responses of single commands | IPMI 2.0 §20 and later |
-//! | [`record`] | what commands carry in pieces: FRU inventory | FRU 1.0 |
+//! | [`record`] | what commands carry whole or in pieces: event records, FRU inventory | IPMI 2.0 §32, FRU 1.0 |
 //!
 //! The crate is `no_std` (with `alloc`), so that a guest-side or firmware program may use it too.
 

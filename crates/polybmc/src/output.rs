@@ -171,6 +171,7 @@ fn what(kind: &EventKind) -> String {
                 event.reading.map_or_else(String::new, |reading| format!(": {reading} {}", event.unit));
             format!("sensor {} {verb} {limit}{reading}", event.name)
         }
+        EventKind::LoginFailed { user, source } => format!("wrong user or password: {user} from {source}"),
         EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
     }
 }

@@ -27,12 +27,14 @@ use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::power::{PowerAction, PowerState, Restart};
 use crate::request::{Change, Outcome, Request};
+use crate::sel::{AuditLimit, Sel, SelWrites};
 use crate::sensor::Readings;
 use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod change;
 mod history;
+mod log;
 mod operate;
 mod record;
 mod report;
@@ -237,6 +239,10 @@ pub struct Control {
     identify: IdentifyState,
     /// Which of the identify timers counts.
     identify_number: u64,
+    sel: Arc<Sel>,
+    /// What of the log is still to be stored.
+    sel_writes: SelWrites,
+    audit: AuditLimit,
 
     serial: u64,
     revision: u64,
@@ -278,6 +284,9 @@ impl Control {
             watchdog_number: 0,
             identify: IdentifyState::Off,
             identify_number: 0,
+            sel: Arc::default(),
+            sel_writes: SelWrites::new(),
+            audit: AuditLimit::default(),
             serial: 0,
             revision: 0,
         }
@@ -302,13 +311,19 @@ impl Control {
                 let result = self.rearm_sensor(sensor, assertions, deassertions);
                 effects.push(Effect::Reply(id, result));
             }
-            Input::Note(kind) => effects.push(Effect::Emit(kind)),
+            Input::Request(id, Request::Sel(request)) => {
+                let result = self.request_log(now, request);
+                effects.push(Effect::Reply(id, result));
+            }
+            Input::Note(kind) if self.is_noted(now, &kind) => effects.push(Effect::Emit(kind)),
+            Input::Note(_) => {}
             Input::Report(report) => self.report(now, report, &mut effects),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }
         self.advance(&mut effects);
         self.sense(&mut effects);
+        self.log_events(now, &effects);
         effects
     }
 
@@ -353,6 +368,7 @@ impl Control {
             settings: Arc::clone(&self.record.settings),
             statistics: self.statistics,
             readings: Arc::clone(&self.readings),
+            sel: Arc::clone(&self.sel),
         }
     }
 

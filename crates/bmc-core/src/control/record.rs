@@ -9,6 +9,7 @@ use crate::backend::MachineRef;
 use crate::boot::{BootOptions, BootOverride};
 use crate::power::PowerPolicy;
 use crate::power_history::PowerHistory;
+use crate::sel::SelState;
 use crate::settings::Settings;
 use crate::snapshot::Identity;
 
@@ -40,4 +41,7 @@ pub struct MachineRecord {
     /// What clients configured.
     #[serde(default)]
     pub settings: Arc<Settings>,
+    /// What the event log keeps besides its entries, which are records of their own.
+    #[serde(default)]
+    pub sel: SelState,
 }

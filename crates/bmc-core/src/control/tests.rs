@@ -9,6 +9,7 @@ use crate::boot::{BootOptions, BootOverride, BootTarget};
 use crate::error::BackendErrorKind;
 use crate::power::{ChangeCause, Origin, PowerPolicy, RestartCause};
 use crate::request::{ACKNOWLEDGE_AFTER, Identify};
+use crate::sel::SelState;
 use crate::snapshot::Identity;
 
 mod history;
@@ -35,6 +36,7 @@ pub(crate) fn record() -> MachineRecord {
             part_number: String::new(),
         }),
         settings: Arc::default(),
+        sel: SelState::default(),
     }
 }
 
@@ -578,4 +580,62 @@ fn the_identify_light_goes_off_by_itself_unless_set_anew() {
     assert_eq!(bench.control.snapshot().identify, IdentifyState::Timed, "the first timer no longer counts");
     bench.pass(Duration::from_secs(5));
     assert_eq!(bench.control.snapshot().identify, IdentifyState::Off);
+}
+
+/// The log's entries as (sensor type, offset, deasserted).
+fn logged(bench: &Bench) -> Vec<(u8, u8, bool)> {
+    let snapshot = bench.control.snapshot();
+    let events = snapshot.sel.entries().iter().filter_map(|entry| entry.record.event());
+    events.map(|event| (event.sensor_type, event.offset(), event.deasserted)).collect()
+}
+
+#[test]
+fn each_power_change_is_one_entry_of_the_log() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(logged(&bench), [(0x09, 0, true)]);
+    bench.power(PowerAction::Reset);
+    bench.finish(Ok(()));
+    let reset = *bench.control.snapshot().sel.entries()[1].record.event().unwrap();
+    assert_eq!((reset.sensor_type, reset.data), (0x1d, [0xc7, 0x01, 0xff]));
+    bench.report(Report::Rebooted);
+    let reboot = *bench.control.snapshot().sel.entries()[2].record.event().unwrap();
+    assert_eq!((reboot.sensor_type, reboot.data), (0x1d, [0xc7, 0x0a, 0xff]));
+    bench.power(PowerAction::Off);
+    bench.observe(ObservedPower::Off);
+    bench.finish(Ok(()));
+    assert_eq!(logged(&bench)[3..], [(0x09, 0, false)]);
+    bench.observe(ObservedPower::Running);
+    bench.report(Report::Power { power: ObservedPower::Off, cause: ChangeCause::Crash });
+    assert_eq!(logged(&bench)[4..], [(0x09, 0, true), (0x20, 1, false), (0x09, 0, false)]);
+    bench.observe(ObservedPower::Running);
+    bench.report(Report::Power { power: ObservedPower::Off, cause: ChangeCause::Guest });
+    assert_eq!(logged(&bench)[7..], [(0x09, 0, true), (0x20, 3, false), (0x09, 0, false)]);
+}
+
+#[test]
+fn guesses_at_passwords_are_logged_once_a_minute() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let failed = |user: &str| {
+        Input::Note(EventKind::LoginFailed { user: user.to_owned(), source: "192.0.2.1".to_owned() })
+    };
+    for _ in 0..5 {
+        bench.input(failed("admin"));
+        bench.input(failed("nobody"));
+    }
+    assert_eq!(logged(&bench), [(0x2a, 2, false), (0x2a, 2, false)]);
+    let users: Vec<u8> = bench
+        .control
+        .snapshot()
+        .sel
+        .entries()
+        .iter()
+        .map(|entry| entry.record.event().unwrap().data[1])
+        .collect();
+    assert_eq!(users, [2, 0], "the administrator's id, and none");
+    bench.pass(Duration::from_secs(60));
+    bench.input(failed("admin"));
+    assert_eq!(logged(&bench).len(), 3);
 }

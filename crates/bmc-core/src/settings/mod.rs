@@ -25,6 +25,7 @@ pub use lan::{AlertDestination, BadPasswordThreshold, LanSettings};
 pub use sol::SolSettings;
 pub use system::{SystemSettings, SystemText};
 pub mod chassis;
+pub mod events;
 
 /// The settings of one BMC, by subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub fru: fru::FruSettings,
     /// The sensors.
     pub sensors: SensorSettings,
+    /// Where the BMC's own events go.
+    pub event_receiver: events::EventReceiver,
 }
 
 /// What an [`Edit`] may change.

@@ -220,9 +220,13 @@ async fn too_many_wrong_passwords_lock_that_user_out_from_there_and_it_is_an_eve
     }
     assert_eq!(try_from("password", mallory).await, 401, "locked, even with the right one");
     assert_eq!(try_from("password", owner).await, 200);
-    let (events, _) = lab.fleet.events().follow(before);
-    let locked = EventKind::LockedOut { user: "admin".to_owned(), source: "192.0.2.1".to_owned() };
-    assert_eq!(events.iter().map(|event| &event.kind).collect::<Vec<_>>(), [&locked]);
+    let (user, source) = ("admin".to_owned(), "192.0.2.1".to_owned());
+    let failed = EventKind::LoginFailed { user: user.clone(), source: source.clone() };
+    assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source }]);
+    let snapshot = lab.machine.snapshot();
+    let logged = snapshot.sel.entries().iter().filter_map(|entry| entry.record.event());
+    let logged: Vec<_> = logged.map(|event| (event.sensor_type, event.data)).collect();
+    assert_eq!(logged, [(0x2a, [0xc2, 2, 0xff]), (0x2a, [0xc3, 2, 0xff])], "user 2, in the event log too");
     tokio::time::advance(bmc_core::lockout::LOCK_TIME).await;
     assert_eq!(try_from("password", mallory).await, 200);
 }
@@ -236,9 +240,18 @@ async fn a_stranger_s_name_is_not_kept_whole_in_the_log() {
         let ask = Ask::anonymous("POST", SESSIONS).json(&body).from("192.0.2.1:1000");
         ask.send(&lab.one).await.refused(401, &["NoValidSession"]);
     }
-    let (events, _) = lab.fleet.events().follow(before);
-    let locked = EventKind::LockedOut { user: "n".repeat(16), source: "192.0.2.1".to_owned() };
-    assert_eq!(events.iter().map(|event| &event.kind).collect::<Vec<_>>(), [&locked]);
+    let (user, source) = ("n".repeat(16), "192.0.2.1".to_owned());
+    let failed = EventKind::LoginFailed { user: user.clone(), source: source.clone() };
+    assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source }]);
+}
+
+/// The first two events after `before`, once there are two.
+async fn two_events(lab: &Lab, before: u64) -> Vec<EventKind> {
+    let (mut events, mut later) = lab.fleet.events().follow(before);
+    while events.len() < 2 {
+        events.push(later.recv().await.unwrap());
+    }
+    events.into_iter().map(|event| event.kind).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,8 @@ fn requests() {
         (invalid("asset_tag"), 400, "PropertyValueError", None),
         (RequestError::Store("disk full".to_owned()), 500, "InternalError", None),
         (RequestError::Removed, 404, "ResourceNotFound", None),
+        (RequestError::NoSpace { what: "log" }, 507, "CreateLimitReachedForResource", None),
+        (RequestError::Missing { what: "LogEntry" }, 404, "ResourceNotFound", None),
     ];
     for (error, status, message, retry) in rows {
         let expected = (status, message.to_owned(), retry.map(str::to_owned));

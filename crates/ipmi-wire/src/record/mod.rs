@@ -1,3 +1,4 @@
-//! Records that outlive the command that carries them: read and written in pieces, kept by the controller.
+//! Records that outlive the command that carries them: read and written whole or in pieces, kept by the controller.
 
 pub mod fru;
+pub mod sel;

@@ -1,0 +1,117 @@
+//! The event log in the hands of the machine: what feeds it, and what clients do to it.
+
+use std::sync::Arc;
+
+use ipmi_wire::record::sel::{EventMessage, SelBody};
+use jiff::Timestamp;
+
+use crate::control::{Control, Effect, Now};
+use crate::error::RequestError;
+use crate::event::EventKind;
+use crate::request::{Outcome, SelRequest};
+use crate::sel::{BMC_GENERATOR, Circumstances, Sel, SelWrites, events_for};
+use crate::sensor::list;
+
+impl Control {
+    /// Takes up the stored log.
+    pub fn with_log(mut self, sel: Sel) -> Self {
+        self.sel = Arc::new(sel);
+        self
+    }
+
+    /// Entries that are still to be stored.
+    pub(crate) fn log_writes(&self) -> &SelWrites {
+        &self.sel_writes
+    }
+
+    /// Everything that was to be stored is.
+    pub(crate) fn log_stored(&mut self) {
+        self.sel_writes.clear();
+    }
+
+    /// Whether a happening in a frontend becomes an event: not everything that a stranger does is worth one.
+    pub(super) fn is_noted(&mut self, now: Now, kind: &EventKind) -> bool {
+        match kind {
+            EventKind::LoginFailed { user, source } => self.audit.admits(now.instant, user, source),
+            _ => true,
+        }
+    }
+
+    /// Logs what has just happened. The one place that feeds the log from within.
+    pub(super) fn log_events(&mut self, now: Now, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::Emit(kind) = effect else { continue };
+            let of = Circumstances { restart: self.record.power.restart, accounts: &self.record.accounts };
+            for event in events_for(kind, &of) {
+                if self.generates(&event) {
+                    // A full log has said so itself.
+                    let _ = self.take_event(now.timestamp, BMC_GENERATOR, event);
+                }
+            }
+        }
+    }
+
+    /// Whether the BMC generates this event: events have a receiver that is here, and the sensor's event enables allow it.
+    fn generates(&self, event: &EventMessage) -> bool {
+        let settings = &self.record.settings;
+        if !settings.event_receiver.is_own_log() {
+            return false;
+        }
+        let sensors = list(&settings.sensors.slots);
+        let Some(sensor) = sensors.iter().find(|sensor| sensor.number == event.sensor_number) else {
+            return true;
+        };
+        let enables = settings.sensors.enables(sensor);
+        let offsets = if event.deasserted { enables.deassertions } else { enables.assertions };
+        enables.events && offsets >> event.offset() & 1 == 1
+    }
+
+    /// Takes an event message, the BMC's own or one from outside: it goes to the log, if the log is on.
+    fn take_event(
+        &mut self,
+        now: Timestamp,
+        generator: u16,
+        event: EventMessage,
+    ) -> Result<Outcome, RequestError> {
+        if !self.record.settings.system.event_logging {
+            return Ok(Outcome::NothingToDo);
+        }
+        self.log(now, SelBody::Event { timestamp: 0, generator, event }).map(Outcome::Logged)
+    }
+
+    /// What a client does to the log.
+    pub(super) fn request_log(&mut self, now: Now, request: SelRequest) -> Result<Outcome, RequestError> {
+        let erases = match &request {
+            SelRequest::Delete { if_erasures, .. } | SelRequest::Clear { if_erasures } => *if_erasures,
+            _ => None,
+        };
+        if erases.is_some_and(|erasures| erasures != self.sel.erasures()) {
+            return Err(RequestError::Conflict);
+        }
+        match request {
+            SelRequest::Add(body) => return self.log(now.timestamp, body).map(Outcome::Logged),
+            SelRequest::Event { generator, event } => {
+                return self.take_event(now.timestamp, generator, event);
+            }
+            SelRequest::Delete { id, .. } => {
+                let sel = Arc::make_mut(&mut self.sel);
+                if !sel.delete(now.timestamp, id, &mut self.sel_writes) {
+                    return Err(RequestError::Missing { what: "event log entry" });
+                }
+            }
+            SelRequest::Clear { .. } => {
+                Arc::make_mut(&mut self.sel).clear(now.timestamp, &mut self.sel_writes);
+            }
+            SelRequest::SetTime(time) => Arc::make_mut(&mut self.sel).set_time(now.timestamp, time),
+            SelRequest::SetUtcOffset(minutes) => Arc::make_mut(&mut self.sel).set_utc_offset(minutes),
+        }
+        self.record.sel = *self.sel.state();
+        Ok(Outcome::Done)
+    }
+
+    fn log(&mut self, now: Timestamp, body: SelBody) -> Result<u16, RequestError> {
+        let added = Arc::make_mut(&mut self.sel).add(now, body, &mut self.sel_writes);
+        self.record.sel = *self.sel.state();
+        added.map_err(|_| RequestError::NoSpace { what: "event log" })
+    }
+}
