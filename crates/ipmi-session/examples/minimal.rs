@@ -35,7 +35,7 @@ fn answer(config: &Config, request: &Request) -> (CompletionCode, Vec<u8>) {
         // RMCP+ only: no 1.5 types but the flag for 2.0 data, names that are not null.
         (NetFn::APP, 0x38, [_, _]) => ok(&[config.channel, 0x80, 0x04, 0x02, 0, 0, 0, 0]),
         (NetFn::APP, 0x54, [_, _, index]) => {
-            let records: Vec<u8> = config.cipher_suites().iter().flat_map(|s| s.record()).collect();
+            let records: Vec<u8> = config.suites().iter().flat_map(|p| p.suite.record()).collect();
             let chunk = records.chunks(16).nth(usize::from(index & 0x3f)).unwrap_or_default();
             ok(&[&[config.channel], chunk].concat())
         }

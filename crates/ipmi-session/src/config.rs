@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipmi_wire::{
     NetFn, PrivilegeLevel,
     cipher::{AuthAlgorithm, CipherSuite, ConfidentialityAlgorithm, IntegrityAlgorithm},
+    session::v15::AuthType,
 };
 use thiserror::Error;
 
@@ -17,8 +18,35 @@ pub enum ConfigError {
     #[error("there is no cipher suite {0}")]
     UnknownSuite(u8),
     /// The suite's algorithms are not implemented here.
-    #[error("cipher suite {0} is not supported (supported are 0, 1, 2, 3, 15, 16 and 17)")]
+    #[error("cipher suite {0} is not supported (supported are 0 to 3, 6 to 8, 11, 12 and 15 to 17)")]
     UnsupportedSuite(u8),
+    /// A suite stands there twice.
+    #[error("cipher suite {0} is listed twice")]
+    SuiteTwice(u8),
+}
+
+/// A suite that is on, and how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SuitePolicy {
+    /// The suite.
+    pub suite: CipherSuite,
+    /// The highest level that a session with this suite can have.
+    pub max_privilege: PrivilegeLevel,
+}
+
+impl SuitePolicy {
+    /// A standard suite.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a suite that does not exist or is not implemented.
+    pub fn new(id: u8, max_privilege: PrivilegeLevel) -> Result<Self, ConfigError> {
+        let suite = CipherSuite::by_id(id).ok_or(ConfigError::UnknownSuite(id))?;
+        if is_supported(&suite) {
+            Ok(Self { suite, max_privilege })
+        } else {
+            Err(ConfigError::UnsupportedSuite(id))
+        }
+    }
 }
 
 /// The configuration of one BMC's endpoint.
@@ -39,12 +67,16 @@ pub struct Config {
     /// Which commands change something. When such a message comes again within [`limits::RESEND_WINDOW`], as ipmitool
     /// repeats itself, it is answered as before and not carried out twice. What only reads is read afresh.
     pub changes: fn(NetFn, u8) -> bool,
-    suites: Vec<CipherSuite>,
+    /// The authentication types with which sessions of IPMI 1.5 may be opened; empty: none are offered.
+    pub ipmi15_auth: Vec<AuthType>,
+    /// Whether every message of a 1.5 session must prove its origin, not only the one that opens the session.
+    pub per_message_auth: bool,
+    suites: Vec<SuitePolicy>,
 }
 
 impl Config {
     /// The defaults for a machine with this GUID (wire order): channel 1, ADMINISTRATOR, suites 3 and 17, no K_G,
-    /// no command that changes something.
+    /// no command that changes something, no sessions of IPMI 1.5.
     #[must_use]
     pub fn new(guid: [u8; 16]) -> Self {
         Self {
@@ -55,42 +87,74 @@ impl Config {
             inactivity_timeout: limits::INACTIVITY_TIMEOUT,
             max_sessions: limits::DEFAULT_SESSIONS,
             changes: |_, _| false,
-            suites: [3, 17].into_iter().filter_map(CipherSuite::by_id).collect(),
+            ipmi15_auth: Vec::new(),
+            per_message_auth: true,
+            suites: [3, 17]
+                .into_iter()
+                .filter_map(|id| SuitePolicy::new(id, PrivilegeLevel::Administrator).ok())
+                .collect(),
         }
     }
 
     /// The enabled suites, in the order given; a console that leaves the choice open gets the last that fits.
     #[must_use]
-    pub fn cipher_suites(&self) -> &[CipherSuite] {
+    pub fn suites(&self) -> &[SuitePolicy] {
         &self.suites
+    }
+
+    /// Enables exactly these suites, for every level.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a suite that does not exist or is not implemented; then nothing changes.
+    pub fn set_cipher_suites(&mut self, ids: &[u8]) -> Result<(), ConfigError> {
+        let policies = ids
+            .iter()
+            .map(|&id| SuitePolicy::new(id, PrivilegeLevel::Administrator))
+            .collect::<Result<_, _>>()?;
+        self.set_suites(policies)
     }
 
     /// Enables exactly these suites.
     ///
     /// # Errors
-    /// [`ConfigError`] for a suite that does not exist or is not implemented; then nothing changes.
-    pub fn set_cipher_suites(&mut self, ids: &[u8]) -> Result<(), ConfigError> {
-        self.suites = ids
-            .iter()
-            .map(|&id| {
-                let suite = CipherSuite::by_id(id).ok_or(ConfigError::UnknownSuite(id))?;
-                if is_supported(&suite) { Ok(suite) } else { Err(ConfigError::UnsupportedSuite(id)) }
-            })
-            .collect::<Result<_, _>>()?;
+    /// [`ConfigError::SuiteTwice`]; then nothing changes.
+    pub fn set_suites(&mut self, policies: Vec<SuitePolicy>) -> Result<(), ConfigError> {
+        let mut seen = Vec::new();
+        for SuitePolicy { suite, .. } in &policies {
+            if seen.contains(&suite.id) {
+                return Err(ConfigError::SuiteTwice(suite.id));
+            }
+            seen.push(suite.id);
+        }
+        self.suites = policies;
         Ok(())
     }
 }
 
-/// Whether this crate has the code for all three algorithms. The MD5 family would be added here and in `keys`.
+/// Whether this crate has the code for all three algorithms: for all suites but those with xRC4.
 #[must_use]
 pub const fn is_supported(suite: &CipherSuite) -> bool {
-    matches!(suite.auth, AuthAlgorithm::None | AuthAlgorithm::HmacSha1 | AuthAlgorithm::HmacSha256)
-        && matches!(
-            suite.integrity,
-            IntegrityAlgorithm::None | IntegrityAlgorithm::HmacSha1_96 | IntegrityAlgorithm::HmacSha256_128
-        )
-        && matches!(
+    // Exhaustive, so that a new algorithm must be thought of here.
+    match (suite.auth, suite.integrity) {
+        (
+            AuthAlgorithm::None
+            | AuthAlgorithm::HmacSha1
+            | AuthAlgorithm::HmacMd5
+            | AuthAlgorithm::HmacSha256,
+            IntegrityAlgorithm::None
+            | IntegrityAlgorithm::HmacSha1_96
+            | IntegrityAlgorithm::HmacMd5_128
+            | IntegrityAlgorithm::Md5_128
+            | IntegrityAlgorithm::HmacSha256_128,
+        ) => matches!(
             suite.confidentiality,
             ConfidentialityAlgorithm::None | ConfidentialityAlgorithm::AesCbc128
-        )
+        ),
+    }
+}
+
+/// Whether a session with this suite proves who it is with every packet. What does not is for loopback only.
+#[must_use]
+pub const fn proves_packets(suite: &CipherSuite) -> bool {
+    !matches!(suite.auth, AuthAlgorithm::None) && !matches!(suite.integrity, IntegrityAlgorithm::None)
 }

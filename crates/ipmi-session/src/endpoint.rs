@@ -1,5 +1,7 @@
 //! The BMC's side: datagrams in; datagrams, events and the next time-out out.
 
+mod legacy;
+
 use std::{collections::HashMap, net::SocketAddr, time::Instant};
 
 use ipmi_wire::{
@@ -7,22 +9,24 @@ use ipmi_wire::{
     asf::Asf,
     command::{
         Command,
+        login::{ActivateSession, GetSessionChallenge},
         session::{CloseSession, GetSessionInfo, SetSessionPrivilegeLevel},
     },
     rakp::{RakpProof, RakpStatus},
     rmcp,
-    session::{Datagram, PayloadType, V15Packet, V20Packet, rmcp_ack, v15::AuthType, v20::V20Header},
+    session::{Datagram, PayloadType, V15Packet, V20Packet, rmcp_ack, v20::V20Header},
 };
 use rand_core::CryptoRng;
 
 use crate::{
     CloseReason, Config, Event, Output, Request, RequestToken, SessionInfo, UserLookup,
+    challenge::{Challenges, INVALID_SESSION_ID},
     event::{DropReason, Received, Sent, Transmit},
     handshake::{Handshakes, Step},
     keys::same,
-    limits, owned,
+    limits,
     replay::State,
-    session::{Session, response},
+    session::{OpenedBy, Session, response},
     sol::{self, Sol},
     window::Verdict,
 };
@@ -52,6 +56,7 @@ pub struct Endpoint {
     pub(crate) pending: HashMap<RequestToken, Pending>,
     handshakes: Handshakes,
     pub(crate) sol: Sol,
+    challenges: Challenges,
     next_token: u64,
 }
 
@@ -67,8 +72,8 @@ impl Endpoint {
     /// Activate Session (outside a session), Set Session Privilege Level, Close Session, Get Session Info and the commands that
     /// switch payloads on and off (inside).
     pub const OWNED: [(NetFn, u8); 9] = [
-        (NetFn::APP, owned::GET_SESSION_CHALLENGE),
-        (NetFn::APP, owned::ACTIVATE_SESSION),
+        (NetFn::APP, GetSessionChallenge::CODE),
+        (NetFn::APP, ActivateSession::CODE),
         (NetFn::APP, SetSessionPrivilegeLevel::CODE),
         (NetFn::APP, CloseSession::CODE),
         (NetFn::APP, GetSessionInfo::CODE),
@@ -87,6 +92,7 @@ impl Endpoint {
             pending: HashMap::new(),
             handshakes: Handshakes::default(),
             sol: Sol::default(),
+            challenges: Challenges::default(),
             next_token: 0,
         }
     }
@@ -110,7 +116,7 @@ impl Endpoint {
     /// How many handshakes are under way.
     #[must_use]
     pub fn half_open(&self) -> usize {
-        self.handshakes.len()
+        self.handshakes.len().saturating_add(self.challenges.len())
     }
 
     /// Ends the sessions that `which` picks, and returns their [`Event::SessionClosed`].
@@ -120,10 +126,11 @@ impl Endpoint {
         ids.into_iter().filter_map(|id| self.end_session(id, CloseReason::ByBmc)).collect()
     }
 
-    /// Gives up the handshakes that `which` picks, by the user's id and the console's address. From RAKP 1 on a handshake
-    /// is judged by the user as it was then; so whoever changes, removes or locks out a user calls this too.
-    pub fn drop_handshakes(&mut self, which: impl FnMut(u8, SocketAddr) -> bool) {
-        self.handshakes.forget(which);
+    /// Gives up the handshakes that `which` picks, by the user's id and the console's address. From RAKP 1 or Get Session
+    /// Challenge on a handshake is judged by the user as it was then; so whoever changes, removes or locks out a user calls this too.
+    pub fn drop_handshakes(&mut self, mut which: impl FnMut(u8, SocketAddr) -> bool) {
+        self.handshakes.forget(&mut which);
+        self.challenges.forget(which);
     }
 
     /// When [`Endpoint::handle_timeout`] is to be called next; `None` while there is nothing to wait for.
@@ -133,7 +140,7 @@ impl Endpoint {
         let sessions = sessions.and_then(|t| t.checked_add(self.config.inactivity_timeout));
         let waiting = self.pending.values().filter(|p| p.session.is_none()).map(|p| p.since).min();
         let waiting = waiting.and_then(|t| t.checked_add(limits::HALF_OPEN_TIMEOUT));
-        [sessions, waiting, self.handshakes.next_timeout(), self.sol.next_timeout()]
+        [sessions, waiting, self.handshakes.next_timeout(), self.challenges.next_timeout(), self.sol.next_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -142,6 +149,7 @@ impl Endpoint {
     /// Lets go of what has waited too long. Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
         self.handshakes.expire(now);
+        self.challenges.expire(now);
         self.pending.retain(|_, p| {
             p.session.is_some() || now.saturating_duration_since(p.since) < limits::HALF_OPEN_TIMEOUT
         });
@@ -169,7 +177,7 @@ impl Endpoint {
                 Err(e) => Err(DropReason::Malformed(e)),
                 Ok(Datagram::Ack) => Err(DropReason::NotForBmc),
                 Ok(Datagram::Asf(asf, sequence)) => asf_message(peer, asf, sequence, &mut output),
-                Ok(Datagram::V15(packet)) => self.v15(now, peer, &packet, &mut output),
+                Ok(Datagram::V15(packet)) => self.v15(now, peer, &packet, users, rng, &mut output),
                 Ok(Datagram::V20(packet)) => self.v20(now, peer, &packet, users, rng, &mut output),
             };
             output.received = handled.unwrap_or_else(Received::Dropped);
@@ -203,13 +211,6 @@ impl Endpoint {
         transmit
     }
 
-    fn v15(&mut self, now: Instant, peer: SocketAddr, packet: &V15Packet<'_>, out: &mut Output) -> Handled {
-        if (packet.session_id, packet.sequence, packet.auth_type) != (0, 0, AuthType::None) {
-            return Err(DropReason::UnknownSession);
-        }
-        self.sessionless(now, peer, Framing::V15, packet.payload, out)
-    }
-
     fn v20(
         &mut self,
         now: Instant,
@@ -229,8 +230,8 @@ impl Endpoint {
             PayloadType::Ipmi => self.sessionless(now, peer, Framing::V20, packet.payload, out),
             PayloadType::OpenSessionRequest => {
                 let full = self.free_handle().is_none();
-                let sessions = &self.sessions;
-                let taken = |id| sessions.contains_key(&id);
+                let (sessions, challenges) = (&self.sessions, &self.challenges);
+                let taken = |id| sessions.contains_key(&id) || challenges.has(id);
                 let step =
                     self.handshakes.open_session(now, peer, packet.payload, &self.config, &taken, full, rng);
                 finish(peer, step, "Open Session", PayloadType::OpenSessionResponse, out)
@@ -257,11 +258,17 @@ impl Endpoint {
             && !self.handshakes.contains(message.session_id, peer)
         {
             // The console did not get RAKP 4: the same proof earns the same answer.
-            let repeated = message.status.is_ok()
-                && same(session.rakp3.as_bytes(), message.code)
-                && session.info.peer == peer;
-            let step = if repeated {
-                let mut reply = session.rakp4.clone();
+            let repeated = match &session.opened_by {
+                OpenedBy::Rakp3 { proof, answer }
+                    if message.status.is_ok()
+                        && same(proof.as_bytes(), message.code)
+                        && session.info.peer == peer =>
+                {
+                    Some(answer.clone())
+                }
+                _ => None,
+            };
+            let step = if let Some(mut reply) = repeated {
                 if let Some(tag) = reply.first_mut() {
                     *tag = message.tag;
                 }
@@ -303,10 +310,26 @@ impl Endpoint {
             PayloadType::Sol => return self.sol_packet(now, peer, packet, &message, out),
             _ => return Err(DropReason::PayloadType),
         }
-        match session.window.note(packet.sequence) {
+        self.message(now, peer, id, packet.sequence, &message, rng, out)
+    }
+
+    /// Takes a message of the session `id` whose packet was verified.
+    #[expect(clippy::too_many_arguments, reason = "what the packet was made of")]
+    fn message(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+        id: u32,
+        sequence: u32,
+        message: &[u8],
+        rng: &mut dyn CryptoRng,
+        out: &mut Output,
+    ) -> Handled {
+        let session = self.sessions.get_mut(&id).ok_or(DropReason::UnknownSession)?;
+        match session.window.note(sequence) {
             Verdict::Outside => return Err(DropReason::Sequence),
             Verdict::Seen => {
-                let state = session.cache.find(packet.sequence, &message).cloned();
+                let state = session.cache.find(sequence, message).cloned();
                 return Ok(answer_again(session, peer, state.ok_or(DropReason::Sequence)?, rng, out));
             }
             Verdict::New => {}
@@ -314,10 +337,10 @@ impl Endpoint {
         session.last_seen = now;
         session.info.peer = peer;
         self.sol.heard_of(now, id);
-        let request = LanRequest::decode(&message).map_err(DropReason::Malformed)?;
+        let request = LanRequest::decode(message).map_err(DropReason::Malformed)?;
         let header = request.header();
         if (self.config.changes)(header.netfn, header.cmd)
-            && let Some(state) = session.cache.resent(now, &message).cloned()
+            && let Some(state) = session.cache.resent(now, message).cloned()
         {
             return Ok(answer_again(session, peer, state, rng, out));
         }
@@ -333,7 +356,7 @@ impl Endpoint {
             let session = self.sessions.get_mut(&id).ok_or(DropReason::UnknownSession)?;
             let (reply, what) = session.response(&header, answer.completion, &answer.data);
             out.transmits.extend(session.send(peer, &reply, what, rng));
-            session.remember(now, packet.sequence, &message, State::Answered(reply, what));
+            session.remember(now, sequence, message, State::Answered(reply, what));
             if let Some((target, reason)) = answer.close {
                 out.events.extend(self.end_session(target, reason));
             }
@@ -344,7 +367,7 @@ impl Endpoint {
         let data = request.data.to_vec();
         let session = self.sessions.get_mut(&id).ok_or(DropReason::UnknownSession)?;
         session.pending = session.pending.saturating_add(1);
-        session.remember(now, packet.sequence, &message, State::Pending(token));
+        session.remember(now, sequence, message, State::Pending(token));
         let info = session.info;
         let pending = Pending { session: Some(id), framing: Framing::V20, peer, header, since: now };
         Ok(self.hand_out(token, pending, Some(info), data, out))
@@ -367,10 +390,9 @@ impl Endpoint {
         if !Self::SESSIONLESS.contains(&(netfn, cmd)) {
             // Not silence, so that a console which lost its session learns it; and at most one byte longer than the question.
             let completion = match framing {
-                Framing::V15 => owned::outside_session(netfn, cmd),
-                Framing::V20 => None,
-            }
-            .unwrap_or(CompletionCode::INSUFFICIENT_PRIVILEGE);
+                Framing::V15 if (netfn, cmd) == (NetFn::APP, ActivateSession::CODE) => INVALID_SESSION_ID,
+                _ => CompletionCode::INSUFFICIENT_PRIVILEGE,
+            };
             out.transmits.extend(sessionless_response(peer, framing, &header, completion, &[]));
             return Ok(Received::Answered { session: 0, netfn, cmd, completion });
         }
@@ -482,7 +504,7 @@ fn sessionless_response(
     completion: CompletionCode,
     data: &[u8],
 ) -> Option<Transmit> {
-    let (completion, message) = response(request, completion, data);
+    let (completion, message) = response(request, completion, data, limits::MAX_MESSAGE_DATA_V15);
     let bytes = match framing {
         Framing::V15 => V15Packet::sessionless(&message).to_datagram(),
         Framing::V20 => V20Header::sessionless(PayloadType::Ipmi).to_datagram(&message),

@@ -29,6 +29,8 @@ pub struct SessionInfo {
     pub max_privilege: PrivilegeLevel,
     /// Where its last verified datagram came from.
     pub peer: SocketAddr,
+    /// Whether it is a session of RMCP+ (IPMI 2.0) and not of IPMI 1.5.
+    pub rmcp_plus: bool,
 }
 
 /// A request to be answered by [`crate::Endpoint::respond`], soon or later, in any order.
@@ -68,9 +70,9 @@ pub enum CloseReason {
 /// Why a login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginFailure {
-    /// RAKP 1 was refused: no such user or level, see the status.
+    /// RAKP 1, or in IPMI 1.5 Get Session Challenge, was refused: no such user or level, see the status.
     Refused(RakpStatus),
-    /// RAKP 3 carried a wrong code: the password (or K_G) is wrong. The only reason that counts towards a lock-out.
+    /// RAKP 3, or Activate Session, carried a wrong code: the password (or K_G) is wrong. The only reason that counts towards a lock-out.
     WrongPassword,
     /// RAKP 3 reported an error of the console's own making. It proves nothing: anyone can send it.
     ConsoleGaveUp(RakpStatus),

@@ -18,10 +18,12 @@ use rand_core::CryptoRng;
 
 use crate::{
     Config, LoginFailure, Password, SessionInfo, User, UserLookup, UserName,
+    config::SuitePolicy,
     keys::{Digest, SessionKeys, Transcript, same},
     limits,
     protect::Protection,
-    session::Opening,
+    session::{OpenedBy, Opening},
+    window::Window,
 };
 
 /// A handshake under way.
@@ -230,7 +232,7 @@ impl Handshakes {
                 role: message.role,
                 name,
             };
-            match challenge(transcript, &message, half.agreed, config, peer, users, rng) {
+            match challenge(transcript, &half.suite, &message, half.agreed, config, peer, users, rng) {
                 Ok(challenge) => half.challenge = Some(Box::new(challenge)),
                 Err((status, user_id)) => {
                     let step = error(status, half.console_id);
@@ -298,16 +300,23 @@ impl Handshakes {
             privilege: c.max_privilege.min(PrivilegeLevel::User),
             max_privilege: c.max_privilege,
             peer,
+            rmcp_plus: true,
         };
         let opening = Opening {
             info,
             user_limit: c.user_limit,
             console_id,
-            protection: Protection { suite, keys: c.keys },
-            rakp3: c.rakp3,
-            rakp4: rakp4.clone(),
+            protection: Protection::v20(suite, c.keys),
+            window: Window::new(),
+            out_sequence: 0,
+            opened_by: OpenedBy::Rakp3 { proof: c.rakp3, answer: rakp4.clone() },
         };
         (Step::reply(RakpStatus::OK, rakp4), Some(opening))
+    }
+
+    /// Whether `id` is taken.
+    pub(crate) fn has(&self, id: u32) -> bool {
+        self.table.contains_key(&id)
     }
 
     /// Whether `id` names a handshake of `peer`.
@@ -326,30 +335,48 @@ impl Handshakes {
     }
 
     /// Makes room for one more handshake of `peer`.
-    ///
-    /// A source that has its share loses one of its own. When the whole table is full, handshakes that got past RAKP 1
-    /// go last, and among the others the source with the most loses one: whoever only floods Open Session, from one
-    /// address or from many, displaces others like it.
     fn make_room(&mut self, peer: SocketAddr) {
-        let mut shares = HashMap::new();
-        for half in self.table.values() {
-            *shares.entry(half.peer.ip()).or_insert(0_usize) += 1;
-        }
-        let share = |h: &HalfOpen| shares.get(&h.peer.ip()).copied().unwrap_or(0);
-        let own_only = shares.get(&peer.ip()).is_some_and(|own| *own >= limits::MAX_HALF_OPEN_PER_SOURCE);
-        if !own_only && self.table.len() < limits::MAX_HALF_OPEN {
-            return;
-        }
-        let victim = self
-            .table
-            .iter()
-            .filter(|(_, h)| !own_only || h.peer.ip() == peer.ip())
-            .min_by_key(|(id, h)| (h.challenge.is_some(), Reverse(share(h)), h.started, **id))
-            .map(|(id, _)| *id);
-        if let Some(id) = victim {
+        let entries = self.table.iter().map(|(id, h)| Entry {
+            id: *id,
+            peer: h.peer,
+            started: h.started,
+            late: h.challenge.is_some(),
+        });
+        if let Some(id) = victim(&entries.collect::<Vec<_>>(), peer) {
             self.table.remove(&id);
         }
     }
+}
+
+/// A login under way, as [`victim`] sees it.
+pub(crate) struct Entry {
+    pub(crate) id: u32,
+    pub(crate) peer: SocketAddr,
+    pub(crate) started: Instant,
+    /// Whether it got past its first step.
+    pub(crate) late: bool,
+}
+
+/// Which login gives way to one more of `peer`, if one must.
+///
+/// A source that has its share loses one of its own. When the whole table is full, logins that got past their first step
+/// go last, and among the others the source with the most loses one: whoever only floods first steps, from one address or
+/// from many, displaces others like it.
+pub(crate) fn victim(entries: &[Entry], peer: SocketAddr) -> Option<u32> {
+    let mut shares = HashMap::new();
+    for entry in entries {
+        *shares.entry(entry.peer.ip()).or_insert(0_usize) += 1;
+    }
+    let share = |entry: &Entry| shares.get(&entry.peer.ip()).copied().unwrap_or(0);
+    let own_only = shares.get(&peer.ip()).is_some_and(|own| *own >= limits::MAX_HALF_OPEN_PER_SOURCE);
+    if !own_only && entries.len() < limits::MAX_HALF_OPEN {
+        return None;
+    }
+    entries
+        .iter()
+        .filter(|entry| !own_only || entry.peer.ip() == peer.ip())
+        .min_by_key(|entry| (entry.late, Reverse(share(entry)), entry.started, entry.id))
+        .map(|entry| entry.id)
 }
 
 /// The status for an Open Session Request that cannot be read.
@@ -375,14 +402,11 @@ fn agree(request: &OpenSessionRequest, config: &Config) -> Result<(CipherSuite, 
     if request.console_id == 0 {
         return Err(RakpStatus::INVALID_SESSION_ID);
     }
-    let level = match request.max_privilege {
-        // "The highest": a real level must be answered, FreeIPMI takes 0 for less than it asked for.
-        0 => config.max_privilege,
-        raw => PrivilegeLevel::from_raw(raw).ok_or(RakpStatus::INVALID_ROLE)?,
+    // 0 is "the highest": a real level must be answered, FreeIPMI takes 0 for less than it asked for.
+    let wanted = match request.max_privilege {
+        0 => None,
+        raw => Some(PrivilegeLevel::from_raw(raw).ok_or(RakpStatus::INVALID_ROLE)?),
     };
-    if level > config.max_privilege {
-        return Err(RakpStatus::UNAUTHORIZED_ROLE);
-    }
     let unknown = |proposal, known: fn(u8) -> bool| match proposal {
         Proposal::Any => false,
         Proposal::Algorithm(a) => !known(a),
@@ -397,17 +421,28 @@ fn agree(request: &OpenSessionRequest, config: &Config) -> Result<(CipherSuite, 
         return Err(RakpStatus::INVALID_CONFIDENTIALITY_ALGORITHM);
     }
     let fits = |proposal, algorithm| proposal == Proposal::Any || proposal == Proposal::Algorithm(algorithm);
-    let suite = config.cipher_suites().iter().rev().find(|s| {
-        fits(request.auth, s.auth as u8)
-            && fits(request.integrity, s.integrity as u8)
-            && fits(request.confidentiality, s.confidentiality as u8)
+    let fitting = config.suites().iter().rev().filter(|SuitePolicy { suite, .. }| {
+        fits(request.auth, suite.auth as u8)
+            && fits(request.integrity, suite.integrity as u8)
+            && fits(request.confidentiality, suite.confidentiality as u8)
     });
-    suite.map(|s| (*s, level)).ok_or(RakpStatus::NO_CIPHER_SUITE_MATCH)
+    let mut refusal = RakpStatus::NO_CIPHER_SUITE_MATCH;
+    for SuitePolicy { suite, max_privilege } in fitting {
+        let limit = config.max_privilege.min(*max_privilege);
+        let level = wanted.unwrap_or(limit);
+        if level <= limit {
+            return Ok((*suite, level));
+        }
+        refusal = RakpStatus::UNAUTHORIZED_ROLE;
+    }
+    Err(refusal)
 }
 
 /// Judges RAKP 1 and prepares all codes. The error carries the id of the user that was found.
+#[expect(clippy::too_many_arguments, reason = "everything that a login depends on")]
 fn challenge(
     transcript: Transcript,
+    suite: &CipherSuite,
     message: &Rakp1<'_>,
     agreed: PrivilegeLevel,
     config: &Config,
@@ -431,7 +466,8 @@ fn challenge(
     let Some(password) = found.map(|u| &u.password).or(stand_in.as_ref()) else {
         return Err((RakpStatus::UNAUTHORIZED_NAME, None));
     };
-    let keys = transcript.session_keys(config.bmc_key.as_ref().unwrap_or(password));
+    let bmc_key = config.bmc_key.as_ref().unwrap_or(password);
+    let keys = transcript.session_keys(bmc_key, password, suite.integrity);
     let (rakp2, rakp3, rakp4) =
         (transcript.rakp2_code(password), transcript.rakp3_code(password), transcript.rakp4_code(&keys));
     let Some(user) = found else { return Err((RakpStatus::UNAUTHORIZED_NAME, None)) };

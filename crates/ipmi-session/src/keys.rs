@@ -6,13 +6,17 @@
 //! RAKP 2  HMAC(K[UID], SIDm | SIDc | Rm | Rc | GUID | role | name length | name)
 //! RAKP 3  HMAC(K[UID], Rc | SIDm | role | name length | name)
 //! SIK     HMAC(K[G],   Rm | Rc | role | name length | name)
-//! K1, K2  HMAC(SIK, 20 times 01h), HMAC(SIK, 20 times 02h), with any hash: ipmitool and FreeIPMI use 20 for SHA-256 too
+//! K1, K2  HMAC(SIK, 20 times 01h), HMAC(SIK, 20 times 02h), with any hash: ipmitool and FreeIPMI use 20 for all of them
 //! RAKP 4  HMAC(SIK, Rm | SIDc | GUID), cut
 //! ```
 //! SIDm and Rm are the console's session id and random number, SIDc and Rc the BMC's.
+//!
+//! Packets are authenticated with HMAC under K1, but for MD5-128: that is MD5 over password, packet and password, the
+//! password without its padding as FreeIPMI, the only client that has it, takes it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use ipmi_wire::cipher::{AuthAlgorithm, IntegrityAlgorithm};
+use md5::Md5;
 use sha1::Sha1;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -25,7 +29,7 @@ const MAX_DIGEST: usize = 32;
 /// Length of the constants that K1 and K2 are made from.
 const KEY_CONSTANT: usize = 20;
 
-/// A digest of 0 (no algorithm), 20 or 32 bytes, wiped on drop and never shown.
+/// A digest of 0 (no algorithm), 16, 20 or 32 bytes, or another secret no longer than that; wiped on drop and never shown.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Digest {
     bytes: [u8; MAX_DIGEST],
@@ -64,26 +68,37 @@ fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Digest {
     Digest::from_slice(&mac.finalize().into_bytes())
 }
 
-/// The HMAC of the concatenated `parts`; empty for RAKP-none and for the algorithms that are not implemented, which
-/// no configuration can enable.
+/// The HMAC of the concatenated `parts`; empty for RAKP-none.
 fn hmac(algorithm: AuthAlgorithm, key: &[u8], parts: &[&[u8]]) -> Digest {
     match algorithm {
         AuthAlgorithm::HmacSha1 => mac::<Hmac<Sha1>>(key, parts),
         AuthAlgorithm::HmacSha256 => mac::<Hmac<Sha256>>(key, parts),
-        AuthAlgorithm::None | AuthAlgorithm::HmacMd5 => Digest::EMPTY,
+        AuthAlgorithm::HmacMd5 => mac::<Hmac<Md5>>(key, parts),
+        AuthAlgorithm::None => Digest::EMPTY,
     }
 }
 
-/// The integrity code of a packet: the digest over `signed`, uncut.
+/// The integrity code of a packet: the digest over `signed`, uncut. `key` is [`SessionKeys::integrity`].
 pub(crate) fn integrity(algorithm: IntegrityAlgorithm, key: &Digest, signed: &[u8]) -> Digest {
     let hash = match algorithm {
         IntegrityAlgorithm::HmacSha1_96 => AuthAlgorithm::HmacSha1,
+        IntegrityAlgorithm::HmacMd5_128 => AuthAlgorithm::HmacMd5,
         IntegrityAlgorithm::HmacSha256_128 => AuthAlgorithm::HmacSha256,
-        IntegrityAlgorithm::None | IntegrityAlgorithm::HmacMd5_128 | IntegrityAlgorithm::Md5_128 => {
-            AuthAlgorithm::None
-        }
+        IntegrityAlgorithm::Md5_128 => return keyed::<Md5>(key.as_bytes(), &[signed]),
+        IntegrityAlgorithm::None => AuthAlgorithm::None,
     };
     hmac(hash, key.as_bytes(), &[signed])
+}
+
+/// The hash over key, `parts` and key again: the way of IPMI 1.5, and of MD5-128.
+pub(crate) fn keyed<H: md5::Digest>(key: &[u8], parts: &[&[u8]]) -> Digest {
+    let mut hash = H::new();
+    hash.update(key);
+    for part in parts {
+        hash.update(part);
+    }
+    hash.update(key);
+    Digest::from_slice(&hash.finalize())
 }
 
 /// Whether two codes are equal, in a time that depends on their lengths only.
@@ -139,13 +154,22 @@ impl Transcript {
     }
 
     /// The keys of the session that follows. `bmc_key` is K_G, or the user's key again when there is none.
-    pub(crate) fn session_keys(&self, bmc_key: &Password) -> SessionKeys {
+    pub(crate) fn session_keys(
+        &self,
+        bmc_key: &Password,
+        user_key: &Password,
+        algorithm: IntegrityAlgorithm,
+    ) -> SessionKeys {
         let (role, name) = self.role_and_name();
         let sik =
             hmac(self.auth, bmc_key.as_bytes(), &[&self.console_random, &self.managed_random, &role, name]);
         let derive = |byte| hmac(self.auth, sik.as_bytes(), &[&[byte; KEY_CONSTANT]]);
-        let (k1, k2) = (derive(1), derive(2));
-        SessionKeys { sik, k1, k2 }
+        let integrity = match algorithm {
+            IntegrityAlgorithm::Md5_128 => Digest::from_slice(user_key.unpadded()),
+            _ => derive(1),
+        };
+        let k2 = derive(2);
+        SessionKeys { sik, integrity, k2 }
     }
 
     /// The check value in RAKP 4, uncut.
@@ -162,8 +186,8 @@ impl Transcript {
 #[derive(Clone)]
 pub(crate) struct SessionKeys {
     sik: Digest,
-    /// Authenticates packets.
-    pub(crate) k1: Digest,
+    /// Authenticates packets: K1, or the password with MD5-128.
+    pub(crate) integrity: Digest,
     /// Its first 16 bytes encrypt packets.
     pub(crate) k2: Digest,
 }
@@ -196,11 +220,11 @@ mod tests {
     fn vectors(auth: AuthAlgorithm, want: [&str; 5]) {
         let t = transcript(auth);
         let key = Password::new(b"password").unwrap();
-        let keys = t.session_keys(&key);
+        let keys = t.session_keys(&key, &key, IntegrityAlgorithm::HmacSha1_96);
         let got = [
             hex::encode(t.rakp2_code(&key).as_bytes()),
             hex::encode(t.rakp3_code(&key).as_bytes()),
-            hex::encode(keys.k1.as_bytes()),
+            hex::encode(keys.integrity.as_bytes()),
             hex::encode(keys.k2.as_bytes()),
             hex::encode(t.rakp4_code(&keys).cut(auth.icv_len())),
         ];
@@ -217,6 +241,27 @@ mod tests {
         vectors(AuthAlgorithm::HmacSha256, SHA256);
     }
 
+    #[test]
+    fn md5_vectors() {
+        vectors(AuthAlgorithm::HmacMd5, MD5);
+    }
+
+    /// `hashlib.md5(b"password" + b"packet" + b"password").hexdigest()`
+    #[test]
+    fn md5_128_is_keyed_by_the_password_without_padding() {
+        let key = Password::new(b"password").unwrap();
+        let keys = transcript(AuthAlgorithm::HmacMd5).session_keys(&key, &key, IntegrityAlgorithm::Md5_128);
+        let code = integrity(IntegrityAlgorithm::Md5_128, &keys.integrity, b"packet");
+        assert_eq!(hex::encode(code.as_bytes()), "2dd3846df0df859446a9017909ad15aa");
+    }
+
+    const MD5: [&str; 5] = [
+        "81bb22b42266fa486d285a504f183ed6",
+        "69a9fc99f58ac1ab5fe77bf435dd7ca2",
+        "a8e22dcdcb6d5d1dcddeb7da51b9c317",
+        "4bf62c4076d4d27c1825d16180c46a13",
+        "b2144f0ab60bbf1b0a15f6029be5bc6b",
+    ];
     const SHA1: [&str; 5] = [
         "60525cabe9288739a77e18fc5889c5ebd01bbbf6",
         "094195de25b399112653bebe7e515f027d44a4de",
@@ -236,6 +281,7 @@ mod tests {
     fn a_bmc_key_changes_the_session_keys_only() {
         let t = transcript(AuthAlgorithm::HmacSha1);
         let (user, bmc) = (Password::new(b"password").unwrap(), Password::new(b"kg").unwrap());
-        assert_ne!(t.session_keys(&user).k1.as_bytes(), t.session_keys(&bmc).k1.as_bytes());
+        let keys = |bmc_key| t.session_keys(bmc_key, &user, IntegrityAlgorithm::HmacSha1_96);
+        assert_ne!(keys(&user).integrity.as_bytes(), keys(&bmc).integrity.as_bytes());
     }
 }

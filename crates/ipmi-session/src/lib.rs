@@ -1,4 +1,4 @@
-//! RMCP+ sessions as sans-IO state machines: the BMC's side ([`Endpoint`]) and the console's ([`console::Console`]).
+//! RMCP+ and IPMI 1.5 sessions as sans-IO state machines: the BMC's side ([`Endpoint`]) and the console's ([`console::Console`]).
 //!
 //! Nothing here owns a socket, a clock, a source of randomness or a machine. Datagrams, the time and a random
 //! generator come in as arguments; datagrams, events and the next time to be woken come out. A shell of a few lines
@@ -13,6 +13,9 @@
 //!                          (none)              (none)                        (none)
 //! ```
 //!
+//! A login of IPMI 1.5, if one is allowed at all, goes by Get Session Challenge to `Challenged` and by Activate Session to
+//! `Active`; from there on there is no difference but in how packets are sealed.
+//!
 //! What the endpoint promises:
 //! * outside a session only the commands of [`Endpoint::SESSIONLESS`] reach the handlers;
 //! * a datagram of a session reaches them once, however often it arrives: a repetition is swallowed while the answer
@@ -22,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+mod challenge;
 pub mod config;
 pub mod console;
 pub mod endpoint;
@@ -35,9 +39,10 @@ mod replay;
 mod session;
 pub mod sol;
 pub mod user;
+mod v15;
 mod window;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, SuitePolicy};
 pub use endpoint::Endpoint;
 pub use event::{
     CloseReason, DropReason, Event, LoginFailure, Output, Received, Request, RequestToken, SessionInfo,

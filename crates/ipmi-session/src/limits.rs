@@ -7,6 +7,9 @@ pub const MAX_DATAGRAM: usize = 1500;
 /// The longest response data, in bytes, that [`crate::Endpoint::respond`] sends; also the longest request data that
 /// the console sends. Longer response data becomes `CEh`.
 pub const MAX_MESSAGE_DATA: usize = 1024;
+/// The longest response data in a session of IPMI 1.5, whose packets give a message's length in one byte: 255 less the
+/// header, the completion code and the checksums.
+pub const MAX_MESSAGE_DATA_V15: usize = 247;
 /// The most active sessions that a configuration may allow: Get Session Info counts them in six bits.
 pub const MAX_SESSIONS: usize = 63;
 /// Active sessions of one BMC unless configured otherwise.

@@ -15,13 +15,6 @@ use ipmi_wire::{
 
 use crate::{CloseReason, Endpoint, Event, SessionInfo, limits, session::Session, sol};
 
-/// Get Session Challenge (IPMI 2.0 §22.16), which only logins of IPMI 1.5 need.
-pub(crate) const GET_SESSION_CHALLENGE: u8 = 0x39;
-/// Activate Session (IPMI 2.0 §22.17), likewise.
-pub(crate) const ACTIVATE_SESSION: u8 = 0x3a;
-
-/// Activate Session: no session with the id of the session header (IPMI 2.0 §22.17).
-const ACTIVATE_INVALID_SESSION_ID: CompletionCode = CompletionCode(0x85);
 /// The logical unit that is the BMC itself.
 const BMC_LUN: u8 = 0;
 
@@ -48,16 +41,6 @@ pub(crate) fn ok(data: Vec<u8>) -> Outcome {
 /// The request's fields, or the code that says what is wrong with them.
 pub(crate) fn decode<T: Payload>(data: &[u8]) -> Result<T, CompletionCode> {
     T::decode(data).map_err(|error| error.completion())
-}
-
-/// The commands of IPMI 1.5 logins. No 1.5 authentication type is on, so that no challenge is ever given out and no
-/// session can be activated.
-pub(crate) fn outside_session(netfn: NetFn, cmd: u8) -> Option<CompletionCode> {
-    match (netfn, cmd) {
-        (NetFn::APP, GET_SESSION_CHALLENGE) => Some(CompletionCode::INVALID_DATA_FIELD),
-        (NetFn::APP, ACTIVATE_SESSION) => Some(ACTIVATE_INVALID_SESSION_ID),
-        _ => None,
-    }
 }
 
 impl Endpoint {
@@ -179,7 +162,7 @@ fn active_session(info: &SessionInfo) -> ActiveSession {
     ActiveSession {
         user_id: info.user_id,
         privilege: info.privilege,
-        rmcp_plus: true,
+        rmcp_plus: info.rmcp_plus,
         channel: info.channel,
         console: Some(LanConsole { ip, mac: [0; 6], port: info.peer.port() }),
     }

@@ -8,20 +8,20 @@ use rand_core::CryptoRng;
 use crate::{
     event::{Sent, SessionInfo, Transmit},
     keys::Digest,
-    limits,
     protect::Protection,
     replay::{Cache, State},
     window::{Window, next},
 };
 
-/// The response message to `request`. Data beyond [`limits::MAX_MESSAGE_DATA`] turns it into `CEh`, which is returned as
-/// the code that was really sent.
+/// The response message to `request`. Data beyond `max_data` turns it into `CEh`, which is returned as the code that was
+/// really sent.
 pub(crate) fn response(
     request: &LanRequest<'_>,
     completion: CompletionCode,
     data: &[u8],
+    max_data: usize,
 ) -> (CompletionCode, Vec<u8>) {
-    let (completion, data) = if data.len() > limits::MAX_MESSAGE_DATA {
+    let (completion, data) = if data.len() > max_data {
         (CompletionCode::RESPONSE_UNAVAILABLE, &[][..])
     } else {
         (completion, data)
@@ -41,9 +41,8 @@ pub(crate) struct Session {
     /// Requests that wait for their answer.
     pub(crate) pending: usize,
     pub(crate) last_seen: Instant,
-    /// The proof that opened the session and what was answered, for a console that did not get the answer.
-    pub(crate) rakp3: Digest,
-    pub(crate) rakp4: Vec<u8>,
+    /// What opened the session, for a console that did not get the answer.
+    pub(crate) opened_by: OpenedBy,
     /// The last number that was sent.
     out_sequence: u32,
 }
@@ -54,25 +53,34 @@ pub(crate) struct Opening {
     pub(crate) user_limit: PrivilegeLevel,
     pub(crate) console_id: u32,
     pub(crate) protection: Protection,
-    pub(crate) rakp3: Digest,
-    pub(crate) rakp4: Vec<u8>,
+    pub(crate) window: Window,
+    /// The number before the first that is sent.
+    pub(crate) out_sequence: u32,
+    pub(crate) opened_by: OpenedBy,
+}
+
+/// The message that opened a session, and the answer to it.
+pub(crate) enum OpenedBy {
+    /// RAKP 3, by its proof, and RAKP 4.
+    Rakp3 { proof: Digest, answer: Vec<u8> },
+    /// Activate Session, by its data, and the data of the answer.
+    Activate { data: Vec<u8>, answer: Vec<u8> },
 }
 
 impl Session {
     pub(crate) fn new(opening: Opening, now: Instant) -> Self {
-        let Opening { info, user_limit, console_id, protection, rakp3, rakp4 } = opening;
+        let Opening { info, user_limit, console_id, protection, window, out_sequence, opened_by } = opening;
         Self {
             info,
             user_limit,
             console_id,
             protection,
-            window: Window::new(),
+            window,
             cache: Cache::default(),
             pending: 0,
             last_seen: now,
-            rakp3,
-            rakp4,
-            out_sequence: 0,
+            opened_by,
+            out_sequence,
         }
     }
 
@@ -88,7 +96,7 @@ impl Session {
         completion: CompletionCode,
         data: &[u8],
     ) -> (Vec<u8>, Sent) {
-        let (completion, message) = response(request, completion, data);
+        let (completion, message) = response(request, completion, data, self.protection.max_data());
         let what = Sent::Response {
             session: self.info.id,
             netfn: request.netfn,

@@ -31,6 +31,11 @@ impl Window {
         Self { highest: 0, seen: u32::MAX }
     }
 
+    /// The window of a new session whose first number was agreed on.
+    pub(crate) const fn from(first: u32) -> Self {
+        Self { highest: first.wrapping_sub(1), seen: u32::MAX }
+    }
+
     /// Judges `number` without noting it.
     pub(crate) const fn judge(&self, number: u32) -> Verdict {
         let ahead = number.wrapping_sub(self.highest);
@@ -97,6 +102,15 @@ mod tests {
         assert_eq!(w.note(u32::MAX - 1), Verdict::Seen);
         assert_eq!(w.note(0), Verdict::Outside);
         assert_eq!(next(u32::MAX), 1);
+    }
+
+    #[test]
+    fn a_window_may_begin_anywhere() {
+        for first in [1, 2, 0x8000_0000, u32::MAX] {
+            assert_eq!(Window::from(first).judge(first), Verdict::New);
+            assert_ne!(Window::from(first).judge(first.wrapping_sub(1)), Verdict::New);
+            assert_ne!(Window::from(first).judge(first.wrapping_add(15)), Verdict::New);
+        }
     }
 
     proptest! {

@@ -160,7 +160,8 @@ impl Login {
             let last_words = datagram(PayloadType::Rakp3, &message.encode());
             return Progress::Fail(LoginError::WrongPassword, Some(last_words));
         }
-        let keys = t.session_keys(config.bmc_key.as_ref().unwrap_or(&config.password));
+        let bmc_key = config.bmc_key.as_ref().unwrap_or(&config.password);
+        let keys = t.session_keys(bmc_key, &config.password, config.suite.integrity);
         let icv = t.rakp4_code(&keys);
         let code = t.rakp3_code(&config.password);
         message.code = code.as_bytes();
@@ -183,7 +184,7 @@ impl Login {
             session_id: self.transcript.managed_id,
             console_id: self.transcript.console_id,
             guid: self.transcript.guid,
-            protection: Protection { suite: config.suite, keys: keys.clone() },
+            protection: Protection::v20(config.suite, keys.clone()),
             window: Window::new(),
             out_sequence: 0,
             rq_seq: 0,

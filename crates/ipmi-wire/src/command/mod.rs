@@ -19,6 +19,7 @@ pub mod event;
 pub mod fru;
 pub mod panel;
 pub mod sel;
+pub mod login;
 pub mod session;
 pub mod sol;
 pub mod watchdog;
