@@ -17,6 +17,18 @@ pub const LOCK_TIME: Duration = Duration::from_secs(5 * 60);
 /// Users and sources watched at once, all BMCs together; the one that failed longest ago gives way.
 pub const WATCHED_MAX: usize = 4_096;
 
+/// When wrong passwords lock a user out wherever they come from, loopback too: what an administrator chose for a BMC (IPMI 2.0
+/// table 23-4, parameter 26), beside the lock-out by source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserRule {
+    /// Wrong passwords that lock, from 1 on.
+    pub failures: u32,
+    /// After how long without a wrong password counting starts anew; `None` is never.
+    pub forget_after: Option<Duration>,
+    /// For how long the user is locked; `None`: until an administrator enables the account, which the caller has to disable.
+    pub lock_for: Option<Duration>,
+}
+
 /// Bytes of a user's name that tell users apart: one more than any account's name has, so that a longer name is never taken for one.
 const NAME_KEPT_BYTES: usize = USER_NAME_MAX_BYTES + 1;
 
@@ -34,10 +46,14 @@ struct Watched {
     locked_until: Option<Instant>,
 }
 
+type UserKey = (Box<str>, Box<[u8]>);
+
 /// The wrong passwords of late.
 #[derive(Debug, Default)]
 pub struct Lockouts {
     watched: Mutex<HashMap<Key, Watched>>,
+    /// Those of users, by [`UserRule`]. Only names that accounts have are counted here, so that there are not many.
+    users: Mutex<HashMap<UserKey, Watched>>,
 }
 
 impl Lockouts {
@@ -76,6 +92,42 @@ impl Lockouts {
             entry.locked_until = Some(now + LOCK_TIME);
         }
         locks
+    }
+
+    /// Whether a [`UserRule`] keeps this user of this BMC out now.
+    pub fn is_user_locked(&self, now: Instant, bmc: &str, user: &[u8]) -> bool {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = users.get(&(bmc.into(), user.into()));
+        entry.and_then(|entry| entry.locked_until).is_some_and(|until| now < until)
+    }
+
+    /// Counts a wrong password of an account's name by the BMC's rule; `true` when this one locks.
+    pub fn user_failed(&self, now: Instant, bmc: &str, user: &[u8], rule: UserRule) -> bool {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = Watched { failures: 0, first: now, last: now, locked_until: None };
+        let entry = users.entry((bmc.into(), user.into())).or_insert(fresh);
+        let lock_is_over = entry.locked_until.is_some_and(|until| now >= until);
+        let quiet = now.saturating_duration_since(entry.last);
+        if lock_is_over || rule.forget_after.is_some_and(|after| quiet > after) {
+            *entry = fresh;
+        }
+        entry.failures += 1;
+        entry.last = now;
+        let locks = entry.failures >= rule.failures && entry.locked_until.is_none();
+        match rule.lock_for {
+            Some(time) if locks => entry.locked_until = Some(now + time),
+            // The account itself is disabled: there is nothing to remember.
+            None if locks => {
+                users.remove(&(bmc.into(), user.into()));
+            }
+            _ => {}
+        }
+        locks
+    }
+
+    /// Forgets the failures of a user by its BMC's rule, and the lock: after a right password, and when its account is changed.
+    pub fn forgive_user(&self, bmc: &str, user: &[u8]) {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).remove(&(bmc.into(), user.into()));
     }
 
     /// Forgets the failures after a right password.
@@ -154,5 +206,45 @@ mod tests {
         assert!(lockouts.is_locked(start, "b", &[b'n'; 60_000], ELSEWHERE));
         assert!(!lockouts.is_locked(start, "b", &longest, ELSEWHERE));
         assert!(lockouts.watched.lock().unwrap().keys().all(|(_, name, _)| name.len() <= NAME_KEPT_BYTES));
+    }
+
+    const RULE: UserRule = UserRule {
+        failures: 3,
+        forget_after: Some(Duration::from_secs(60)),
+        lock_for: Some(Duration::from_secs(30)),
+    };
+
+    #[test]
+    fn a_rule_locks_a_user_wherever_the_passwords_come_from() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        let fail = |now, rule| lockouts.user_failed(now, "b", b"admin", rule);
+        assert_eq!([fail(start, RULE), fail(start, RULE)], [false; 2]);
+        assert!(!lockouts.is_user_locked(start, "b", b"admin"));
+        assert!(fail(start, RULE));
+        assert!(!fail(start, RULE), "it is locked already");
+        assert!(lockouts.is_user_locked(start, "b", b"admin"));
+        assert!(!lockouts.is_user_locked(start, "b", b"other"));
+        assert!(!lockouts.is_user_locked(start, "c", b"admin"));
+        let later = start + Duration::from_secs(30);
+        assert!(!lockouts.is_user_locked(later, "b", b"admin"));
+        assert_eq!([fail(later, RULE), fail(later, RULE), fail(later, RULE)], [false, false, true]);
+        lockouts.forgive_user("b", b"admin");
+        assert!(!lockouts.is_user_locked(later, "b", b"admin"));
+    }
+
+    #[test]
+    fn a_rule_forgets_after_a_while_or_never() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        let minutes = |n: u64| start + Duration::from_secs(61 * n);
+        for n in 0..10 {
+            assert!(!lockouts.user_failed(minutes(n), "b", b"admin", RULE));
+        }
+        let rule = UserRule { forget_after: None, lock_for: None, ..RULE };
+        let locks: Vec<bool> =
+            (0..4).map(|n| lockouts.user_failed(minutes(n), "b", b"other", rule)).collect();
+        assert_eq!(locks, [false, false, true, false]);
+        assert!(!lockouts.is_user_locked(minutes(3), "b", b"other"), "the account is disabled, not locked");
     }
 }

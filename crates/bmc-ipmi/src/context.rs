@@ -7,8 +7,9 @@ use std::time::Instant;
 use bmc_core::clock::Clock;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::snapshot::Snapshot;
+use ipmi_session::{AuthPolicy, Password, SuitePolicy};
 use ipmi_wire::PrivilegeLevel;
-use ipmi_wire::cipher::CipherSuite;
+use ipmi_wire::session::v15::AuthType;
 
 use crate::boot_guard::BootGuard;
 use crate::sel_guard::SelGuard;
@@ -106,10 +107,18 @@ pub struct LanChannel {
     pub number: u8,
     /// The highest level it gives to anyone.
     pub max_privilege: PrivilegeLevel,
-    /// The cipher suites it accepts.
-    pub cipher_suites: Vec<CipherSuite>,
-    /// Whether a K_G is set.
-    pub kg_set: bool,
+    /// The cipher suites it accepts, and the highest level of each: what is configured, as far as clients left it.
+    pub suites: Vec<SuitePolicy>,
+    /// The suites that are configured, which clients may limit further (LAN parameters 22 to 24), in the same order.
+    pub configured_suites: Vec<SuitePolicy>,
+    /// How sessions of IPMI 1.5 may be opened, as far as clients left it; empty: not at all.
+    pub ipmi15_auth: Vec<AuthPolicy>,
+    /// The authentication types of IPMI 1.5 that are configured, which clients may limit further (LAN parameters 1 and 2).
+    pub configured_ipmi15_auth: Vec<AuthType>,
+    /// Whether every message of an IPMI 1.5 session must prove its origin.
+    pub per_message_auth: bool,
+    /// K_G, if there is one.
+    pub kg: Option<Password>,
     /// The UDP port that it listens on.
     pub port: u16,
 }

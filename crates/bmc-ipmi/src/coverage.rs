@@ -51,8 +51,9 @@ Everything else is answered at once: `C1h` where there is no such command, group
 is one but for another logical unit than 0, `D4h` where the session's level is too low, `C7h` where the request has the
 wrong length, `CCh` where a field has a value that it does not define.
 
-Outside sessions: ASF presence ping, Open Session, RAKP 1 to 4. Get Session Challenge and Activate Session (IPMI 1.5) are
-refused: sessions of IPMI 1.5 are off.
+Outside sessions: ASF presence ping, Open Session, RAKP 1 to 4. Get Session Challenge and Activate Session open sessions of
+IPMI 1.5 where the configuration allows an authentication type (`ipmi15_auth`); by default it allows none, and Get
+Session Challenge is answered with `CCh`.
 
 A login that fails is told why, by the status of the answer:
 
@@ -64,12 +65,17 @@ A login that fails is told why, by the status of the answer:
 | 04h, 05h, 10h | no such algorithm | | |
 | 08h | | the session is active already | the session is active already, or RAKP 1 is missing |
 | 09h | no such level | no such level | |
-| 0Ah | more than the channel gives | more than Open Session asked for, or than the user may have | |
+| 0Ah | more than the channel or the suite gives | more than Open Session asked for, or than the user may have | |
 | 0Ch | | a name of more than 16 bytes | |
 | 0Dh | | no such user, disabled, or locked out | |
 | 0Fh | | | the password or the BMC's key is wrong |
 | 11h | these algorithms together are not enabled | | |
 | 12h | unreadable | unreadable | |
+
+A login of IPMI 1.5 that fails is told why by completion code: Get Session Challenge `81h` no such user, `82h` no null user;
+Activate Session `81h` all sessions are in use, `84h` the console's first number is 0, `85h` no such login, `86h` the level is
+above the user's, the channel's or what the type is allowed for. A wrong password is answered by silence, as the
+specification has it. A password of more than 16 bytes, or set as 20, is none for IPMI 1.5.
 
 A request that comes again is not carried out again. The same datagram gets the same answer. The same message under a new
 session sequence number, as ipmitool and pyghmi repeat themselves, gets it for 20 seconds if it changes something and

@@ -28,4 +28,4 @@ pub mod table;
 pub use context::{Bmc, Caller, Context, LanChannel};
 pub use dispatch::{Reply, dispatch};
 pub use profile::DeviceProfile;
-pub use server::{BindError, IpmiConfig, IpmiServer};
+pub use server::{BindError, IpmiConfig, IpmiServer, auth_name};

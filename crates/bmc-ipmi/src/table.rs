@@ -8,7 +8,7 @@ use ipmi_wire::command::{Command, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
-use crate::handlers::{app, boot, channel, chassis, fru, sel, session, sol, watchdog};
+use crate::handlers::{app, boot, channel, chassis, fru, security, sel, session, sol, watchdog};
 
 /// The response data, or the completion code of a refusal.
 pub type Answer<T = Vec<u8>> = Result<T, CompletionCode>;
@@ -131,6 +131,7 @@ const ROOMS: &[&[Entry]] = &[
     channel::COMMANDS,
     chassis::COMMANDS,
     fru::COMMANDS,
+    security::COMMANDS,
     session::COMMANDS,
     sol::COMMANDS,
     watchdog::COMMANDS,

@@ -22,7 +22,8 @@ struct OneUser(Password);
 
 impl UserLookup for OneUser {
     fn named(&self, name: &[u8], _peer: SocketAddr) -> Vec<User> {
-        let user = User { id: 2, max_privilege: PrivilegeLevel::Administrator, password: self.0.clone() };
+        let max_privilege = PrivilegeLevel::Administrator;
+        let user = User { id: 2, max_privilege, password: self.0.clone(), ipmi15: true };
         if name == b"admin" { vec![user] } else { Vec::new() }
     }
 }

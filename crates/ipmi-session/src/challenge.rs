@@ -44,7 +44,7 @@ const NO_SLOT: CompletionCode = CompletionCode(0x81);
 const SEQUENCE_OUT_OF_RANGE: CompletionCode = CompletionCode(0x84);
 /// Activate Session: no login waits under the id of the session header (IPMI 2.0 §22.17).
 pub(crate) const INVALID_SESSION_ID: CompletionCode = CompletionCode(0x85);
-/// Activate Session: the level is above the user's or the channel's (IPMI 2.0 §22.17).
+/// Activate Session: the level is above the user's or the channel's, or not for this type (IPMI 2.0 §22.17).
 const LEVEL_TOO_HIGH: CompletionCode = CompletionCode(0x86);
 
 /// A login that was given its challenge.
@@ -125,7 +125,7 @@ impl Challenges {
             Ok(request) => request,
             Err(error) => return Given::refused(error.completion()),
         };
-        if !config.ipmi15_auth.contains(&request.auth_type) {
+        if !config.ipmi15_auth.iter().any(|policy| policy.auth_type == request.auth_type) {
             return Given::refused(CompletionCode::INVALID_DATA_FIELD);
         }
         let end = request.name.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
@@ -134,7 +134,8 @@ impl Challenges {
         };
         let users = users.named(name.as_bytes(), peer);
         let found = users.iter().find_map(|user| {
-            Some((user.id, user.max_privilege, V15Auth::new(request.auth_type, &user.password)?))
+            let auth = V15Auth::new(request.auth_type, &user.password).filter(|_| user.ipmi15)?;
+            Some((user.id, user.max_privilege, auth))
         });
         let Some((user_id, user_limit, auth)) = found else {
             let completion = if end == 0 { NULL_USER_NOT_ENABLED } else { INVALID_USER_NAME };
@@ -238,7 +239,9 @@ impl Challenged {
             return Err(SEQUENCE_OUT_OF_RANGE);
         }
         let max_privilege = request.max_privilege;
-        if max_privilege > self.user_limit.min(config.max_privilege) {
+        let policy = config.ipmi15_auth.iter().find(|policy| policy.auth_type == self.auth_type);
+        let allowed = policy.is_some_and(|policy| policy.allows(max_privilege));
+        if !allowed || max_privilege > self.user_limit.min(config.max_privilege) {
             return Err(LEVEL_TOO_HIGH);
         }
         let handle = handle.ok_or(NO_SLOT)?;

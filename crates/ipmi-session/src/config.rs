@@ -49,6 +49,30 @@ impl SuitePolicy {
     }
 }
 
+/// A way to authenticate sessions of IPMI 1.5, and for which levels it may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthPolicy {
+    /// The authentication type.
+    pub auth_type: AuthType,
+    /// The levels that Activate Session may ask for with it.
+    pub levels: Vec<PrivilegeLevel>,
+}
+
+impl AuthPolicy {
+    /// The type for every level.
+    #[must_use]
+    pub fn everywhere(auth_type: AuthType) -> Self {
+        use PrivilegeLevel as P;
+        Self { auth_type, levels: vec![P::Callback, P::User, P::Operator, P::Administrator, P::Oem] }
+    }
+
+    /// Whether sessions of this level may use the type.
+    #[must_use]
+    pub fn allows(&self, level: PrivilegeLevel) -> bool {
+        self.levels.contains(&level)
+    }
+}
+
 /// The configuration of one BMC's endpoint.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -67,8 +91,8 @@ pub struct Config {
     /// Which commands change something. When such a message comes again within [`limits::RESEND_WINDOW`], as ipmitool
     /// repeats itself, it is answered as before and not carried out twice. What only reads is read afresh.
     pub changes: fn(NetFn, u8) -> bool,
-    /// The authentication types with which sessions of IPMI 1.5 may be opened; empty: none are offered.
-    pub ipmi15_auth: Vec<AuthType>,
+    /// How sessions of IPMI 1.5 may be opened; empty: none are offered.
+    pub ipmi15_auth: Vec<AuthPolicy>,
     /// Whether every message of a 1.5 session must prove its origin, not only the one that opens the session.
     pub per_message_auth: bool,
     suites: Vec<SuitePolicy>,

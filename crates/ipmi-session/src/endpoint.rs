@@ -140,10 +140,16 @@ impl Endpoint {
         let sessions = sessions.and_then(|t| t.checked_add(self.config.inactivity_timeout));
         let waiting = self.pending.values().filter(|p| p.session.is_none()).map(|p| p.since).min();
         let waiting = waiting.and_then(|t| t.checked_add(limits::HALF_OPEN_TIMEOUT));
-        [sessions, waiting, self.handshakes.next_timeout(), self.challenges.next_timeout(), self.sol.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            sessions,
+            waiting,
+            self.handshakes.next_timeout(),
+            self.challenges.next_timeout(),
+            self.sol.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Lets go of what has waited too long. Calling it early or late does no harm.

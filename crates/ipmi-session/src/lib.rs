@@ -42,7 +42,7 @@ pub mod user;
 mod v15;
 mod window;
 
-pub use config::{Config, ConfigError, SuitePolicy};
+pub use config::{AuthPolicy, Config, ConfigError, SuitePolicy};
 pub use endpoint::Endpoint;
 pub use event::{
     CloseReason, DropReason, Event, LoginFailure, Output, Received, Request, RequestToken, SessionInfo,

@@ -357,6 +357,10 @@ impl Endpoint {
         if instance == 0 {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
+        if !info.rmcp_plus {
+            // Sessions of IPMI 1.5 carry no payloads.
+            return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+        }
         let without = policy.users_without.checked_shr(info.user_id.into()).is_some_and(|bits| bits & 1 == 1);
         if info.privilege < policy.privilege || without {
             return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);

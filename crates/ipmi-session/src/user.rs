@@ -64,6 +64,12 @@ impl Password {
         self.0.ct_eq(&[0; MAX_PASSWORD]).into()
     }
 
+    /// The bytes, padded with zeros, for whoever may read a key back. Never for a log.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; MAX_PASSWORD] {
+        &self.0
+    }
+
     pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -96,6 +102,8 @@ pub struct User {
     pub max_privilege: PrivilegeLevel,
     /// The password.
     pub password: Password,
+    /// Whether sessions of IPMI 1.5 may use the password; one that was set as 20 bytes is for IPMI 2.0 alone (§22.30).
+    pub ipmi15: bool,
 }
 
 /// Where the endpoint finds users. Implemented by whoever owns the accounts.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::account::Role;
+use crate::lockout::UserRule;
 
 /// Alert destinations that are kept, besides number 0 for immediate alerts. They are numbered from 1.
 pub const ALERT_DESTINATIONS: u8 = 4;
@@ -155,4 +157,18 @@ pub struct BadPasswordThreshold {
     pub count_reset_interval: u16,
     /// For how long the user is disabled, in the same unit; 0 is until an administrator enables it.
     pub lockout_interval: u16,
+}
+
+impl BadPasswordThreshold {
+    /// What it means for [`Lockouts`](crate::lockout::Lockouts); `None` when it is off.
+    pub fn rule(&self) -> Option<UserRule> {
+        let time = |units: u16| {
+            (units != 0).then(|| Duration::from_secs(u64::from(units) * BAD_PASSWORD_TIME_UNIT_SECONDS))
+        };
+        (self.threshold != 0).then(|| UserRule {
+            failures: u32::from(self.threshold),
+            forget_after: time(self.count_reset_interval),
+            lock_for: time(self.lockout_interval),
+        })
+    }
 }

@@ -16,11 +16,13 @@ use crate::settings::sensors::SensorSettings;
 use crate::snapshot::Identity;
 
 pub mod channel;
+pub mod keys;
 pub mod lan;
 pub mod sol;
 pub mod system;
 
 pub use channel::{ChannelAccess, ChannelMode};
+pub use keys::{BmcKey, KeySettings};
 pub use lan::{AlertDestination, BadPasswordThreshold, LanSettings};
 pub use sol::SolSettings;
 pub use system::{SystemSettings, SystemText};
@@ -37,6 +39,8 @@ pub struct Settings {
     pub lan: LanSettings,
     /// Serial over LAN.
     pub sol: SolSettings,
+    /// The BMC's own keys.
+    pub keys: KeySettings,
     /// What the BMC keeps for the system: names, versions, what it logs.
     pub system: SystemSettings,
     /// The chassis.

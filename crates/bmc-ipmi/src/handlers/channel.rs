@@ -8,6 +8,7 @@ use ipmi_wire::command::channel::{
     GetChannelAccess, GetChannelAuthCapabilities, GetChannelCipherSuites, GetChannelInfo, PRESENT_CHANNEL,
     SessionSupport, SessionVersions,
 };
+use ipmi_wire::session::v15::AuthType;
 
 use crate::table::{Access, Answer, Entry, Read, USER};
 use crate::{Context, LanChannel};
@@ -27,7 +28,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
 const PAYLOAD_IPMI: u8 = 0;
 
 /// The LAN channel if that is what `channel` names; `CCh` for all others.
-fn lan(context: &Context, channel: u8) -> Answer<&LanChannel> {
+pub(crate) fn lan(context: &Context, channel: u8) -> Answer<&LanChannel> {
     let number = if channel == PRESENT_CHANNEL { context.channel } else { channel };
     if number == context.lan.number { Ok(&context.lan) } else { Err(CompletionCode::INVALID_DATA_FIELD) }
 }
@@ -38,18 +39,29 @@ impl Read for GetChannelAuthCapabilities {
         let snapshot = context.bmc.snapshot();
         let any =
             |wanted: fn(&Account) -> bool| snapshot.accounts.iter().any(|user| user.enabled && wanted(user));
+        let offers = |auth_type| {
+            lan.ipmi15_auth
+                .iter()
+                .any(|policy| policy.auth_type == auth_type && policy.allows(self.privilege))
+        };
+        let ipmi15 = !lan.ipmi15_auth.is_empty();
         Ok(ChannelAuthCapabilities {
             channel: lan.number,
-            // Sessions of IPMI 1.5 are not offered: MD5 over the password can be broken offline, and no client needs it.
-            types: AuthTypes::default(),
+            types: AuthTypes {
+                none: offers(AuthType::None),
+                md2: offers(AuthType::Md2),
+                md5: offers(AuthType::Md5),
+                password: offers(AuthType::Password),
+                oem: false,
+            },
             // A field of IPMI 2.0, zero in the answer to those who do not ask for it.
-            kg_set: self.extended && lan.kg_set,
-            per_message_auth_disabled: false,
+            kg_set: self.extended && lan.kg.is_some(),
+            per_message_auth_disabled: !lan.per_message_auth,
             user_level_auth_disabled: false,
             named_users: any(|user| !user.name.is_empty()),
             null_users: any(|user| user.name.is_empty() && !user.password.expose().is_empty()),
             anonymous_login: any(|user| user.name.is_empty() && user.password.expose().is_empty()),
-            extended: self.extended.then_some(SessionVersions { ipmi20: true, ipmi15: false }),
+            extended: self.extended.then_some(SessionVersions { ipmi20: true, ipmi15 }),
             oem_id: 0,
             oem_aux: 0,
         })
@@ -62,11 +74,11 @@ impl Read for GetChannelCipherSuites {
         if self.payload_type != PAYLOAD_IPMI {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
-        let suites = &lan.cipher_suites;
+        let suites: Vec<CipherSuite> = lan.suites.iter().map(|policy| policy.suite).collect();
         let list = if self.by_suite {
             suites.iter().flat_map(|suite| suite.record()).collect()
         } else {
-            algorithms(suites)
+            algorithms(&suites)
         };
         Ok(ChannelCipherSuites::piece_of(lan.number, &list, self.list_index))
     }

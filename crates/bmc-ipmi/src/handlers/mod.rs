@@ -6,6 +6,7 @@ pub(crate) mod boot;
 pub(crate) mod channel;
 pub(crate) mod chassis;
 pub(crate) mod fru;
+pub(crate) mod security;
 pub(crate) mod sel;
 pub(crate) mod session;
 pub(crate) mod sol;

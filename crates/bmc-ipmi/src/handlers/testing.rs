@@ -15,14 +15,13 @@ use bmc_core::power::{ChangeCause, PowerState};
 use bmc_core::snapshot::Snapshot;
 use bmc_core::store::Store;
 use bmc_store::MemoryStore;
-use ipmi_wire::cipher::CipherSuite;
 use ipmi_wire::command::{Command as WireCommand, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::dispatch::Command;
-use crate::{Bmc, Caller, Context, DeviceProfile, LanChannel, dispatch};
+use crate::{Bmc, Caller, Context, DeviceProfile, IpmiConfig, dispatch};
 
 /// A backend with one machine, which obeys at once or fails as told.
 #[derive(Default)]
@@ -146,13 +145,8 @@ impl Bench {
             identity: None,
         };
         let machine = fleet.add(setup, Arc::new(SharedBackend(Arc::clone(&backend)))).await.unwrap();
-        let lan = LanChannel {
-            number: 1,
-            max_privilege: PrivilegeLevel::Administrator,
-            cipher_suites: [3, 17].into_iter().filter_map(CipherSuite::by_id).collect(),
-            kg_set: false,
-            port: 623,
-        };
+        let config = IpmiConfig::default();
+        let lan = config.channel_of(&config.for_sessions(&machine.snapshot()).unwrap(), 623);
         let context = Context {
             bmc: Arc::new(Bmc::new(machine.clone(), DeviceProfile::default(), Arc::clone(fleet.clock()))),
             caller: Caller::Session { id: 7, privilege: PrivilegeLevel::Administrator },

@@ -29,7 +29,7 @@ use rand_core::CryptoRng;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use config::{BindError, IpmiConfig};
+pub use config::{BindError, IpmiConfig, auth_name};
 pub use sol::SCROLLBACK_BYTES as SOL_SCROLLBACK_BYTES;
 pub use station::REQUESTS_IN_FLIGHT_MAX;
 use station::{Outgoing, Station};
@@ -62,11 +62,10 @@ impl IpmiServer {
         config: IpmiConfig,
         random: impl CryptoRng + Send + 'static,
     ) -> Result<Self, BindError> {
-        let sessions = config.for_sessions(&machine.snapshot())?;
+        config.check(address.ip())?;
         let socket = Socket::bind(address).await.map_err(|error| BindError::new(address, error))?;
         let local_addr = socket.local_addr().map_err(|error| BindError::new(address, error))?;
-        let port = local_addr.port();
-        let station = Station::new(machine.clone(), fleet, sessions, config.profile, port, Box::new(random));
+        let station = Station::new(machine.clone(), fleet, config, local_addr.port(), Box::new(random))?;
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(socket, station, machine, stop.clone()));
         Ok(Self { local_addr, stop: stop.drop_guard(), task })

@@ -11,19 +11,23 @@ use std::time::Duration;
 
 use bmc_core::account::{Account, Accounts};
 use bmc_core::clock::Clock;
+use bmc_core::error::RequestError;
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle};
 use bmc_core::lockout::Lockouts;
-use ipmi_session::{Config, Endpoint, Event, Request, RequestToken, SessionInfo, SolPolicy, Transmit};
-use ipmi_wire::{CompletionCode, guid};
+use bmc_core::request::Request;
+use bmc_core::settings::Edit;
+use bmc_core::snapshot::Snapshot;
+use ipmi_session::{ConfigError, Endpoint, Event, RequestToken, SessionInfo, SolPolicy, Transmit};
+use ipmi_wire::CompletionCode;
 use rand_core::CryptoRng;
 use tokio::task::{JoinError, JoinSet};
 
-use super::config::lan_channel;
+use super::config::IpmiConfig;
 use super::sol::{self, SolView};
 use super::users::Users;
 use crate::dispatch::{Command, may_wait};
-use crate::{Bmc, Caller, Context, DeviceProfile, LanChannel, Reply, dispatch};
+use crate::{Bmc, Caller, Context, LanChannel, Reply, dispatch};
 
 /// Requests of one BMC that wait for the machine's owner; one more is told "node busy" at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
@@ -52,11 +56,13 @@ pub(crate) struct Outgoing {
 
 /// One BMC at work.
 pub(crate) struct Station {
+    config: IpmiConfig,
     endpoint: Endpoint,
     bmc: Arc<Bmc>,
     lan: Arc<LanChannel>,
     users: Users,
-    accounts: Arc<Accounts>,
+    /// The machine as it was when its settings were last taken up.
+    known: Arc<Snapshot>,
     lockouts: Arc<Lockouts>,
     clock: Arc<dyn Clock>,
     random: Random,
@@ -77,21 +83,23 @@ impl Station {
     pub(crate) fn new(
         machine: MachineHandle,
         fleet: &Fleet,
-        config: Config,
-        profile: DeviceProfile,
+        config: IpmiConfig,
         port: u16,
         random: Random,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         let users = Users {
             machine: machine.clone(),
             lockouts: Arc::clone(fleet.lockouts()),
             clock: Arc::clone(fleet.clock()),
         };
+        let known = machine.snapshot();
+        let sessions = config.for_sessions(&known)?;
         let mut station = Self {
-            lan: Arc::new(lan_channel(&config, port)),
-            endpoint: Endpoint::new(config),
-            accounts: Arc::clone(&machine.snapshot().accounts),
-            bmc: Arc::new(Bmc::new(machine, profile, Arc::clone(fleet.clock()))),
+            lan: Arc::new(config.channel_of(&sessions, port)),
+            endpoint: Endpoint::new(sessions),
+            known,
+            bmc: Arc::new(Bmc::new(machine, config.profile.clone(), Arc::clone(fleet.clock()))),
+            config,
             users,
             lockouts: Arc::clone(fleet.lockouts()),
             clock: Arc::clone(fleet.clock()),
@@ -100,7 +108,7 @@ impl Station {
             sol: SolView::default(),
         };
         station.endpoint.set_sol_policy(station.sol_policy());
-        station
+        Ok(station)
     }
 
     /// Takes one datagram from `peer` that came to `local`; returns what to send now. Never waits for the machine's owner.
@@ -200,29 +208,41 @@ impl Station {
         }
     }
 
-    /// Takes up what has changed of the machine: its UUID; sessions and handshakes end whose users are no longer as they were.
+    /// Takes up what has changed of the machine: its UUID and what clients set hold for new logins; sessions and handshakes end
+    /// whose users are no longer as they were.
     pub(crate) async fn refresh(&mut self) -> Vec<Outgoing> {
-        let snapshot = self.bmc.snapshot();
-        let guid = guid::to_wire(snapshot.uuid.into_bytes());
-        if self.endpoint.config().guid != guid {
-            let mut config = self.endpoint.config().clone();
-            config.guid = guid;
-            self.endpoint.set_config(config);
+        let new = self.bmc.snapshot();
+        let old = std::mem::replace(&mut self.known, Arc::clone(&new));
+        if old.uuid != new.uuid || !Arc::ptr_eq(&old.settings, &new.settings) {
+            self.reconfigure(&new);
         }
         let policy = self.sol_policy();
         if *self.endpoint.sol_policy() != policy {
             let events = self.endpoint.set_sol_policy(policy);
             self.heed(None, events).await;
         }
-        if !Arc::ptr_eq(&self.accounts, &snapshot.accounts) {
-            let old = std::mem::replace(&mut self.accounts, Arc::clone(&snapshot.accounts));
-            let new = &self.accounts;
-            let changed = |id: u8| find(&old, id) != find(new, id);
+        if !Arc::ptr_eq(&old.accounts, &new.accounts) {
+            let changed = |id: u8| find(&old.accounts, id) != find(&new.accounts, id);
+            for user in old.accounts.iter().filter(|user| changed(user.id)) {
+                self.lockouts.forgive_user(self.name(), user.name.as_bytes());
+            }
             self.endpoint.drop_handshakes(|user, _| changed(user));
             let events = self.endpoint.close_sessions(|session| changed(session.user_id));
             self.heed(None, events).await;
         }
         self.serial()
+    }
+
+    /// Lets the settings of a machine hold for new logins.
+    fn reconfigure(&mut self, snapshot: &Snapshot) {
+        match self.config.for_sessions(snapshot) {
+            Ok(sessions) => {
+                self.lan = Arc::new(self.config.channel_of(&sessions, self.lan.port));
+                self.endpoint.set_config(sessions);
+            }
+            // The server's own part was right at the start, and settings only take from it.
+            Err(error) => tracing::error!(bmc = %self.name(), %error, "the settings cannot be applied"),
+        }
     }
 
     /// Ends all sessions.
@@ -264,12 +284,13 @@ impl Station {
                     tracing::warn!(bmc = %self.name(), user = %user_name, %peer, ?reason, "IPMI login failed");
                     if reason.counts() {
                         self.note_failure(user_name.as_bytes(), peer);
-                    }
-                    if reason.counts() && self.count_failure(user_name.as_bytes(), peer) {
+                        let locks = self.count_failure(user_name.as_bytes(), user_id, peer);
                         // Guesses that were begun beforehand would otherwise be free.
                         let source = source_of(peer);
-                        self.endpoint
-                            .drop_handshakes(|user, from| Some(user) == user_id && source_of(from) == source);
+                        self.endpoint.drop_handshakes(|user, from| {
+                            Some(user) == user_id
+                                && (locks.everywhere || locks.here && source_of(from) == source)
+                        });
                     }
                 }
             }
@@ -278,7 +299,9 @@ impl Station {
     }
 
     fn opened(&mut self, session: &SessionInfo) {
-        self.lockouts.succeeded(self.name(), session.user_name.as_bytes(), source_of(session.peer));
+        let user = session.user_name.as_bytes();
+        self.lockouts.succeeded(self.name(), user, source_of(session.peer));
+        self.lockouts.forgive_user(self.name(), user);
         let privilege = session.max_privilege;
         tracing::info!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, %privilege, "IPMI session opened");
     }
@@ -289,23 +312,32 @@ impl Station {
         self.bmc.machine().note(EventKind::LoginFailed { user, source: source_of(peer).to_string() });
     }
 
-    /// Counts a wrong password; `true` when it locks the user out.
-    fn count_failure(&self, user: &[u8], peer: SocketAddr) -> bool {
+    /// Counts a wrong password, by source and by the BMC's own rule; `true` when it locks the user out.
+    fn count_failure(&mut self, user: &[u8], user_id: Option<u8>, peer: SocketAddr) -> Locks {
+        let now = self.clock.now();
         let machine = self.bmc.machine();
         let source = source_of(peer);
-        let locks = self.lockouts.failed(self.clock.now(), machine.name(), user, source);
-        if locks {
+        let here = self.lockouts.failed(now, machine.name(), user, source);
+        let threshold = machine.snapshot().settings.lan.bad_password;
+        let rule = threshold.rule().filter(|_| user_id.is_some());
+        let everywhere = rule.is_some_and(|rule| {
+            let locks = self.lockouts.user_failed(now, machine.name(), user, rule);
+            if let (true, None, Some(id)) = (locks, rule.lock_for, user_id) {
+                self.in_flight.spawn(disable(machine.clone(), id));
+            }
+            locks
+        });
+        if here || everywhere && threshold.audit {
             let user = user.escape_ascii().to_string();
-            let kind = EventKind::LockedOut { user, source: source.to_string() };
-            machine.note(kind);
+            machine.note(EventKind::LockedOut { user, source: source.to_string() });
         }
-        locks
+        Locks { here, everywhere }
     }
 
     /// Where every command enters. What needs the machine's owner is answered later, so that nothing else waits for it.
-    async fn execute(&mut self, local: Option<IpAddr>, request: Request) -> Option<Transmit> {
+    async fn execute(&mut self, local: Option<IpAddr>, request: ipmi_session::Request) -> Option<Transmit> {
         let context = self.context(&request);
-        let Request { token, netfn, lun, cmd, data, .. } = request;
+        let ipmi_session::Request { token, netfn, lun, cmd, data, .. } = request;
         let command = Command { netfn, lun, cmd, data };
         if !may_wait(&command) {
             let reply = dispatch(&context, &command).await;
@@ -329,7 +361,7 @@ impl Station {
         Some(transmit)
     }
 
-    fn context(&self, request: &Request) -> Context {
+    fn context(&self, request: &ipmi_session::Request) -> Context {
         let caller = match &request.session {
             Some(session) => Caller::Session { id: session.id, privilege: session.privilege },
             None => Caller::Unauthenticated,
@@ -352,6 +384,27 @@ impl Station {
 /// host on other sockets, and loopback is seen as such.
 pub(crate) fn source_of(peer: SocketAddr) -> IpAddr {
     peer.ip().to_canonical()
+}
+
+/// What a wrong password has led to.
+#[derive(Clone, Copy, Debug)]
+struct Locks {
+    /// The user is locked out from this source.
+    here: bool,
+    /// The user is locked out.
+    everywhere: bool,
+}
+
+/// Disables a user until an administrator enables it again.
+async fn disable(machine: MachineHandle, id: u8) -> Option<Finished> {
+    let edit = Edit::new(move |editable| {
+        let disabled = editable.accounts.edit(id, |user| user.enabled = false);
+        disabled.map_err(|error| RequestError::Invalid { field: "user", reason: error.to_string() })
+    });
+    if let Err(error) = machine.request(Request::Edit(edit)).await {
+        tracing::error!(bmc = %machine.name(), user = id, %error, "a user with too many wrong passwords cannot be disabled");
+    }
+    None
 }
 
 fn find(accounts: &Accounts, id: u8) -> Option<&Account> {

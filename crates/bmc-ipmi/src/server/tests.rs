@@ -7,9 +7,11 @@ mod wiring;
 use std::net::SocketAddr;
 
 use ipmi_session::Password;
+use ipmi_session::SuitePolicy;
 use ipmi_session::UserName;
 use ipmi_session::console::{Console, ConsoleConfig, ConsoleEvent, LoginError, RequestId};
 use ipmi_wire::NetFn;
+use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::cipher::CipherSuite;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -29,13 +31,16 @@ fn login(user: &str, password: &[u8], suite: u8) -> ConsoleConfig {
     ConsoleConfig::new(user, Password::new(password).unwrap(), CipherSuite::by_id(suite).unwrap())
 }
 
+fn suites(ids: &[u8]) -> Vec<SuitePolicy> {
+    ids.iter().map(|id| SuitePolicy::new(*id, PrivilegeLevel::Administrator).unwrap()).collect()
+}
+
 fn random(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
 fn station(bench: &Bench, config: IpmiConfig) -> Station {
-    let sessions = config.for_sessions(&bench.machine.snapshot()).unwrap();
-    Station::new(bench.machine.clone(), &bench.fleet, sessions, config.profile, 623, Box::new(random(1)))
+    Station::new(bench.machine.clone(), &bench.fleet, config, 623, Box::new(random(1))).unwrap()
 }
 
 /// A console connected to a station without a network.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bmc_core::account::{Account, Role};
+use bmc_core::account::{Account, PasswordSize, Role};
 use bmc_core::clock::Clock;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::lockout::Lockouts;
@@ -21,7 +21,10 @@ pub(crate) struct Users {
 
 impl UserLookup for Users {
     fn named(&self, name: &[u8], peer: SocketAddr) -> Vec<User> {
-        if self.lockouts.is_locked(self.clock.now(), self.machine.name(), name, source_of(peer)) {
+        let (now, bmc) = (self.clock.now(), self.machine.name());
+        if self.lockouts.is_locked(now, bmc, name, source_of(peer))
+            || self.lockouts.is_user_locked(now, bmc, name)
+        {
             return Vec::new();
         }
         let snapshot = self.machine.snapshot();
@@ -33,6 +36,7 @@ impl UserLookup for Users {
                     id: user.id,
                     max_privilege: privilege_of(user.role)?,
                     password: Password::new(user.password.expose().as_bytes())?,
+                    ipmi15: user.password_size != Some(PasswordSize::Bytes20),
                 })
             })
             .collect()

@@ -14,3 +14,4 @@ mod pair;
 mod session;
 mod sol;
 mod support;
+mod v15;

@@ -33,7 +33,12 @@ pub struct Users {
 
 impl UserLookup for Users {
     fn named(&self, name: &[u8], _: SocketAddr) -> Vec<User> {
-        let user = |id, max_privilege, password| User { id, max_privilege, password: secret(password) };
+        let user = |id, max_privilege, password| User {
+            id,
+            max_privilege,
+            password: secret(password),
+            ipmi15: true,
+        };
         match name {
             b"" if self.null_user => vec![user(1, PrivilegeLevel::User, "")],
             b"admin" => vec![

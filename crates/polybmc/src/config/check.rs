@@ -52,6 +52,7 @@ pub(super) fn check(config: &Config, notes: &Notes<'_>) {
     endpoints(config, notes);
     machines(config, notes);
     passwords(config, notes);
+    open_doors(config, notes);
     let of_defaults = &config.defaults.backend;
     backend(config, &of_defaults.value, of_defaults.line, notes);
     // Those that have it from the defaults are not told again.
@@ -164,6 +165,21 @@ fn passwords(config: &Config, notes: &Notes<'_>) {
                 refuse(bmc.places.address.line, "this address", "[defaults] or its [[fleet]]");
             }
             _ => {}
+        }
+    }
+}
+
+/// What proves nothing is for loopback alone.
+fn open_doors(config: &Config, notes: &Notes<'_>) {
+    for bmc in &config.bmcs {
+        let (line, address) = match (&bmc.ipmi, &bmc.places.pool) {
+            (Some(ipmi), _) => (ipmi.line, Some(ipmi.value.ip())),
+            (None, Some(pool)) => (pool.line, pool.value.hosts().next().map(IpAddr::V4)),
+            (None, None) => (bmc.places.address.line, Some(bmc.places.address.value)),
+        };
+        if let Some(Err(error)) = address.map(|address| bmc.ipmi_config().check(address)) {
+            // An address that the file does not name is loopback and never gets here.
+            notes.problem(line, format!("`{}`: {error}", bmc.name));
         }
     }
 }

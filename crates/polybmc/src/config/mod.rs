@@ -8,6 +8,7 @@ mod nearest;
 mod parse;
 mod pool;
 mod reader;
+mod suites;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,12 @@ use std::path::{Path, PathBuf};
 
 use bmc_core::account::Secret;
 use bmc_core::power::PowerPolicy;
+use ipmi_session::SuitePolicy;
+use ipmi_wire::session::v15::AuthType;
 use thiserror::Error;
 
 pub(crate) use check::{EXPOSED_MEND, NAME_RULE, exposed, is_bmc_name};
-pub(crate) use kg::Kg;
+use kg::Kg;
 pub(crate) use nearest::nearest;
 pub(crate) use parse::{first_line, read_password};
 pub(crate) use pool::Pool;
@@ -159,7 +162,9 @@ pub(crate) struct Defaults {
     pub(crate) allow_default_password: bool,
     pub(crate) places: Places,
     pub(crate) tls: TlsConfig,
-    pub(crate) cipher_suites: Vec<u8>,
+    pub(crate) cipher_suites: Vec<SuitePolicy>,
+    /// Authentication types of IPMI 1.5 sessions; empty: none are offered.
+    pub(crate) ipmi15_auth: Vec<AuthType>,
     /// The BMC key; `None`: one-key logins.
     pub(crate) kg: Option<Kg>,
     pub(crate) power_policy: Option<PowerPolicy>,
@@ -216,7 +221,9 @@ pub(crate) struct BmcConfig {
     pub(crate) power_policy: Option<PowerPolicy>,
     pub(crate) identity: IdentityConfig,
     pub(crate) enabled: bool,
-    pub(crate) cipher_suites: Vec<u8>,
+    pub(crate) cipher_suites: Vec<SuitePolicy>,
+    /// Authentication types of IPMI 1.5 sessions; empty: none are offered.
+    pub(crate) ipmi15_auth: Vec<AuthType>,
     /// The BMC key; `None`: one-key logins.
     pub(crate) kg: Option<Kg>,
 }
@@ -237,7 +244,8 @@ impl Default for Defaults {
             allow_default_password: false,
             places: Places::default(),
             tls: TlsConfig::default(),
-            cipher_suites: parse::CIPHER_SUITES.to_vec(),
+            cipher_suites: suites::default_suites(),
+            ipmi15_auth: Vec::new(),
             kg: None,
             power_policy: None,
         }
@@ -280,6 +288,7 @@ impl Defaults {
             identity: IdentityConfig::default(),
             enabled: true,
             cipher_suites: self.cipher_suites.clone(),
+            ipmi15_auth: self.ipmi15_auth.clone(),
             kg: self.kg.clone(),
         }
     }

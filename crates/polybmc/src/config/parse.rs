@@ -13,11 +13,9 @@ use super::reader::{Notes, Reader};
 use super::{
     ALLOW_DEFAULT_PASSWORD, AggregateConfig, BackendConfig, BmcConfig, Config, ConfigError, DaemonConfig,
     Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, Places, Pool, Problem, REDFISH_STANDARD_PORT,
-    SIM, SimSettings, TlsConfig, check, is_bmc_name,
+    SIM, SimSettings, TlsConfig, check, is_bmc_name, suites,
 };
 
-/// The cipher suites that BMCs can offer (IPMI 2.0 table 22-20).
-pub(super) const CIPHER_SUITES: [u8; 2] = [3, 17];
 /// Most machines of one `[[fleet]]`.
 const FLEET_MAX: u64 = 100_000;
 /// Longest time a simulated machine may be told to take, in milliseconds: an hour.
@@ -176,20 +174,11 @@ fn defaults(mut table: Reader<'_>) -> Defaults {
     }
     defaults.places = places(&mut table, &defaults.places);
     defaults.tls = tls(&mut table);
-    if let Some(suites) = table.numbers("cipher_suites") {
-        if suites.value.is_empty() || suites.value.iter().any(|suite| !CIPHER_SUITES.contains(suite)) {
-            table.wrong(
-                suites.line,
-                "cipher_suites",
-                "a list of the suites 3 and 17, with at least one of them",
-            );
-        }
-        defaults.cipher_suites = suites.value;
+    if let Some(found) = suites::cipher_suites(&mut table) {
+        defaults.cipher_suites = found;
     }
-    if let Some(found) = table.value("ipmi15_auth")
-        && found.value.as_array().is_none_or(|types| !types.is_empty())
-    {
-        table.wrong(found.line, "ipmi15_auth", "[]: sessions of IPMI 1.5 are not offered");
+    if let Some(found) = suites::ipmi15_auth(&mut table) {
+        defaults.ipmi15_auth = found;
     }
     defaults.kg = kg(&mut table);
     defaults.power_policy = table.word("power_policy", &POWER_POLICIES).map(|policy| policy.value);
@@ -319,6 +308,12 @@ fn shared(table: &mut Reader<'_>, defaults: &Defaults) -> BmcConfig {
     }
     if let Some(password) = password(table) {
         bmc.password = password;
+    }
+    if let Some(found) = suites::cipher_suites(table) {
+        bmc.cipher_suites = found;
+    }
+    if let Some(found) = suites::ipmi15_auth(table) {
+        bmc.ipmi15_auth = found;
     }
     if let Some(kg) = kg(table) {
         bmc.kg = Some(kg);

@@ -173,21 +173,6 @@ impl<'t> Reader<'t> {
         None
     }
 
-    /// A list of small whole numbers.
-    pub(super) fn numbers(&mut self, key: &'static str) -> Option<Located<Vec<u8>>> {
-        let found = self.value(key)?;
-        let numbers = found.value.as_array().and_then(|array| {
-            array
-                .iter()
-                .map(|item| integer(item.get_ref()).and_then(|number| u8::try_from(number).ok()))
-                .collect()
-        });
-        if numbers.is_none() {
-            self.wrong(found.line, key, "a list of numbers, such as [3, 17]");
-        }
-        Some(Located { value: numbers?, line: found.line })
-    }
-
     /// A sub-table; absent, empty.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Reader<'t>> {
         let found = self.value(key)?;
@@ -232,7 +217,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn integer(value: &DeValue<'_>) -> Option<u64> {
+/// The value as a whole number.
+pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
     let number = value.as_integer()?;
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }

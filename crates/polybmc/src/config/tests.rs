@@ -1,5 +1,7 @@
 //! Each thing that can be wrong with a file, with the line and the words it is told in; and what a right file means.
 
+use ipmi_wire::PrivilegeLevel;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -50,13 +52,39 @@ const WRONG: &[(&str, usize, &[&str])] = &[
         2,
         &["`tls`", "files that can be read", "no/such"],
     ),
-    ("[defaults]\ncipher_suites = []", 2, &["3 and 17"]),
-    ("[defaults]\ncipher_suites = [3, 2]", 2, &["3 and 17"]),
-    ("[defaults]\ncipher_suites = 3", 2, &["a list of numbers"]),
+    ("[defaults]\ncipher_suites = []", 2, &["a list of suites, each once"]),
+    ("[defaults]\ncipher_suites = [3, 4]", 2, &["there are 0, 1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17"]),
+    ("[defaults]\ncipher_suites = [3, 300]", 2, &["a list of suites"]),
+    ("[defaults]\ncipher_suites = [3, 17, 3]", 2, &["each once"]),
+    ("[defaults]\ncipher_suites = 3", 2, &["a list of suites"]),
+    ("[defaults]\ncipher_suites = ['3']", 2, &["a list of suites"]),
+    (
+        "[defaults]\ncipher_suites = [{ id = 3, max_privilege = 'opperator' }]",
+        2,
+        &["one of callback, user, operator, administrator", "did you mean `operator`?"],
+    ),
+    ("[defaults]\ncipher_suites = [{ max_privilege = 'operator' }]", 2, &["`id` in `cipher_suites`"]),
+    ("[defaults]\ncipher_suites = [{ id = 3, level = 'user' }]", 2, &["unknown key `level`"]),
+    (
+        "[[bmc]]\nname = 'a'\npassword = 's3cret'\nipmi = '192.0.2.1:623'\ncipher_suites = [0, 17]",
+        4,
+        &["`a`", "cipher suite 0 does not prove", "loopback alone", "192.0.2.1"],
+    ),
+    (
+        "[defaults]\npassword = 's3cret'\naddress = '::'\nipmi15_auth = ['none']\n[[bmc]]\nname = 'a'",
+        3,
+        &["IPMI 1.5 authentication type `none` asks for no password"],
+    ),
+    (
+        "[[fleet]]\nname = 'a{n}'\ncount = 1\npassword = 's3cret'\npool = '192.0.2.0/24'\nipmi15_auth = ['password']",
+        5,
+        &["sends the password in plain text"],
+    ),
     ("[defaults]\nkg = '0x123'", 2, &["`kg`", "1 to 20 bytes"]),
     ("[defaults]\nkg = 'aaaaaaaaaaaaaaaaaaaaa'", 2, &["`kg`", "1 to 20 bytes"]),
     ("[[bmc]]\nname = 'a'\nkg = ''", 3, &["`kg`", "1 to 20 bytes"]),
-    ("[defaults]\nipmi15_auth = ['md5']", 2, &["IPMI 1.5"]),
+    ("[defaults]\nipmi15_auth = ['sha1']", 2, &["none, md2, md5, password", "IPMI 1.5"]),
+    ("[defaults]\nipmi15_auth = 'md5'", 2, &["a list of"]),
     (
         "[defaults]\npower_policy = 'allways-on'",
         2,
@@ -195,9 +223,9 @@ password_file = "secret"
 address = "0.0.0.0"
 ipmi_port = 7000
 tls = { cert = "c.pem", key = "/dev/null" }
-cipher_suites = [17]
+cipher_suites = [17, { id = 3, max_privilege = "operator" }]
 power_policy = "previous"
-ipmi15_auth = []
+ipmi15_auth = ["md5"]
 
 [[bmc]]
 name = "one"
@@ -206,6 +234,8 @@ ipmi = "127.0.0.1:623"
 serial = "S1"
 asset_tag = "A1"
 enabled = false
+cipher_suites = [0, 2]
+ipmi15_auth = []
 
 [[fleet]]
 name = "node-{n}"
@@ -230,7 +260,12 @@ model = "M"
     assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 30));
     assert_eq!(one.ipmi.unwrap().value.to_string(), "127.0.0.1:623");
     assert_eq!(one.redfish, None);
-    assert_eq!((one.places.ipmi_port, one.cipher_suites.as_slice()), (7000, &[17][..]));
+    assert_eq!(one.places.ipmi_port, 7000);
+    let policy = |id, level| SuitePolicy::new(id, level).unwrap();
+    let administrator = PrivilegeLevel::Administrator;
+    assert_eq!(one.cipher_suites, [policy(0, administrator), policy(2, administrator)]);
+    assert_eq!(five.cipher_suites, [policy(17, administrator), policy(3, PrivilegeLevel::Operator)]);
+    assert_eq!((one.ipmi15_auth.as_slice(), five.ipmi15_auth.as_slice()), (&[][..], &[AuthType::Md5][..]));
     assert_eq!(one.power_policy, Some(PowerPolicy::Previous));
     assert_eq!(one.identity.serial.as_deref(), Some("S1"));
     assert_eq!((five.name.as_str(), five.machine.as_str(), five.backend.as_str()), ("node-5", "vm-5", "sim"));

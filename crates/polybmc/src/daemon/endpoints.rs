@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bmc_control::{ControlError, ErrorKind};
 use bmc_core::account::{AccountError, Accounts};
 use bmc_core::fleet::{Fleet, MachineHandle};
-use bmc_ipmi::{IpmiConfig, IpmiServer};
+use bmc_ipmi::IpmiServer;
 use bmc_redfish::{RedfishConfig, RedfishServer, Scope, Tls};
 use rand::SeedableRng as _;
 use rand::rngs::{StdRng, SysRng};
 
 use super::ports::{Kind, Ports};
 use super::record::Endpoint;
-use crate::config::{AggregateConfig, BmcConfig, Kg};
+use crate::config::{AggregateConfig, BmcConfig};
 
 /// Who speaks for the aggregate root's port; no BMC can have this name.
 pub(super) const AGGREGATE: &str = "*";
@@ -68,17 +68,15 @@ impl Binder {
                 "the operating system gives no randomness: {error}"
             )))
         })?;
-        let kg = bmc.kg.as_ref().and_then(Kg::key);
-        let config = IpmiConfig { cipher_suites: bmc.cipher_suites.clone(), kg, ..IpmiConfig::default() };
-        IpmiServer::bind(at, machine.clone(), &self.fleet, config, random).await.map_err(
-            |error| match error {
+        IpmiServer::bind(at, machine.clone(), &self.fleet, bmc.ipmi_config(), random).await.map_err(|error| {
+            match error {
                 bmc_ipmi::BindError::InUse(_) => Refusal::Taken(error.to_string()),
                 bmc_ipmi::BindError::Forbidden(_) => {
                     Refusal::Other(ControlError::new(ErrorKind::PermissionDenied, error.to_string()))
                 }
                 _ => Refusal::Other(ControlError::invalid(error.to_string())),
-            },
-        )
+            }
+        })
     }
 
     async fn redfish(&self, at: SocketAddr, scope: Scope) -> Result<RedfishServer, Refusal> {

@@ -6,6 +6,8 @@ use std::time::Instant;
 use bmc_core::power::PowerState;
 use tokio::net::UdpSocket;
 
+use ipmi_wire::session::v15::AuthType;
+
 use super::*;
 
 /// A console over a socket.
@@ -148,8 +150,18 @@ async fn an_address_that_cannot_be_had_is_named_with_its_mend() {
     assert!(message.contains(&taken.local_addr().to_string()) && message.contains("ss -lunp"), "{message}");
     let message = bind("192.0.2.1:6230".parse().unwrap(), IpmiConfig::default()).await;
     assert!(message.contains("192.0.2.1 is no address of this host"), "{message}");
-    let config = IpmiConfig { cipher_suites: vec![3, 18], ..Default::default() };
+    let config = IpmiConfig { suites: suites(&[3, 3]), ..Default::default() };
     let message = bind("127.0.0.1:0".parse().unwrap(), config).await;
-    assert!(message.contains("cipher suite 18"), "{message}");
+    assert!(message.contains("cipher suite 3 is listed twice"), "{message}");
+    for suite in [0, 1, 6, 15] {
+        let config = IpmiConfig { suites: suites(&[suite]), ..Default::default() };
+        let message = bind("192.0.2.1:6230".parse().unwrap(), config).await;
+        assert!(message.contains("for loopback alone"), "suite {suite}: {message}");
+    }
+    for auth_type in [AuthType::None, AuthType::Password] {
+        let config = IpmiConfig { ipmi15_auth: vec![auth_type], ..Default::default() };
+        let message = bind("0.0.0.0:6230".parse().unwrap(), config).await;
+        assert!(message.contains("for loopback alone"), "{auth_type:?}: {message}");
+    }
     taken.stop().await;
 }

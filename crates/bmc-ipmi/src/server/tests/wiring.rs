@@ -151,7 +151,7 @@ async fn a_kg_of_zeros_is_none() {
 #[tokio::test]
 async fn only_configured_suites_are_accepted_and_listed() {
     let bench = Bench::new().await;
-    let mut station = station(&bench, IpmiConfig { cipher_suites: vec![17], ..Default::default() });
+    let mut station = station(&bench, IpmiConfig { suites: suites(&[17]), ..Default::default() });
     let status = RakpStatus::NO_CIPHER_SUITE_MATCH;
     let mut other = Wire::new(&bench, HERE, login("admin", PASSWORD, 3));
     let refused = Err(LoginError::Refused { message: "Open Session", status });
@@ -167,9 +167,9 @@ async fn the_sessions_level_decides() {
     let bench = Bench::new().await;
     let mut station = station(&bench, IpmiConfig::default());
     for (privilege, code) in [
-        (ipmi_wire::PrivilegeLevel::User, 0xd4),
-        (ipmi_wire::PrivilegeLevel::Operator, 0xd5),
-        (ipmi_wire::PrivilegeLevel::Administrator, 0xd5),
+        (PrivilegeLevel::User, 0xd4),
+        (PrivilegeLevel::Operator, 0xd5),
+        (PrivilegeLevel::Administrator, 0xd5),
     ] {
         let login = ConsoleConfig { privilege, ..login("admin", PASSWORD, 17) };
         let mut wire = Wire::new(&bench, HERE, login);

@@ -30,7 +30,7 @@ impl UserLookup for OneUser {
         if name != b"admin" {
             return Vec::new();
         }
-        vec![User { id: 2, max_privilege: PrivilegeLevel::Administrator, password }]
+        vec![User { id: 2, max_privilege: PrivilegeLevel::Administrator, password, ipmi15: true }]
     }
 }
 
