@@ -12,6 +12,7 @@ use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::session::v15::AuthType;
 
 use crate::boot_guard::BootGuard;
+use crate::sdr_repository::Reservations;
 use crate::sel_guard::SelGuard;
 use crate::sol_guard::SolGuard;
 use crate::{DeviceProfile, handlers};
@@ -24,6 +25,7 @@ pub struct Bmc {
     boot_guard: Mutex<BootGuard>,
     sol_guard: Mutex<SolGuard>,
     sel_guard: Mutex<SelGuard>,
+    sdr_reservations: Mutex<Reservations>,
 }
 
 impl fmt::Debug for Bmc {
@@ -42,6 +44,7 @@ impl Bmc {
             boot_guard: Mutex::default(),
             sol_guard: Mutex::default(),
             sel_guard: Mutex::default(),
+            sdr_reservations: Mutex::default(),
         }
     }
 
@@ -92,6 +95,11 @@ impl Bmc {
     /// Works on the volatile part of the event log. `work` must not wait.
     pub(crate) fn with_sel_guard<T>(&self, work: impl FnOnce(&mut SelGuard) -> T) -> T {
         work(&mut self.sel_guard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works on the reservations of the SDR repository. `work` must not wait.
+    pub(crate) fn with_sdr_reservations<T>(&self, work: impl FnOnce(&mut Reservations) -> T) -> T {
+        work(&mut self.sdr_reservations.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Works on the volatile part of the boot options. `work` must not wait.

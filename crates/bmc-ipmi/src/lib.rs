@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod error;
 mod handlers;
 pub mod profile;
+mod sdr_repository;
 mod sel_guard;
 pub mod server;
 mod sol_guard;

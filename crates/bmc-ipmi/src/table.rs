@@ -8,7 +8,7 @@ use ipmi_wire::command::{Command, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
-use crate::handlers::{app, boot, channel, chassis, fru, security, sel, session, sol, watchdog};
+use crate::handlers::{app, boot, channel, chassis, fru, sdr, security, sel, sensor, session, sol, watchdog};
 
 /// The response data, or the completion code of a refusal.
 pub type Answer<T = Vec<u8>> = Result<T, CompletionCode>;
@@ -136,6 +136,8 @@ const ROOMS: &[&[Entry]] = &[
     sol::COMMANDS,
     watchdog::COMMANDS,
     sel::COMMANDS,
+    sdr::COMMANDS,
+    sensor::COMMANDS,
 ];
 
 /// Every command, ordered by network function and code.

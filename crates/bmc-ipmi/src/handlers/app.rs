@@ -32,12 +32,17 @@ impl Read for GetDeviceId {
             firmware_minor: profile.firmware.1,
             ipmi_major: 2,
             ipmi_minor: 0,
-            support: DeviceSupport { chassis: true, fru: true, ..Default::default() },
+            support: support(),
             manufacturer: profile.manufacturer,
             product: profile.product,
             aux_firmware: Some(profile.aux_firmware),
         })
     }
+}
+
+/// What the controller is, as Get Device ID and its locator record tell it.
+pub(crate) fn support() -> DeviceSupport {
+    DeviceSupport { chassis: true, fru: true, sdr_repository: true, sensors: true, ..Default::default() }
 }
 
 impl Read for GetSelfTestResults {
@@ -76,7 +81,13 @@ mod tests {
     async fn device_id() {
         let bench = Bench::new().await;
         let id = bench.ask(GetDeviceId).await;
-        assert!(id.support.chassis && id.support.fru && !id.support.sel && !id.support.sensors);
+        assert!(
+            id.support.chassis
+                && id.support.fru
+                && !id.support.sel
+                && id.support.sensors
+                && id.support.sdr_repository
+        );
         let version = format!("{}.{}", id.firmware_major, id.firmware_minor);
         assert!(env!("CARGO_PKG_VERSION").starts_with(&version));
         assert_eq!((id.ipmi_major, id.ipmi_minor, id.manufacturer), (2, 0, 7154));

@@ -6,8 +6,10 @@ pub(crate) mod boot;
 pub(crate) mod channel;
 pub(crate) mod chassis;
 pub(crate) mod fru;
+pub(crate) mod sdr;
 pub(crate) mod security;
 pub(crate) mod sel;
+pub(crate) mod sensor;
 pub(crate) mod session;
 pub(crate) mod sol;
 #[cfg(test)]

@@ -74,7 +74,8 @@ impl DeviceSupport {
         }
     }
 
-    fn byte(self) -> u8 {
+    /// The byte of Get Device ID and of a controller's locator record.
+    pub fn byte(self) -> u8 {
         flag(self.chassis, 7)
             | flag(self.bridge, 6)
             | flag(self.event_generator, 5)
