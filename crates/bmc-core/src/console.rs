@@ -9,6 +9,7 @@
 //! oldest bytes and is told how many.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
@@ -59,11 +60,21 @@ pub struct Seen {
     pub bytes: Vec<u8>,
 }
 
+/// Takes input at once, without waiting; for backends that need no queue.
+pub type TakeInput = dyn Fn(ConsoleInput) -> Result<(), InputError> + Send + Sync;
+
+/// Where input goes.
+#[derive(Clone)]
+enum Input {
+    Queue(mpsc::Sender<ConsoleInput>),
+    Direct(Arc<TakeInput>),
+}
+
 /// A machine's console. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Console {
     shared: Arc<Shared>,
-    input: mpsc::Sender<ConsoleInput>,
+    input: Input,
     news: watch::Receiver<News>,
 }
 
@@ -71,8 +82,15 @@ pub struct Console {
 #[derive(Debug)]
 pub struct ConsolePort {
     shared: Arc<Shared>,
-    input: mpsc::Receiver<ConsoleInput>,
+    /// `None` where input goes directly to the backend.
+    input: Option<mpsc::Receiver<ConsoleInput>>,
     news: watch::Sender<News>,
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Console").field(&self.state()).finish()
+    }
 }
 
 /// One viewer's place in the output.
@@ -97,12 +115,21 @@ struct News {
 
 /// A console and the backend's end of it, closed at first.
 pub fn console() -> (Console, ConsolePort) {
-    let shared = Arc::new(Shared::default());
     let (sender, receiver) = mpsc::channel(INPUTS_PENDING_MAX);
+    connected(Input::Queue(sender), Some(receiver))
+}
+
+/// A console whose input goes to `take` at once, so that nobody has to wait for [`ConsolePort::input`]; closed at first.
+pub fn direct_console(take: Arc<TakeInput>) -> (Console, ConsolePort) {
+    connected(Input::Direct(take), None)
+}
+
+fn connected(input: Input, queued: Option<mpsc::Receiver<ConsoleInput>>) -> (Console, ConsolePort) {
+    let shared = Arc::new(Shared::default());
     let closed = ConsoleState::Closed("the machine is off".to_owned());
     let (news, heard) = watch::channel(News { written: 0, state: closed });
-    let console = Console { shared: Arc::clone(&shared), input: sender, news: heard };
-    (console, ConsolePort { shared, input: receiver, news })
+    let console = Console { shared: Arc::clone(&shared), input, news: heard };
+    (console, ConsolePort { shared, input: queued, news })
 }
 
 impl Console {
@@ -145,10 +172,13 @@ impl Console {
         if self.news.borrow().state != ConsoleState::Open {
             return Err(InputError::Closed);
         }
-        self.input.try_send(input).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InputError::Full,
-            mpsc::error::TrySendError::Closed(_) => InputError::Closed,
-        })
+        match &self.input {
+            Input::Direct(take) => take(input),
+            Input::Queue(queue) => queue.try_send(input).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => InputError::Full,
+                mpsc::error::TrySendError::Closed(_) => InputError::Closed,
+            }),
+        }
     }
 }
 
@@ -173,9 +203,9 @@ impl ConsolePort {
         });
     }
 
-    /// What somebody typed next; `None` when nobody can type any more.
+    /// What somebody typed next; `None` when nobody can type any more, and for a [`direct_console`].
     pub async fn input(&mut self) -> Option<ConsoleInput> {
-        self.input.recv().await
+        self.input.as_mut()?.recv().await
     }
 }
 
@@ -263,6 +293,22 @@ mod tests {
         assert_eq!((seen.skipped, seen.bytes.len()), (3, SCROLLBACK_BYTES));
         assert!(seen.bytes.ends_with(b"abcd"));
         assert_eq!(console.view().take(1), Seen { skipped: 0, bytes: b"a".to_vec() });
+    }
+
+    #[tokio::test]
+    async fn direct_input_needs_nobody_who_waits_for_it() {
+        let typed = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&typed);
+        let take: Arc<TakeInput> = Arc::new(move |input| {
+            sink.lock().unwrap().push(input);
+            Ok(())
+        });
+        let (console, mut port) = direct_console(take);
+        assert_eq!(console.send(ConsoleInput::Break), Err(InputError::Closed));
+        port.set_state(ConsoleState::Open);
+        console.send(ConsoleInput::Break).unwrap();
+        assert_eq!(*typed.lock().unwrap(), [ConsoleInput::Break]);
+        assert_eq!(port.input().await, None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, Report, Reports};
 use bmc_core::boot::{BootPlan, FirmwareMode};
+use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::power::ChangeCause;
 use tokio::runtime::Handle;
@@ -23,6 +24,8 @@ use crate::control::SimControl;
 use crate::faults::{Fault, Faults, SimOperation};
 use crate::hardware;
 use crate::machine::{Outcome, SimMachine, Times};
+use crate::serial::Serial;
+use crate::terminal::Action;
 
 /// The simulator. Cheap to clone; all clones are the same simulator.
 #[derive(Clone)]
@@ -104,7 +107,7 @@ impl Backend for SimBackend {
             .or_else(|| world.lookup(&machine.name))
             .unwrap_or_else(|| hardware::uuid_of(&machine.name));
         if !world.entries.contains_key(&uuid) {
-            world.create(&self.shared.config, uuid, &machine.name);
+            world.create(&self.shared, uuid, &machine.name);
         }
         let watch = world.next_watch;
         world.next_watch += 1;
@@ -148,6 +151,26 @@ impl Shared {
         let rang = world.act(uuid, now(), act)?;
         drop(world);
         if rang {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Somebody types on a machine's serial line. A machine that is paused hears nothing, as no processor does.
+    fn typed(&self, uuid: Uuid, input: &ConsoleInput) -> Result<(), InputError> {
+        let now = now();
+        let mut world = self.world();
+        let entry = world.entries.get_mut(&uuid).ok_or(InputError::Closed)?;
+        if entry.machine.is_paused() {
+            return Ok(());
+        }
+        let Some(action) = entry.serial.types(now, input) else { return Ok(()) };
+        let acted = world.act(uuid, now, |machine, now| match action {
+            Action::Reboot => machine.reboot_from_inside(now),
+            Action::PowerOff => machine.power_off_from_inside(now),
+        });
+        drop(world);
+        if acted.is_ok_and(|rang| rang) {
             self.wake.notify_one();
         }
         Ok(())
@@ -211,6 +234,8 @@ pub(crate) struct Entry {
     watchers: Vec<(u64, Reports)>,
     /// What the timer queue holds for this machine.
     armed: Option<Instant>,
+    /// Its serial line.
+    serial: Serial,
 }
 
 impl World {
@@ -230,7 +255,13 @@ impl World {
         (hardware::make_up(config, uuid, name, pair), pair)
     }
 
-    fn create(&mut self, config: &SimConfig, uuid: Uuid, name: &str) {
+    fn create(&mut self, shared: &Arc<Shared>, uuid: Uuid, name: &str) {
+        let config = &shared.config;
+        let simulator = Arc::downgrade(shared);
+        let serial = Serial::new(Arc::new(move |input| match simulator.upgrade() {
+            Some(shared) => shared.typed(uuid, &input),
+            None => Err(InputError::Closed),
+        }));
         let (info, mac_pair) = self.make_up(config, uuid, name);
         let times = Times { post: config.post, boot: config.boot, shutdown: config.shutdown };
         let entry = Entry {
@@ -239,6 +270,7 @@ impl World {
             outage: None,
             watchers: Vec::new(),
             armed: None,
+            serial,
         };
         self.mac_pairs.insert(mac_pair);
         self.names.entry(name.to_owned()).or_insert(uuid);
@@ -286,6 +318,7 @@ impl World {
             BackendError::new(BackendErrorKind::NotFound, format!("there is no simulated machine {uuid}"))
         })?;
         let reports = act(&mut entry.machine, now)?;
+        entry.serial.follow(now, &entry.machine);
         if outage.is_none() && entry.outage.is_none() {
             for report in reports {
                 entry.tell(report);
@@ -368,6 +401,10 @@ impl AttachedMachine {
 
 #[async_trait]
 impl Machine for AttachedMachine {
+    fn console(&self) -> Option<Console> {
+        self.shared.world().entries.get(&self.uuid).map(|entry| entry.serial.console())
+    }
+
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
         self.call(SimOperation::Start, |machine, now| machine.start(now, boot, ChangeCause::Requested)).await
     }

@@ -9,6 +9,7 @@
 //! * [`hardware`]: a machine's make-up, derived from the seed and its UUID, and what a boot plan means on it.
 //! * [`machine`]: one machine as a pure state machine; time comes in as an argument.
 //! * [`faults`]: what a machine was told to do wrong.
+//! * [`terminal`]: what a machine prints on its serial line, and who answers there.
 //! * [`backend`]: the shell: all machines behind one lock, all their timers in one queue and one task.
 //! * [`control`]: the handle for tests and for people.
 //!
@@ -20,6 +21,8 @@ pub mod control;
 pub mod faults;
 pub mod hardware;
 pub mod machine;
+mod serial;
+pub mod terminal;
 
 pub use backend::SimBackend;
 pub use config::SimConfig;

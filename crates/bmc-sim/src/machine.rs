@@ -47,6 +47,23 @@ enum Phase {
     GoingDown(ChangeCause),
 }
 
+/// What the machine is doing, as its serial line shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing.
+    Off,
+    /// Firmware tests itself.
+    Post,
+    /// The operating system is being loaded.
+    Loading,
+    /// The operating system is up.
+    Up,
+    /// The firmware's setup screen.
+    Setup,
+    /// The operating system shuts down.
+    GoingDown,
+}
+
 /// A simulated machine.
 #[derive(Clone, Debug)]
 pub struct SimMachine {
@@ -69,6 +86,7 @@ pub struct SimMachine {
     cdrom: Option<String>,
     booted_from: Option<String>,
     interrupts: u64,
+    runs: u64,
 }
 
 impl SimMachine {
@@ -88,6 +106,7 @@ impl SimMachine {
             cdrom: None,
             booted_from: None,
             interrupts: 0,
+            runs: 0,
         }
     }
 
@@ -114,6 +133,28 @@ impl SimMachine {
     /// Non-maskable interrupts delivered since the machine exists.
     pub fn interrupts(&self) -> u64 {
         self.interrupts
+    }
+
+    /// What it is doing, whether or not it is paused meanwhile.
+    pub fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Off => Stage::Off,
+            Phase::Post(_) => Stage::Post,
+            Phase::Loading => Stage::Loading,
+            Phase::Up => Stage::Up,
+            Phase::Setup => Stage::Setup,
+            Phase::GoingDown(_) => Stage::GoingDown,
+        }
+    }
+
+    /// How often firmware has begun since the machine exists.
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    /// Whether somebody holds it.
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
     }
 
     /// Starts a machine that is off. `cause` tells the BMC's own start from somebody else's.
@@ -295,6 +336,7 @@ impl SimMachine {
 
     fn post(&mut self, now: Instant, handover: Handover, generation: Option<u64>) {
         self.phase = Phase::Post(handover);
+        self.runs += 1;
         self.deadline = now.checked_add(self.times.post);
         self.generation = generation;
         self.booted_from = None;

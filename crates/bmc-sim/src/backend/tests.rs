@@ -310,3 +310,50 @@ async fn the_task_ends_with_the_simulator() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Reads what comes until it ends with `end`.
+async fn reads(viewer: &mut bmc_core::console::Viewer, end: &str) -> String {
+    let mut seen = String::new();
+    while !seen.ends_with(end) {
+        let bytes = viewer.take(usize::MAX).bytes;
+        if bytes.is_empty() {
+            assert!(viewer.changed().await);
+        }
+        seen.push_str(&String::from_utf8(bytes).unwrap());
+    }
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_prints_its_life_and_obeys_who_types() {
+    use bmc_core::console::{ConsoleInput, ConsoleState, InputError};
+    let sim = sim();
+    let (machine, mut received, control) = attach(&sim, "node-0");
+    let console = machine.console().unwrap();
+    let types = |text: &str| console.send(ConsoleInput::Bytes(text.as_bytes().to_vec()));
+    let mut viewer = console.view();
+    assert_eq!(types("x"), Err(InputError::Closed), "off");
+    machine.start(&BootPlan::OwnOrder).await.unwrap();
+    assert_eq!(console.state(), ConsoleState::Open);
+    let seen = reads(&mut viewer, "node-0 login: ").await;
+    assert!(seen.contains("Self-test ... passed\r\nBooting from disk sda\r\n"), "{seen}");
+    types("root\r").unwrap();
+    reads(&mut viewer, "root@node-0:~$ ").await;
+    control.pause().unwrap();
+    types("never heard\r").unwrap();
+    control.resume().unwrap();
+    machine.nmi().await.unwrap();
+    assert_eq!(reads(&mut viewer, "received.\r\n").await, "\r\nNon-maskable interrupt received.\r\n");
+
+    while received.try_recv().is_ok() {}
+    types("reboot\r").unwrap();
+    assert_eq!(received.try_recv(), Ok(Report::Rebooted));
+    let seen = reads(&mut viewer, "login: ").await;
+    assert!(seen.contains("Simulated BIOS firmware"), "{seen}");
+    types("root\rpoweroff\r").unwrap();
+    let seen = reads(&mut viewer, "Power is off.\r\n").await;
+    assert!(seen.contains("going down now"), "{seen}");
+    assert!(matches!(console.state(), ConsoleState::Closed(_)));
+    // Who comes late sees all of it.
+    assert!(reads(&mut console.view(), "Power is off.\r\n").await.contains("Self-test"));
+}
