@@ -52,6 +52,9 @@ pub const INSTANCES: u8 = 1;
 pub const PAYLOAD_MAX: u16 = 255;
 /// Characters that wait in the endpoint to be sent to the console; the shell keeps the rest.
 pub const OUTPUT_WAITING_MAX: usize = 2 * MAX_CHARACTERS;
+/// How long the first output waits after an activation. A console that has not digested the answer yet throws output away (FreeIPMI) or
+/// takes it for the answer to its next command (ipmitool).
+pub const ACTIVATION_PAUSE: Duration = Duration::from_millis(100);
 /// The commands of this file, all of netFn App.
 pub(crate) const COMMANDS: [u8; 4] = [
     ActivatePayload::CODE,
@@ -119,6 +122,8 @@ struct Active {
     asked: Option<(u8, usize)>,
     /// An acknowledgement to send.
     ack: Option<SolPacket>,
+    /// Whether output has begun.
+    begun: bool,
 }
 
 /// Serial over LAN of one BMC.
@@ -198,6 +203,9 @@ impl Endpoint {
     pub fn sol_output(&mut self, now: Instant, characters: &[u8], lost: bool) {
         let room = self.sol_room();
         if let Some(active) = &mut self.sol.active {
+            if !std::mem::replace(&mut active.begun, true) {
+                active.link.hold(now.checked_add(ACTIVATION_PAUSE));
+            }
             if lost {
                 active.link.set_bits(now, status::OVERRUN);
             }
@@ -325,7 +333,8 @@ impl Endpoint {
             Some(active) if active.session != id => return Err(CompletionCode::PAYLOAD_ACTIVE_ELSEWHERE),
             Some(active) => active.link.expect_first(),
             None => {
-                self.sol.active = Some(Active { session: id, link: Link::default(), asked: None, ack: None });
+                self.sol.active =
+                    Some(Active { session: id, link: Link::default(), asked: None, ack: None, begun: false });
                 self.sol.events.push(Event::SolActivated { session: session.info });
             }
         }

@@ -97,6 +97,11 @@ impl Link {
         self.bits = Some((set | bits, since));
     }
 
+    /// Sends nothing new before `until`.
+    pub(crate) const fn hold(&mut self, until: Option<Instant>) {
+        self.not_before = until;
+    }
+
     /// Throws away what waits; what is on its way cannot be called back.
     pub(crate) fn flush(&mut self) {
         self.queue.clear();

@@ -9,6 +9,7 @@ use std::{
 use ipmi_session::{
     CloseReason, Config, Endpoint, Event, Pace, SolEnd, SolPolicy,
     console::{Console, ConsoleConfig, ConsoleEvent},
+    sol,
 };
 use ipmi_wire::{
     CompletionCode as C, NetFn, PrivilegeLevel,
@@ -235,7 +236,7 @@ fn characters_wait_for_others_but_not_long() {
     assert_eq!(b.bmc.sol_transmits(b.now, &mut b.rng), []);
     b.bmc.sol_output(b.now, b"a", false);
     assert_eq!(b.bmc.sol_transmits(b.now, &mut b.rng), []);
-    b.now += policy().pace.accumulate;
+    b.now += sol::ACTIVATION_PAUSE;
     assert_eq!(b.bmc.next_timeout(), Some(b.now));
     assert_eq!(b.bmc.sol_transmits(b.now, &mut b.rng).len(), 1);
     // One packet at a time, and the same again until it is acknowledged or the retries are used up.
@@ -286,6 +287,7 @@ fn a_console_learns_that_output_was_lost_and_that_nobody_listens() {
     ask(&mut b, 1, &mut console, ACTIVATE, &WANT);
     console.sol_start(policy().pace);
     b.bmc.sol_output(b.now, b"late", true);
+    b.wait(1);
     settle(&mut b, 1, &mut console, usize::MAX);
     let news = console.sol_news().unwrap();
     assert_eq!((news.printed.as_slice(), news.lost, news.unavailable), (&b"late"[..], true, false));
