@@ -6,6 +6,9 @@
     reason = "what a test needs and lacks fails it"
 )]
 
+#[path = "freeipmi/chassis.rs"]
+mod chassis;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -8,6 +8,8 @@
 
 #[path = "ipmitool/boot.rs"]
 mod boot;
+#[path = "ipmitool/chassis.rs"]
+mod chassis;
 #[path = "ipmitool/fru.rs"]
 mod fru;
 #[path = "ipmitool/power.rs"]

@@ -84,8 +84,18 @@ one under way, but a diagnostic interrupt is delivered once more.
 
 Boot options 0 to 7 are kept and read back as written, over restarts too, except \"set in progress\" and the mark of a
 parameter as invalid. Options 1, 2, 4, 6 and 7 and the flags beside the boot device have no effect on a virtual machine. The
-valid bit is cleared after 60 seconds without a Chassis Control command only when option 3 asks for that; by default
-it does not. \"Set in progress\" is released when the session that set it ends.
+valid bit of flags that IPMI set is cleared after 60 seconds without a Chassis Control command, or by a start from outside, a reboot
+of the guest, the watchdog or an event filter, only when option 3 asks for that; by default it does not. \"Set in progress\" is released when the session that set it ends.
+
+Power-on hours count minutes, from the start of a machine to its end, also while the daemon is away and the machine runs on; a run whose
+end nobody saw counts until it was missed. A power cycle stays off for as long as Set Power Cycle Interval says, and is acknowledged before
+that; a hard off calls it off. Front panel buttons can be disabled, and that is shown; a virtual machine has none, and commands
+work all the same, Redfish's PushPowerButton among them. A simulated machine that was on when its daemon ended has lost mains power.
+
+The watchdog timer acts on the machine by the way of every power command. Its non-maskable interrupt is delivered; an SMI is an event
+and no more. A machine that goes off or restarts stops it, and so does a restart of the daemon. A timeout whose action cannot be carried out, because
+the hypervisor is away, is a power fault and is not made up for later. A pre-timeout longer than the countdown is refused with
+`CCh`, Reset Watchdog Timer after the pre-timeout with `D5h`.
 
 A machine that cannot be reached answers Get Chassis Status with an error and not with its last known state: `D3h` when its
 hypervisor is away, `CBh` when the machine is gone, `D6h` when the hypervisor refuses.
