@@ -14,20 +14,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bmc_core::backend::{MachineInfo, MachineRef, Observed, ObservedPower, Report, Reports};
+use bmc_core::backend::{MachineRef, Reports};
 use bmc_core::error::{BackendError, BackendErrorKind};
-use bmc_core::power::ChangeCause;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
-use virt::connect::Connect;
-use virt::domain::Domain;
 use virt_sys as c;
 
-use crate::connection::{CALL_TIMEOUT, Caller, Failure};
-use crate::sys::{self, RawEvent, Sink};
-use crate::track::{Op, Step, Track};
-use crate::xml::read;
+use crate::connection::{CALL_TIMEOUT, Caller};
+use crate::sys::{RawEvent, Sink};
+use crate::track::Step;
+use crate::watch::{Asked, Watch, fetch, gone};
 
 /// First wait after a failed connection attempt; doubles up to [`RECONNECT_MAX`].
 const RECONNECT_MIN: Duration = Duration::from_millis(500);
@@ -37,136 +34,6 @@ const RECONNECT_MAX: Duration = Duration::from_secs(15);
 const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 /// How often an answer that events have overtaken is asked for anew before it is taken as it is.
 const REFRESH_OVERTAKEN_MAX: u32 = 8;
-
-/// One watched domain.
-pub(crate) struct Watch {
-    name: String,
-    uuid: Mutex<Option<Uuid>>,
-    reports: Reports,
-    track: Mutex<Track>,
-    /// Wakes operations that wait for their event.
-    pub(crate) changed: Notify,
-    /// One question about the domain's state at a time.
-    refreshing: tokio::sync::Mutex<()>,
-}
-
-/// A domain's whole state as libvirt tells it.
-struct Fetched {
-    info: MachineInfo,
-    power: ObservedPower,
-    generation: Option<u64>,
-    transient: bool,
-}
-
-impl Watch {
-    fn new(machine: MachineRef, reports: Reports) -> Self {
-        Self {
-            name: machine.name,
-            uuid: Mutex::new(machine.uuid),
-            reports,
-            track: Mutex::new(Track::default()),
-            changed: Notify::new(),
-            refreshing: tokio::sync::Mutex::new(()),
-        }
-    }
-
-    /// The UUID, once known.
-    pub(crate) fn uuid(&self) -> Option<Uuid> {
-        *self.uuid.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is known. Reports are sent under this lock, so that they keep the order of the changes.
-    pub(crate) fn track(&self) -> MutexGuard<'_, Track> {
-        self.track.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Finds the domain on a connection.
-    pub(crate) fn look_up(&self, connect: &Connect) -> Result<Domain, Failure> {
-        Ok(match self.uuid() {
-            Some(uuid) => connect.lookup_domain_by_uuid(uuid)?,
-            None => connect.lookup_domain_by_name(&self.name)?,
-        })
-    }
-
-    /// Takes in an event.
-    fn on_event(&self, step: impl FnOnce(&mut Track) -> Step) -> bool {
-        let mut track = self.track();
-        let step = step(&mut track);
-        if let Some(report) = step.report {
-            self.reports.send(report);
-        }
-        drop(track);
-        self.changed.notify_waiters();
-        step.refresh
-    }
-
-    /// Sends a report that an operation made of the track it holds.
-    pub(crate) fn send(&self, _held: &MutexGuard<'_, Track>, report: Option<Report>) {
-        if let Some(report) = report {
-            self.reports.send(report);
-        }
-    }
-
-    /// The domain can no longer be controlled.
-    fn lose(&self, error: BackendError) {
-        let mut track = self.track();
-        track.power = None;
-        track.info = None;
-        track.op = Op::None;
-        if track.lost.as_ref() != Some(&error) {
-            track.lost = Some(error.clone());
-            self.reports.send(Report::Unavailable(error));
-        }
-        drop(track);
-        self.changed.notify_waiters();
-    }
-
-    /// Takes in the answer to a refresh, unless events came in since it was asked for.
-    fn apply(&self, asked: Asked, asked_at: u64, fetched: &Fetched, anyway: bool) -> bool {
-        *self.uuid.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched.info.uuid);
-        let mut track = self.track();
-        if track.events != asked_at && !anyway {
-            return false;
-        }
-        track.transient = fetched.transient;
-        let news = track.info.as_ref() != Some(&fetched.info);
-        track.info = Some(fetched.info.clone());
-        if track.power.is_none() {
-            track.power = Some(fetched.power);
-            track.generation = fetched.generation;
-            track.redefined = false;
-            track.lost = None;
-            self.reports.send(Report::Available(Observed {
-                info: fetched.info.clone(),
-                power: fetched.power,
-                boot_generation: fetched.generation,
-            }));
-        } else {
-            if news {
-                self.reports.send(Report::Info(fetched.info.clone()));
-            }
-            if asked == Asked::InsteadOfEvent
-                && track.op == Op::None
-                && let Some(report) = track.change(fetched.power, ChangeCause::Unknown)
-            {
-                track.generation = fetched.generation;
-                self.reports.send(report);
-            }
-        }
-        drop(track);
-        self.changed.notify_waiters();
-        true
-    }
-}
-
-/// Why a domain's state is asked for while its power is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// Its make-up may have changed. A power that differs from what is known is not taken: the event that is on its way also says who did it.
-    ForMakeUp,
-    /// An event that should have come did not, so the answer stands for it.
-    InsteadOfEvent,
-}
 
 /// Everything of one connection.
 pub(crate) struct Hub {
@@ -231,7 +98,7 @@ impl Hub {
         let mut watches = self.watches();
         let list = match watch.uuid() {
             Some(uuid) => watches.bound.entry(uuid).or_default(),
-            None => watches.unbound.entry(watch.name.clone()).or_default(),
+            None => watches.unbound.entry(watch.name().to_owned()).or_default(),
         };
         list.push(Arc::downgrade(watch));
     }
@@ -239,7 +106,7 @@ impl Hub {
     /// A watch by name has found its domain: its events are found by UUID from now on.
     fn rebind(&self, watch: &Arc<Watch>) {
         let mut watches = self.watches();
-        if let Some(list) = watches.unbound.get_mut(&watch.name) {
+        if let Some(list) = watches.unbound.get_mut(watch.name()) {
             list.retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(watch)));
         }
         drop(watches);
@@ -346,36 +213,6 @@ impl Hub {
     }
 }
 
-fn gone(watch: &Watch, uri: &str) -> BackendError {
-    let what = watch.uuid().map_or_else(|| format!("named {}", watch.name), |uuid| uuid.to_string());
-    BackendError::new(
-        BackendErrorKind::NotFound,
-        format!("libvirt at {uri} has no domain {what}; the BMC serves it again once it is defined"),
-    )
-}
-
-fn fetch(domain: &Domain) -> Result<Fetched, Failure> {
-    let state = sys::domain_state(domain)?;
-    let power = power_of(state);
-    let info = read::machine_info(&domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?)?;
-    let generation = match power {
-        ObservedPower::Off => None,
-        _ => read::boot_generation(&domain.xml_desc(0)?),
-    };
-    let transient = !domain.is_persistent()?;
-    Ok(Fetched { info, power, generation, transient })
-}
-
-/// A `virDomainState` as the core sees it. A crashed domain that is kept, and one that sleeps, hold their processors still.
-fn power_of(state: u32) -> ObservedPower {
-    match state {
-        c::VIR_DOMAIN_RUNNING | c::VIR_DOMAIN_BLOCKED => ObservedPower::Running,
-        c::VIR_DOMAIN_PAUSED | c::VIR_DOMAIN_CRASHED | c::VIR_DOMAIN_PMSUSPENDED => ObservedPower::Paused,
-        c::VIR_DOMAIN_SHUTDOWN => ObservedPower::Stopping,
-        _ => ObservedPower::Off,
-    }
-}
-
 /// The connection's task.
 async fn keep_connected(hub: Weak<Hub>, caller: Caller, mut ended: oneshot::Receiver<()>) {
     let mut wait = RECONNECT_MIN;
@@ -442,24 +279,4 @@ async fn serve(hub: &Weak<Hub>, events: &mut mpsc::UnboundedReceiver<RawEvent>) 
         }
     }
     "event loop ended"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_event_tells_who_changed_the_power_not_an_answer_that_was_quicker() {
-        let (reports, mut told) = Reports::channel();
-        let watch = Watch::new(MachineRef { uuid: None, name: "node".to_owned() }, reports);
-        let fetched =
-            |power| Fetched { info: MachineInfo::default(), power, generation: None, transient: false };
-        assert!(watch.apply(Asked::ForMakeUp, 0, &fetched(ObservedPower::Running), false));
-        assert!(matches!(told.try_recv(), Ok(Report::Available(_))), "all is news at first");
-        assert!(watch.apply(Asked::ForMakeUp, 0, &fetched(ObservedPower::Paused), false));
-        assert!(told.try_recv().is_err(), "the event is on its way");
-        assert!(watch.apply(Asked::InsteadOfEvent, 0, &fetched(ObservedPower::Paused), false));
-        let paused = Report::Power { power: ObservedPower::Paused, cause: ChangeCause::Unknown };
-        assert_eq!(told.try_recv(), Ok(paused));
-    }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `backend` | `bmc_core::backend::Backend` over one libvirt URI |
 //! | `machine` | `bmc_core::backend::Machine`: the operations |
-//! | `hub` | keeps the connection, watches domains, asks for their state after (re)connecting |
+//! | `hub` | keeps the connection, finds who is concerned by an event, asks for states after (re)connecting |
+//! | `watch` | one watched domain: takes news in, sends reports |
 //! | `track` | pure: what libvirt's events mean for one domain |
 //! | `connection` | bounded calls with time-outs |
 //! | `xml` | reading domain XML, and making changed copies by splicing |
@@ -23,6 +24,7 @@ mod machine;
 mod setup_key;
 mod sys;
 mod track;
+mod watch;
 mod xml;
 
 pub use backend::LibvirtBackend;

@@ -18,10 +18,11 @@ use virt::error::ErrorNumber;
 use virt_sys as c;
 
 use crate::connection::{CALL_TIMEOUT, Failure, START_TIMEOUT, STOP_TIMEOUT};
-use crate::hub::{Asked, Hub, Watch};
+use crate::hub::Hub;
 use crate::setup_key;
 use crate::sys;
 use crate::track::Op;
+use crate::watch::{Asked, Watch};
 use crate::xml::edit;
 
 /// How long an operation that libvirt has carried out waits for its own event before the state is asked for instead.

@@ -10,7 +10,8 @@ use bmc_core::boot::FirmwareMode;
 use virt_sys as c;
 
 use crate::connection::CALL_TIMEOUT;
-use crate::hub::{Hub, Watch};
+use crate::hub::Hub;
+use crate::watch::Watch;
 
 /// The Escape key in Linux's key codes.
 const ESCAPE: u32 = 1;
