@@ -1,6 +1,7 @@
 //! The backend: one connection to one libvirt URI.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, Reports};
@@ -18,17 +19,53 @@ use crate::xml::read;
 /// How many names a [`find`](Backend::find) in vain suggests.
 const SUGGESTIONS_MAX: usize = 3;
 
+/// How often a backend asks for statistics, unless told otherwise.
+pub const STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a backend does with its machines' serial consoles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConsolePolicy {
+    /// Holds each while its domain runs, so that nothing of its output is lost to a late viewer. libvirt lets one program at a time have
+    /// a console: `virsh console` then needs `--force`.
+    #[default]
+    Held,
+    /// Leaves them to others; the machines have no console.
+    Off,
+}
+
+/// How a [`LibvirtBackend`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What is done with the consoles.
+    pub console: ConsolePolicy,
+    /// How often statistics are asked for; at most ten times a second.
+    pub statistics_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { console: ConsolePolicy::default(), statistics_interval: STATISTICS_INTERVAL }
+    }
+}
+
 /// The machines of one libvirt URI.
 pub struct LibvirtBackend {
     name: String,
     hub: Arc<Hub>,
+    options: Options,
 }
 
 impl LibvirtBackend {
     /// Connects to `uri` (`qemu:///system`, `qemu+ssh://host/system`, `test:///default`, ...) and keeps connected, with a pause that grows
     /// after each failure. Returns at once; calls wait for the end of the first attempt. Needs a tokio runtime with time.
     pub fn new(uri: &str) -> Arc<Self> {
-        Arc::new(Self { name: uri.to_owned(), hub: Hub::start(Arc::from(uri)) })
+        Self::with(uri, Options::default())
+    }
+
+    /// As [`new`](Self::new), with options.
+    pub fn with(uri: &str, options: Options) -> Arc<Self> {
+        let hub = Hub::start(Arc::from(uri), options.statistics_interval);
+        Arc::new(Self { name: uri.to_owned(), hub, options })
     }
 }
 
@@ -78,7 +115,7 @@ impl Backend for LibvirtBackend {
 
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine> {
         let watch = self.hub.watch(machine, reports);
-        Arc::new(LibvirtMachine::new(Arc::clone(&self.hub), watch))
+        Arc::new(LibvirtMachine::new(Arc::clone(&self.hub), watch, self.options.console))
     }
 }
 

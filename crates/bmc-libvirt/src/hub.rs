@@ -22,8 +22,10 @@ use uuid::Uuid;
 use virt_sys as c;
 
 use crate::connection::{CALL_TIMEOUT, Caller};
+use crate::console::Streams;
+use crate::poll::poll;
 use crate::sys::{RawEvent, Sink};
-use crate::track::Step;
+use crate::track::{Instance, Step};
 use crate::watch::{Asked, Watch, fetch, gone};
 
 /// First wait after a failed connection attempt; doubles up to [`RECONNECT_MAX`].
@@ -38,9 +40,11 @@ const REFRESH_OVERTAKEN_MAX: u32 = 8;
 /// Everything of one connection.
 pub(crate) struct Hub {
     pub(crate) caller: Caller,
+    /// What consoles share.
+    pub(crate) streams: Arc<Streams>,
     watches: Mutex<Watches>,
     /// Where tasks run: machines are attached from anywhere.
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     /// Its drop ends the task.
     _alive: oneshot::Sender<()>,
 }
@@ -68,16 +72,18 @@ fn live_of(list: &mut Vec<Weak<Watch>>) -> Vec<Arc<Watch>> {
 }
 
 impl Hub {
-    /// Starts the connection's task on the present tokio runtime; it ends when the hub is dropped.
-    pub(crate) fn start(uri: Arc<str>) -> Arc<Self> {
+    /// Starts the connection's tasks on the present tokio runtime; they end when the hub is dropped.
+    pub(crate) fn start(uri: Arc<str>, statistics_interval: Duration) -> Arc<Self> {
         let (alive, ended) = oneshot::channel();
         let caller = Caller::new(uri);
         let hub = Arc::new(Self {
             caller: caller.clone(),
+            streams: Arc::default(),
             watches: Mutex::default(),
             runtime: Handle::current(),
             _alive: alive,
         });
+        tokio::spawn(poll(Arc::downgrade(&hub), caller.clone(), statistics_interval));
         tokio::spawn(keep_connected(Arc::downgrade(&hub), caller, ended));
         hub
     }
@@ -196,6 +202,12 @@ impl Hub {
             self.rebind(watch);
         }
         Ok(())
+    }
+
+    /// The watched domains that have power, and since which start.
+    pub(crate) fn running(&self) -> Vec<(Weak<Watch>, Instance)> {
+        let watches = self.watches().all();
+        watches.iter().filter_map(|watch| Some((Arc::downgrade(watch), watch.running().ok()?))).collect()
     }
 
     fn connected(self: &Arc<Self>) {

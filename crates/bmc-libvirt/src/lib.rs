@@ -1,4 +1,5 @@
-//! The libvirt backend: real virtual machines, lifecycle events, boot overrides that leave the definition alone.
+//! The libvirt backend: real virtual machines, lifecycle events, boot overrides that leave the definition alone, serial consoles,
+//! statistics.
 //!
 //! | module | does |
 //! |---|---|
@@ -7,6 +8,9 @@
 //! | `hub` | keeps the connection, finds who is concerned by an event, asks for states after (re)connecting |
 //! | `watch` | one watched domain: takes news in, sends reports |
 //! | `track` | pure: what libvirt's events mean for one domain |
+//! | `console` | a machine's serial console: opens it, holds it, opens it again |
+//! | `poll` | asks for statistics now and then |
+//! | `statistics` | pure: from libvirt's counters to percent and bytes per second |
 //! | `connection` | bounded calls with time-outs |
 //! | `xml` | reading domain XML, and making changed copies by splicing |
 //! | `setup_key` | the key press that opens the firmware's setup |
@@ -18,13 +22,16 @@
 
 mod backend;
 mod connection;
+mod console;
 mod error;
 mod hub;
 mod machine;
+mod poll;
 mod setup_key;
+mod statistics;
 mod sys;
 mod track;
 mod watch;
 mod xml;
 
-pub use backend::LibvirtBackend;
+pub use backend::{ConsolePolicy, LibvirtBackend, Options, STATISTICS_INTERVAL};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bmc_core::backend::{Machine, ObservedPower};
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot};
+use bmc_core::console::Console;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::power::ChangeCause;
 use tokio::time::timeout;
@@ -17,7 +18,9 @@ use virt::domain::Domain;
 use virt::error::ErrorNumber;
 use virt_sys as c;
 
+use crate::backend::ConsolePolicy;
 use crate::connection::{CALL_TIMEOUT, Failure, START_TIMEOUT, STOP_TIMEOUT};
+use crate::console::{self, Kept};
 use crate::hub::Hub;
 use crate::setup_key;
 use crate::sys;
@@ -32,11 +35,21 @@ const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct LibvirtMachine {
     hub: Arc<Hub>,
     watch: Arc<Watch>,
+    console: Option<Kept>,
 }
 
 impl LibvirtMachine {
-    pub(crate) fn new(hub: Arc<Hub>, watch: Arc<Watch>) -> Self {
-        Self { hub, watch }
+    pub(crate) fn new(hub: Arc<Hub>, watch: Arc<Watch>, console: ConsolePolicy) -> Self {
+        let console = match console {
+            ConsolePolicy::Held => Some(console::keep(
+                &hub.runtime,
+                hub.caller.clone(),
+                Arc::clone(&hub.streams),
+                Arc::clone(&watch),
+            )),
+            ConsolePolicy::Off => None,
+        };
+        Self { hub, watch, console }
     }
 
     /// Runs a call for the domain, with what it expects noted first, and returns once its event was seen.
@@ -185,6 +198,10 @@ fn is_wrong_state(error: &virt::error::Error) -> bool {
 
 #[async_trait]
 impl Machine for LibvirtMachine {
+    fn console(&self) -> Option<Console> {
+        self.console.as_ref().map(|kept| kept.console.clone())
+    }
+
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
         let plan = boot.clone();
         let op = Op::Starting { generation: boot.generation() };

@@ -1,9 +1,12 @@
 //! The part of libvirt's C interface that the `virt` crate does not wrap: domain events, the connection close callback,
-//! NMI, and a state query that reports its error. The only `unsafe` code of the project.
+//! NMI, and a state query that reports its error; below it console streams and bulk statistics. The only `unsafe` code of the project.
 //!
 //! Events take one way. libvirt's default event loop runs in one thread for the whole process; its callbacks copy what they
 //! are lent (UUID, name, numbers), pass it to a [`Sink`], and return. A sink must not block and must not call libvirt.
 #![allow(unsafe_code, reason = "this module is the border to the C library")]
+
+mod stats;
+mod stream;
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +20,9 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt_sys as c;
+
+pub(crate) use self::stats::{Counters, domain_stats};
+pub(crate) use self::stream::{ConsoleStream, Received};
 
 /// How long the event thread rests after libvirt's event loop reported a failure, so that a broken loop cannot spin.
 const EVENT_LOOP_REST: Duration = Duration::from_millis(200);

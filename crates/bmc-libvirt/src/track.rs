@@ -48,6 +48,15 @@ pub(crate) struct Step {
     pub(crate) refresh: bool,
 }
 
+/// One time that a domain runs, as far as we know of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Instance {
+    /// How many starts were seen.
+    pub(crate) starts: u64,
+    /// How often the domain was lost sight of.
+    pub(crate) losses: u64,
+}
+
 /// One domain.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
@@ -67,6 +76,7 @@ pub(crate) struct Track {
     pub(crate) op: Op,
     /// Grows with every event, so that an older answer of libvirt is recognised as such.
     pub(crate) events: u64,
+    instance: Instance,
     watchdog: bool,
     last_reboot: Option<Instant>,
 }
@@ -115,6 +125,29 @@ impl Track {
         }
     }
 
+    /// The instance that has power, or in words why there is none.
+    pub(crate) fn running(&self) -> Result<Instance, String> {
+        match self.power {
+            Some(ObservedPower::Off) => Err("the machine is off".to_owned()),
+            Some(_) => Ok(self.instance),
+            None => Err(self
+                .lost
+                .as_ref()
+                .map_or_else(|| "the machine is not known yet".to_owned(), |error| error.message.clone())),
+        }
+    }
+
+    /// The domain can no longer be seen. True when that is news to be told.
+    pub(crate) fn lose(&mut self, error: &BackendError) -> bool {
+        self.power = None;
+        self.info = None;
+        self.op = Op::None;
+        self.instance.losses += 1;
+        let news = self.lost.as_ref() != Some(error);
+        self.lost = Some(error.clone());
+        news
+    }
+
     /// Takes in a reboot event.
     pub(crate) fn reboot(&mut self, now: Instant) -> Step {
         self.events += 1;
@@ -155,6 +188,7 @@ impl Track {
     }
 
     fn started(&mut self) -> Step {
+        self.instance.starts += 1;
         self.redefined = false;
         self.watchdog = false;
         self.last_reboot = None;

@@ -1,6 +1,7 @@
 //! One watched domain: what is known of it, and how news of it are taken in and told.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bmc_core::backend::{MachineInfo, MachineRef, Observed, ObservedPower, Report, Reports};
 use bmc_core::error::{BackendError, BackendErrorKind};
@@ -12,8 +13,9 @@ use virt::domain::Domain;
 use virt_sys as c;
 
 use crate::connection::Failure;
-use crate::sys;
-use crate::track::{Op, Step, Track};
+use crate::statistics::Meter;
+use crate::sys::{self, Counters};
+use crate::track::{Instance, Op, Step, Track};
 use crate::xml::read;
 
 /// One watched domain.
@@ -22,6 +24,7 @@ pub(crate) struct Watch {
     uuid: Mutex<Option<Uuid>>,
     reports: Reports,
     track: Mutex<Track>,
+    meter: Mutex<Meter>,
     /// Wakes operations that wait for their event.
     pub(crate) changed: Notify,
     /// One question about the domain's state at a time.
@@ -43,6 +46,7 @@ impl Watch {
             uuid: Mutex::new(machine.uuid),
             reports,
             track: Mutex::new(Track::default()),
+            meter: Mutex::default(),
             changed: Notify::new(),
             refreshing: tokio::sync::Mutex::new(()),
         }
@@ -90,14 +94,39 @@ impl Watch {
         }
     }
 
+    /// The instance that has power, or in words why there is none.
+    pub(crate) fn running(&self) -> Result<Instance, String> {
+        self.track().running()
+    }
+
+    /// Waits until another instance runs than was `seen`, or none any more, or one again.
+    pub(crate) async fn running_changed(&self, seen: &Result<Instance, String>) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.running() != *seen {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes in what was counted of an instance, unless it is no longer the one that runs.
+    pub(crate) fn counted(&self, at: Instant, instance: Instance, counters: &Counters) {
+        // Held meanwhile, so that what it did is not told after its stop.
+        let track = self.track();
+        if track.running() != Ok(instance) {
+            return;
+        }
+        let news = self.meter.lock().unwrap_or_else(PoisonError::into_inner).take(at, instance, counters);
+        self.send(&track, news.map(Report::Statistics));
+    }
+
     /// The domain can no longer be controlled.
     pub(crate) fn lose(&self, error: BackendError) {
         let mut track = self.track();
-        track.power = None;
-        track.info = None;
-        track.op = Op::None;
-        if track.lost.as_ref() != Some(&error) {
-            track.lost = Some(error.clone());
+        if track.lose(&error) {
             self.reports.send(Report::Unavailable(error));
         }
         drop(track);

@@ -28,6 +28,8 @@ while read -r line; do
     poweroff) echo "TESTGUEST powering-off"; $B poweroff -f ;;
     panic) echo "TESTGUEST panicking"; echo c >/proc/sysrq-trigger ;;
     ping) echo "TESTGUEST pong" ;;
+    work) ( while :; do :; done ) & worker=$!; echo "TESTGUEST working" ;;
+    rest) kill "$worker"; echo "TESTGUEST resting" ;;
   esac
 done
 while :; do $B sleep 3600; done

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -40,6 +41,11 @@ impl Libvirtd {
         fs::set_permissions(&config, shared).expect("the folder can be shared");
         fs::write(config.join("qemu.conf"), QEMU_CONF).expect("the folder can be written");
         Self { folder, child: None }
+    }
+
+    /// A folder that its guests can read, gone with the daemon.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The URI of a driver of this daemon, given with its path: `test:///default` or `qemu:///session`.

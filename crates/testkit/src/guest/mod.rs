@@ -64,6 +64,16 @@ pub struct Boot {
     pub firmware: String,
 }
 
+/// What the guest's serial line is for libvirt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SerialLine {
+    /// A socket that only [`Guest::tell`] types into: libvirt cannot connect others to it.
+    Socket,
+    /// A pseudo-terminal, which one program at a time can have of libvirt. [`Guest::tell`] is of no use; what the guest says is
+    /// witnessed all the same.
+    Pty,
+}
+
 /// A defined domain that is off at first.
 #[derive(Debug)]
 pub struct Guest {
@@ -81,6 +91,15 @@ impl Guest {
     /// When libvirtd, QEMU or a tool is missing, or this user may not use them: `cargo xtask setup` mends it.
     #[track_caller]
     pub fn define(firmware: Firmware) -> Self {
+        Self::define_with(firmware, SerialLine::Socket)
+    }
+
+    /// As [`define`](Self::define), with a choice of the serial line.
+    ///
+    /// # Panics
+    /// As [`define`](Self::define).
+    #[track_caller]
+    pub fn define_with(firmware: Firmware, line: SerialLine) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         sweep();
         let name = format!("{PREFIX}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -99,7 +118,7 @@ impl Guest {
         let net = serve_network(address, &tftp, boot_file);
         let guest = Self { name, folder, read: 0, net };
         let file = guest.folder.join("domain.xml");
-        fs::write(&file, domain_xml(&guest.name, &guest.folder, firmware, address))
+        fs::write(&file, domain_xml(&guest.name, &guest.folder, firmware, line, address))
             .expect("the folder can be written");
         guest.virsh([Path::new("define"), &file]);
         guest
@@ -230,6 +249,17 @@ impl Drop for Guest {
     }
 }
 
+/// Kernel and userland of a test guest, in `folder`, for a domain that QEMU boots from them directly. On its serial console, which its
+/// command line has to name (`console=ttyS0`), it says `TESTGUEST booted-from=...` with what `testguest.from=` there says, and answers
+/// lines: `ping` and what else `init.sh` knows.
+///
+/// # Panics
+/// When the kernel or a tool is missing.
+pub fn boot_files(folder: &Path) -> (PathBuf, PathBuf) {
+    Payload::build(folder);
+    (folder.join("vmlinuz"), folder.join("initrd"))
+}
+
 fn virsh() -> Tool {
     Tool::find("virsh").args(["-q", "-c", URI])
 }
@@ -278,7 +308,13 @@ fn serve_network(address: SocketAddr, tftp: &Path, boot_file: &str) -> Child {
     child
 }
 
-fn domain_xml(name: &str, folder: &Path, firmware: Firmware, network: SocketAddr) -> String {
+fn domain_xml(
+    name: &str,
+    folder: &Path,
+    firmware: Firmware,
+    line: SerialLine,
+    network: SocketAddr,
+) -> String {
     // SeaBIOS says what it does on the serial console only when told to; OVMF always does.
     let (mode, features) = match firmware {
         Firmware::SeaBios => ("", "<bios useserial='yes'/>"),
@@ -287,6 +323,10 @@ fn domain_xml(name: &str, folder: &Path, firmware: Firmware, network: SocketAddr
         }
     };
     let (folder, host, port) = (folder.display(), network.ip(), network.port());
+    let (line, source) = match line {
+        SerialLine::Socket => ("unix", format!("<source mode='bind' path='{folder}/console.sock'/>")),
+        SerialLine::Pty => ("pty", String::new()),
+    };
     format!(
         "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name>
@@ -312,9 +352,7 @@ fn domain_xml(name: &str, folder: &Path, firmware: Firmware, network: SocketAddr
     <interface type='client'>
       <mac address='52:54:00:00:00:01'/><source address='{host}' port='{port}'/><model type='virtio'/>
     </interface>
-    <serial type='unix'>
-      <source mode='bind' path='{folder}/console.sock'/><log file='{folder}/console.log' append='on'/>
-    </serial>
+    <serial type='{line}'>{source}<log file='{folder}/console.log' append='on'/></serial>
     <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1' passwd='{SCREEN_PASSWORD}'/>
     <video><model type='vga'/></video>
   </devices>
