@@ -40,6 +40,8 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const OPENING_MAX: usize = 1;
 /// Pieces of input on their way into one connection's socket at a time.
 const SENDING_MAX: usize = 2;
+/// Consoles of one connection that are being closed at a time.
+const CLOSING_MAX: usize = 2;
 /// Input in bytes that is sent without a sign of life, which is output or a start. libvirtd stops reading a connection, with all other
 /// machines on it, when a few pieces of input find no room at the emulator; Linux holds about 18 KiB for an emulator that takes none,
 /// for instance of a paused machine.
@@ -54,6 +56,7 @@ const PIECES_AT_ONCE: usize = 16;
 pub(crate) struct Streams {
     opening: Arc<Semaphore>,
     sending: Arc<Semaphore>,
+    closing: Arc<Semaphore>,
 }
 
 impl Default for Streams {
@@ -61,6 +64,7 @@ impl Default for Streams {
         Self {
             opening: Arc::new(Semaphore::new(OPENING_MAX)),
             sending: Arc::new(Semaphore::new(SENDING_MAX)),
+            closing: Arc::new(Semaphore::new(CLOSING_MAX)),
         }
     }
 }
@@ -103,13 +107,34 @@ struct Line {
     alias: String,
     wake: Arc<Notify>,
     runtime: Handle,
+    closing: Arc<Semaphore>,
+}
+
+impl Line {
+    /// Closes it, and returns once it is closed: until then libvirt would refuse to open it again.
+    async fn close(mut self) {
+        if let Some(stream) = self.stream.take() {
+            close(stream, Arc::clone(&self.closing)).await;
+        }
+    }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let stream = self.stream.take();
-        self.runtime.spawn_blocking(move || drop(stream));
+        if let Some(stream) = self.stream.take() {
+            self.runtime.spawn(close(stream, Arc::clone(&self.closing)));
+        }
     }
+}
+
+async fn close(stream: Arc<ConsoleStream>, closing: Arc<Semaphore>) {
+    let turn = closing.acquire_owned().await;
+    let closed = tokio::task::spawn_blocking(move || {
+        drop(stream);
+        drop(turn);
+    });
+    // What libvirt says to it changes nothing.
+    let _ = closed.await;
 }
 
 /// Why there is no open console.
@@ -141,10 +166,13 @@ impl Keeper {
                 Ok(line) => {
                     pause = RETRY_MIN;
                     self.begin(instance).await;
-                    match self.serve(&line, instance).await {
-                        Some(why) => self.close(why),
-                        // Why it no longer runs is told next.
-                        None => continue,
+                    let ended = self.serve(&line, instance).await;
+                    if let Some(why) = ended.clone().or_else(|| self.watch.running().err()) {
+                        self.close(why);
+                    }
+                    line.close().await;
+                    if ended.is_none() {
+                        continue;
                     }
                 }
                 Err(Refused::Briefly(why)) => self.close(why),
@@ -197,7 +225,13 @@ impl Keeper {
             }
             Err(error) => return Err(Refused::Briefly(error.message)),
         };
-        Ok(Line { stream: Some(Arc::new(stream)), alias, wake, runtime: self.runtime.clone() })
+        Ok(Line {
+            stream: Some(Arc::new(stream)),
+            alias,
+            wake,
+            runtime: self.runtime.clone(),
+            closing: Arc::clone(&self.streams.closing),
+        })
     }
 
     /// Says that the line is open. What was typed before it was lost belongs to what was on the screen then.

@@ -228,11 +228,16 @@ async fn machine_that_takes_no_input(
     let line = "ping\n".repeat(200);
     let full = async {
         // Full for good is what is wanted, not full for the moment.
-        for _ in 0..2 {
-            while person.console.send(ConsoleInput::Bytes(line.clone().into_bytes())).is_ok() {
-                tokio::task::yield_now().await;
+        let mut refused = 0;
+        while refused < 20 {
+            match person.console.send(ConsoleInput::Bytes(line.clone().into_bytes())) {
+                Ok(()) => refused = 0,
+                Err(error) => {
+                    assert_eq!(error, InputError::Full);
+                    refused += 1;
+                    backend.machines().await.expect("libvirt answers");
+                }
             }
-            backend.machines().await.unwrap();
         }
     };
     timeout(LIMIT, full).await.expect("there is an end");

@@ -33,13 +33,21 @@ async fn attach(guest: &Guest) -> Attached {
     Attached { backend, machine, reports: receiver, first }
 }
 
+/// The next report of something that happened; statistics come when they like.
 async fn next(reports: &mut UnboundedReceiver<Report>) -> Report {
-    timeout(REPORT_LIMIT, reports.recv()).await.expect("a report comes").expect("the backend lives")
+    loop {
+        let report = timeout(REPORT_LIMIT, reports.recv()).await;
+        let report = report.expect("a report comes").expect("the backend lives");
+        if !matches!(report, Report::Statistics(_)) {
+            return report;
+        }
+    }
 }
 
 /// What has been reported up to now.
 fn all(reports: &mut UnboundedReceiver<Report>) -> Vec<Report> {
-    std::iter::from_fn(|| reports.try_recv().ok()).collect()
+    let reports = std::iter::from_fn(|| reports.try_recv().ok());
+    reports.filter(|report| !matches!(report, Report::Statistics(_))).collect()
 }
 
 fn boot(target: BootTarget, generation: u64) -> BootPlan {

@@ -56,9 +56,9 @@ impl Backends {
         let by = self.configured(name);
         let backend = match &by {
             Some(BackendConfig::Sim(settings)) => self.sim(settings),
-            Some(BackendConfig::Libvirt { uri }) => self.libvirt(uri)?,
+            Some(BackendConfig::Libvirt { uri, console }) => self.libvirt(uri, *console)?,
             None if name == SIM => self.sim(&SimSettings::default()),
-            None if name.contains("://") => self.libvirt(name)?,
+            None if name.contains("://") => self.libvirt(name, true)?,
             None => {
                 return Err(BackendError::new(
                     bmc_core::error::BackendErrorKind::NotFound,
@@ -109,14 +109,17 @@ impl Backends {
     }
 
     #[cfg(feature = "libvirt")]
-    fn libvirt(&self, uri: &str) -> Result<Arc<dyn Backend>, BackendError> {
+    fn libvirt(&self, uri: &str, console: bool) -> Result<Arc<dyn Backend>, BackendError> {
         let _entered = self.runtime.enter();
-        Ok(bmc_libvirt::LibvirtBackend::new(uri))
+        let console =
+            if console { bmc_libvirt::ConsolePolicy::Held } else { bmc_libvirt::ConsolePolicy::Off };
+        let options = bmc_libvirt::Options { console, ..bmc_libvirt::Options::default() };
+        Ok(bmc_libvirt::LibvirtBackend::with(uri, options))
     }
 
     #[cfg(not(feature = "libvirt"))]
     #[expect(clippy::unused_self, reason = "the same shape with and without the feature")]
-    fn libvirt(&self, _: &str) -> Result<Arc<dyn Backend>, BackendError> {
+    fn libvirt(&self, _: &str, _: bool) -> Result<Arc<dyn Backend>, BackendError> {
         Err(BackendError::unsupported(NO_LIBVIRT))
     }
 }

@@ -156,3 +156,29 @@ fn a_transient_domain_is_looked_for_when_it_stopped() {
     track.transient = true;
     assert!(track.lifecycle(STOPPED_DESTROYED.0, STOPPED_DESTROYED.1).refresh);
 }
+
+#[test]
+fn each_start_and_each_loss_makes_another_instance_and_a_reboot_does_not() {
+    let mut track = Track::default();
+    assert!(track.running().unwrap_err().contains("not known"));
+    track.power = Some(Off);
+    assert!(track.running().unwrap_err().contains("off"));
+    track.lifecycle(c::VIR_DOMAIN_EVENT_STARTED, 0);
+    let first = track.running().unwrap();
+    track.reboot(Instant::now());
+    track.lifecycle(c::VIR_DOMAIN_EVENT_SUSPENDED, 0);
+    assert_eq!(track.running(), Ok(first));
+    // A restart of ours that nobody else sees.
+    track.op = Op::Restarting { generation: None };
+    track.lifecycle(c::VIR_DOMAIN_EVENT_STOPPED, 0);
+    track.lifecycle(c::VIR_DOMAIN_EVENT_STARTED, 0);
+    let second = track.running().unwrap();
+    assert_ne!((second.starts, second.losses), (first.starts, first.losses));
+    let gone = BackendError::unavailable("libvirt is gone");
+    assert!(track.lose(&gone));
+    assert!(!track.lose(&gone), "told once");
+    assert_eq!(track.running(), Err("libvirt is gone".to_owned()));
+    track.power = Some(Running);
+    assert_ne!(track.running(), Ok(second));
+    assert_eq!(track.running().map(|back| back.starts), Ok(second.starts));
+}

@@ -129,7 +129,11 @@ pub(crate) struct AggregateConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum BackendConfig {
     Sim(SimSettings),
-    Libvirt { uri: String },
+    Libvirt {
+        uri: String,
+        /// Whether the machines' serial consoles are held, and served, or left to others.
+        console: bool,
+    },
 }
 
 /// A simulator's manners; what is `None` is the simulator's own default.

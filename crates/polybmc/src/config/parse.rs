@@ -137,6 +137,8 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
                 uri.contains("://").then(|| uri.to_owned())
             });
             table.required("uri", "given, for instance \"qemu:///system\"");
+            let console = table.word("console", &[("held", true), ("off", false)]);
+            let console = console.is_none_or(|console| console.value);
             if name == SIM {
                 table.wrong(
                     table.line(),
@@ -144,7 +146,7 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
                     "\"sim\" for the backend of that name; choose another name",
                 );
             }
-            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value })
+            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console })
         }
     };
     table.finish();

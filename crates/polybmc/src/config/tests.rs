@@ -99,6 +99,7 @@ const WRONG: &[(&str, usize, &[&str])] = &[
     ("[backend.x]\n", 1, &["`type` in [backend.x] must be given"]),
     ("[backend.x]\ntype = 'libvirt'", 1, &["`uri` in [backend.x] must be given"]),
     ("[backend.x]\ntype = 'libvirt'\nuri = 'here'", 3, &["a libvirt URI such as"]),
+    ("[backend.x]\ntype = 'libvirt'\nuri = 'a://b'\nconsole = 'shared'", 4, &["one of held, off"]),
     ("[backend.sim]\npost_ms = 99999999", 2, &["a whole number from 0 to 3600000"]),
     // BMCs.
     ("[[bmc]]\nipmi = '127.0.0.1:1'", 1, &["`name` in [[bmc]] must be given"]),
@@ -310,8 +311,10 @@ fn the_documented_samples_are_valid() {
     for sample in &samples {
         assert!(sample.contains("allow_default_password") || sample.contains("[[fleet]]"));
     }
-    let without_libvirt =
-        |text: &str| text.replace("type = \"libvirt\"\nuri = \"qemu:///system\"", "type = \"sim\"");
+    let without_libvirt = |text: &str| {
+        let text = text.replace("type = \"libvirt\"\nuri = \"qemu:///system\"", "type = \"sim\"");
+        text.replace("console = \"held\"", "post_ms = 1")
+    };
     for sample in samples {
         if let Err(error) = parse(&without_libvirt(sample)) {
             panic!("{error}");
