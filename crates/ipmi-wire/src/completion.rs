@@ -82,6 +82,18 @@ impl CompletionCode {
     /// `81h` of the parameter commands: a set is in progress and another requester holds it.
     pub const SET_IN_PROGRESS: Self = Self(0x81);
 
+    /// `83h` of Set Channel Access: the channel has no such access mode.
+    pub const ACCESS_MODE_UNSUPPORTED: Self = Self(0x83);
+    /// `80h` of Set User Password: the tested password is another one (IPMI 2.0 §22.30).
+    pub const PASSWORD_TEST_FAILED: Self = Self(0x80);
+    /// `81h` of Set User Password: the password was tested in the wrong size.
+    pub const PASSWORD_TEST_WRONG_SIZE: Self = Self(0x81);
+    /// `80h` of Get Channel Payload Version: the channel has no such payload type (IPMI 2.0 §24.9). Of Get Channel OEM Payload Info:
+    /// the same (§24.10).
+    pub const PAYLOAD_UNSUPPORTED: Self = Self(0x80);
+    /// `80h` of Get Message and of Read Event Message Buffer: there is none (IPMI 2.0 §22.6, §22.8).
+    pub const QUEUE_EMPTY: Self = Self(0x80);
+
     /// `80h` of Set Session Privilege Level: the user may not have this level (IPMI 2.0 §22.18).
     pub const PRIVILEGE_NOT_AVAILABLE_FOR_USER: Self = Self(0x80);
     /// `81h` of Set Session Privilege Level: above what the channel, or the session's Open Session, allows.

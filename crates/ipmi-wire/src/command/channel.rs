@@ -369,16 +369,24 @@ pub enum AccessMode {
     Shared = 3,
 }
 
+impl TryFrom<u8> for AccessMode {
+    type Error = DecodeError;
+
+    fn try_from(raw: u8) -> Result<Self, DecodeError> {
+        Ok(match raw {
+            0 => Self::Disabled,
+            1 => Self::PreBoot,
+            2 => Self::Always,
+            3 => Self::Shared,
+            mode => return Err(DecodeError::value("access mode", mode)),
+        })
+    }
+}
+
 impl Payload for ChannelAccess {
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let access = r.u8()?;
-        let mode = match access & 0x07 {
-            0 => AccessMode::Disabled,
-            1 => AccessMode::PreBoot,
-            2 => AccessMode::Always,
-            3 => AccessMode::Shared,
-            mode => return Err(DecodeError::value("access mode", mode)),
-        };
+        let mode = AccessMode::try_from(access & 0x07)?;
         Ok(Self {
             alerting_disabled: bit(access, 5),
             per_message_auth_disabled: bit(access, 4),

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use crate::{DecodeError, NetFn, Reader, Writer};
 
+pub mod access;
 pub mod activation;
 pub mod app;
 pub mod boot;
@@ -18,6 +19,7 @@ pub mod chassis;
 pub mod event;
 pub mod fru;
 pub mod login;
+pub mod lan;
 pub mod panel;
 pub mod sdr;
 pub mod security;
@@ -25,6 +27,8 @@ pub mod sel;
 pub mod sensor;
 pub mod session;
 pub mod sol;
+pub mod system;
+pub mod user;
 pub mod watchdog;
 
 /// The data of a request, or of a response behind its completion code.
