@@ -339,12 +339,12 @@ mod tests {
     #[test]
     fn an_entry_is_no_door_before_it_is_whole() {
         let mut accounts = accounts();
-        let mut steps: Vec<Box<dyn FnMut(&mut Account)>> = vec![
-            Box::new(|user| user.enabled = true),
-            Box::new(|user| "eve".clone_into(&mut user.name)),
-            Box::new(|user| user.role = Role::Operator),
+        let steps: [fn(&mut Account); 3] = [
+            |user| user.enabled = true,
+            |user| "eve".clone_into(&mut user.name),
+            |user| user.role = Role::Operator,
         ];
-        for step in &mut steps {
+        for step in steps {
             accounts.edit(3, step).unwrap();
             assert!(!accounts.get(3).unwrap().may_log_in());
             assert!(accounts.by_name(b"eve").is_none());

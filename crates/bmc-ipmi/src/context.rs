@@ -1,21 +1,28 @@
 //! What a handler knows about the request besides its data.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bmc_core::clock::Clock;
+use bmc_core::error::RequestError;
 use bmc_core::fleet::MachineHandle;
+use bmc_core::request::Request;
+use bmc_core::settings::{ChannelAccess, ChannelMode, Edit, Editable};
 use bmc_core::snapshot::Snapshot;
 use ipmi_session::{AuthPolicy, Password, SuitePolicy};
 use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::session::v15::AuthType;
 
 use crate::boot_guard::BootGuard;
+use crate::counters::LanCounters;
 use crate::sdr_repository::Reservations;
 use crate::sel_guard::SelGuard;
 use crate::sol_guard::SolGuard;
-use crate::{DeviceProfile, handlers};
+use crate::table::Answer;
+use crate::volatile::Volatile;
+use crate::{DeviceProfile, error, handlers};
 
 /// What all doors of one BMC share.
 pub struct Bmc {
@@ -26,6 +33,8 @@ pub struct Bmc {
     sol_guard: Mutex<SolGuard>,
     sel_guard: Mutex<SelGuard>,
     sdr_reservations: Mutex<Reservations>,
+    volatile: Mutex<Volatile>,
+    counters: LanCounters,
 }
 
 impl fmt::Debug for Bmc {
@@ -37,6 +46,7 @@ impl fmt::Debug for Bmc {
 impl Bmc {
     /// A BMC for this machine.
     pub fn new(machine: MachineHandle, profile: DeviceProfile, clock: Arc<dyn Clock>) -> Self {
+        let volatile = Mutex::new(Volatile::new(&machine.snapshot().settings));
         Self {
             machine,
             profile,
@@ -45,6 +55,8 @@ impl Bmc {
             sol_guard: Mutex::default(),
             sel_guard: Mutex::default(),
             sdr_reservations: Mutex::default(),
+            volatile,
+            counters: LanCounters::default(),
         }
     }
 
@@ -85,6 +97,7 @@ impl Bmc {
     pub fn session_closed(&self, session: u32) {
         self.with_boot_guard(|guard| guard.release(Some(session)));
         self.with_sol_guard(|guard| guard.release(Some(session)));
+        self.with_volatile(|volatile| volatile.session_closed(session));
     }
 
     /// Works on the volatile part of Serial over LAN's configuration. `work` must not wait.
@@ -100,6 +113,50 @@ impl Bmc {
     /// Works on the reservations of the SDR repository. `work` must not wait.
     pub(crate) fn with_sdr_reservations<T>(&self, work: impl FnOnce(&mut Reservations) -> T) -> T {
         work(&mut self.sdr_reservations.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Access to the LAN channel as it is now: what was set for the present, else what is kept.
+    pub fn channel_access(&self) -> ChannelAccess {
+        self.with_volatile(|volatile| volatile.channel)
+    }
+
+    /// Whether the channel can be used now for new sessions (IPMI 2.0 table 6-4).
+    pub fn channel_is_open(&self) -> bool {
+        match self.channel_access().mode {
+            ChannelMode::Disabled => false,
+            ChannelMode::PreBoot => !self.snapshot().power.reads_as_on(),
+            ChannelMode::Always => true,
+        }
+    }
+
+    /// Takes the volatile settings back to what they are after a start.
+    pub(crate) fn forget_volatile(&self) {
+        let fresh = Volatile::new(&self.snapshot().settings);
+        self.with_volatile(|volatile| *volatile = Volatile { reset_due: volatile.reset_due, ..fresh });
+        self.with_boot_guard(|guard| *guard = BootGuard::default());
+        self.with_sol_guard(|guard| *guard = SolGuard::default());
+        self.with_sel_guard(|guard| *guard = SelGuard::default());
+        self.with_sdr_reservations(|reservations| *reservations = Reservations::default());
+    }
+
+    /// Whether a reset was asked for that has not ended all sessions yet.
+    pub(crate) fn is_reset_due(&self) -> bool {
+        self.with_volatile(|volatile| volatile.reset_due)
+    }
+
+    /// The sessions have ended that a reset was to end.
+    pub(crate) fn reset_is_over(&self) {
+        self.with_volatile(|volatile| volatile.reset_due = false);
+    }
+
+    /// Works on the volatile settings. `work` must not wait.
+    pub(crate) fn with_volatile<T>(&self, work: impl FnOnce(&mut Volatile) -> T) -> T {
+        work(&mut self.volatile.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The counters of the LAN channel.
+    pub(crate) fn counters(&self) -> &LanCounters {
+        &self.counters
     }
 
     /// Works on the volatile part of the boot options. `work` must not wait.
@@ -170,4 +227,25 @@ pub struct Context {
     pub lan: Arc<LanChannel>,
     /// Sessions active on the LAN channel.
     pub sessions_active: u8,
+    /// The address of this host that the request came to, if it came over a network.
+    pub local: Option<IpAddr>,
+}
+
+impl Context {
+    /// Has the machine's owner make a change of settings.
+    ///
+    /// # Errors
+    /// The completion code for what kept it from being made.
+    pub(crate) async fn edit(
+        &self,
+        edit: impl Fn(&mut Editable<'_>) -> Result<(), RequestError> + Send + Sync + 'static,
+    ) -> Answer<()> {
+        match self.bmc.machine().request(Request::Edit(Edit::new(edit))).await {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                tracing::debug!(bmc = %self.bmc.machine().name(), %failure, "a change of settings was refused");
+                Err(error::request(&failure))
+            }
+        }
+    }
 }

@@ -15,6 +15,7 @@
 
 mod boot_guard;
 pub mod context;
+mod counters;
 pub mod coverage;
 pub mod dispatch;
 pub mod error;
@@ -25,6 +26,7 @@ mod sel_guard;
 pub mod server;
 mod sol_guard;
 pub mod table;
+mod volatile;
 
 pub use context::{Bmc, Caller, Context, LanChannel};
 pub use dispatch::{Reply, dispatch};

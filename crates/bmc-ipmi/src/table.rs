@@ -8,7 +8,10 @@ use ipmi_wire::command::{Command, Payload};
 use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
-use crate::handlers::{app, boot, channel, chassis, fru, sdr, security, sel, sensor, session, sol, watchdog};
+use crate::handlers::{
+    access, app, boot, channel, chassis, fru, lan, sdr, security, sel, sensor, session, sol, system,
+    system_info, users, watchdog,
+};
 
 /// The response data, or the completion code of a refusal.
 pub type Answer<T = Vec<u8>> = Result<T, CompletionCode>;
@@ -126,6 +129,7 @@ pub(crate) const ADMINISTRATOR: Access = Access::Session(PrivilegeLevel::Adminis
 
 /// The commands of every room.
 const ROOMS: &[&[Entry]] = &[
+    access::COMMANDS,
     app::COMMANDS,
     boot::COMMANDS,
     channel::COMMANDS,
@@ -138,6 +142,10 @@ const ROOMS: &[&[Entry]] = &[
     sel::COMMANDS,
     sdr::COMMANDS,
     sensor::COMMANDS,
+    lan::COMMANDS,
+    system::COMMANDS,
+    system_info::COMMANDS,
+    users::COMMANDS,
 ];
 
 /// Every command, ordered by network function and code.

@@ -4,10 +4,10 @@ use ipmi_wire::command::app::{
     DeviceId, DeviceSupport, GetDeviceGuid, GetDeviceId, GetSelfTestResults, GetSystemGuid, Guid,
     SelfTestResults,
 };
-use ipmi_wire::guid;
+use ipmi_wire::{NetFn, guid};
 
 use crate::Context;
-use crate::table::{Access, Answer, Entry, Read, USER};
+use crate::table::{Access, Answer, Entry, Read, USER, find};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/app.rs";
@@ -19,6 +19,15 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::read::<GetDeviceGuid>(USER, "20.8", (TESTS, "guids_")),
     Entry::read::<GetSystemGuid>(Access::Anybody, "22.14", (TESTS, "guids_")),
 ];
+
+// The commands by which a device shows what it is.
+const GET_CHASSIS_STATUS: u8 = 0x01;
+const SET_EVENT_RECEIVER: u8 = 0x00;
+const PLATFORM_EVENT: u8 = 0x02;
+const GET_SENSOR_READING: u8 = 0x2d;
+const READ_FRU_DATA: u8 = 0x11;
+const GET_SDR: u8 = 0x23;
+const GET_SEL_ENTRY: u8 = 0x43;
 
 impl Read for GetDeviceId {
     fn answer(self, context: &Context) -> Answer<DeviceId> {
@@ -40,9 +49,19 @@ impl Read for GetDeviceId {
     }
 }
 
-/// What the controller is, as Get Device ID and its locator record tell it.
+/// What the controller is, as Get Device ID and its locator record tell it: by the commands that it has.
 pub(crate) fn support() -> DeviceSupport {
-    DeviceSupport { chassis: true, fru: true, sdr_repository: true, sensors: true, ..Default::default() }
+    let has = |netfn, cmd| find(netfn, cmd).is_some();
+    DeviceSupport {
+        chassis: has(NetFn::CHASSIS, GET_CHASSIS_STATUS),
+        bridge: false,
+        event_generator: has(NetFn::SENSOR_EVENT, SET_EVENT_RECEIVER),
+        event_receiver: has(NetFn::SENSOR_EVENT, PLATFORM_EVENT),
+        fru: has(NetFn::STORAGE, READ_FRU_DATA),
+        sel: has(NetFn::STORAGE, GET_SEL_ENTRY),
+        sdr_repository: has(NetFn::STORAGE, GET_SDR),
+        sensors: has(NetFn::SENSOR_EVENT, GET_SENSOR_READING),
+    }
 }
 
 impl Read for GetSelfTestResults {
@@ -81,13 +100,17 @@ mod tests {
     async fn device_id() {
         let bench = Bench::new().await;
         let id = bench.ask(GetDeviceId).await;
-        assert!(
-            id.support.chassis
-                && id.support.fru
-                && !id.support.sel
-                && id.support.sensors
-                && id.support.sdr_repository
-        );
+        assert!(id.support.chassis && !id.support.bridge);
+        for (told, netfn, cmd) in [
+            (id.support.sel, 0x0a, 0x43),
+            (id.support.sdr_repository, 0x0a, 0x23),
+            (id.support.fru, 0x0a, 0x11),
+            (id.support.sensors, 0x04, 0x2d),
+            (id.support.event_receiver, 0x04, 0x02),
+        ] {
+            let (code, _) = bench.raw(netfn, cmd, &[0xff; 64]).await;
+            assert_eq!(told, code != 0xc1, "{netfn:02x}h {cmd:02x}h");
+        }
         let version = format!("{}.{}", id.firmware_major, id.firmware_minor);
         assert!(env!("CARGO_PKG_VERSION").starts_with(&version));
         assert_eq!((id.ipmi_major, id.ipmi_minor, id.manufacturer), (2, 0, 7154));

@@ -4,9 +4,8 @@ use bmc_core::account::Account;
 use ipmi_wire::CompletionCode;
 use ipmi_wire::cipher::CipherSuite;
 use ipmi_wire::command::channel::{
-    AccessMode, AuthTypes, ChannelAccess, ChannelAuthCapabilities, ChannelCipherSuites, ChannelInfo,
-    GetChannelAccess, GetChannelAuthCapabilities, GetChannelCipherSuites, GetChannelInfo, PRESENT_CHANNEL,
-    SessionSupport, SessionVersions,
+    AuthTypes, ChannelAuthCapabilities, ChannelCipherSuites, ChannelInfo, GetChannelAuthCapabilities,
+    GetChannelCipherSuites, GetChannelInfo, PRESENT_CHANNEL, SessionSupport, SessionVersions,
 };
 use ipmi_wire::session::v15::AuthType;
 
@@ -19,7 +18,6 @@ const TESTS: &str = "bmc-ipmi/src/handlers/channel.rs";
 /// The commands of this room.
 pub(crate) const COMMANDS: &[Entry] = &[
     Entry::read::<GetChannelAuthCapabilities>(Access::Anybody, "22.13", (TESTS, "auth_capabilities")),
-    Entry::read::<GetChannelAccess>(USER, "22.23", (TESTS, "access")),
     Entry::read::<GetChannelInfo>(USER, "22.24", (TESTS, "info")),
     Entry::read::<GetChannelCipherSuites>(Access::Anybody, "22.15", (TESTS, "cipher_suites")),
 ];
@@ -37,8 +35,10 @@ impl Read for GetChannelAuthCapabilities {
     fn answer(self, context: &Context) -> Answer<ChannelAuthCapabilities> {
         let lan = lan(context, self.channel)?;
         let snapshot = context.bmc.snapshot();
-        let any =
-            |wanted: fn(&Account) -> bool| snapshot.accounts.iter().any(|user| user.enabled && wanted(user));
+        let access = context.bmc.channel_access();
+        let any = |wanted: fn(&Account) -> bool| {
+            snapshot.accounts.iter().any(|user| user.may_log_in() && wanted(user))
+        };
         let offers = |auth_type| {
             lan.ipmi15_auth
                 .iter()
@@ -57,7 +57,7 @@ impl Read for GetChannelAuthCapabilities {
             // A field of IPMI 2.0, zero in the answer to those who do not ask for it.
             kg_set: self.extended && lan.kg.is_some(),
             per_message_auth_disabled: !lan.per_message_auth,
-            user_level_auth_disabled: false,
+            user_level_auth_disabled: !access.user_level_authentication,
             named_users: any(|user| !user.name.is_empty()),
             null_users: any(|user| user.name.is_empty() && !user.password.expose().is_empty()),
             anonymous_login: any(|user| user.name.is_empty() && user.password.expose().is_empty()),
@@ -114,25 +114,9 @@ impl Read for GetChannelInfo {
     }
 }
 
-impl Read for GetChannelAccess {
-    /// Both settings are the same: nothing can change the present one alone.
-    fn answer(self, context: &Context) -> Answer<ChannelAccess> {
-        let lan = lan(context, self.channel)?;
-        Ok(ChannelAccess {
-            alerting_disabled: true,
-            per_message_auth_disabled: false,
-            user_level_auth_disabled: false,
-            mode: AccessMode::Always,
-            privilege_limit: lan.max_privilege,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ipmi_wire::PrivilegeLevel;
     use ipmi_wire::command::Payload;
-    use ipmi_wire::command::channel::AccessKind;
 
     use super::*;
     use crate::Caller;
@@ -173,19 +157,5 @@ mod tests {
             assert_eq!(bench.raw(0x06, 0x42, &[channel]).await.0, 0xcc, "channel {channel}");
         }
         bad_lengths(&bench, 0x06, 0x42, &[1], &[1]).await;
-    }
-
-    #[tokio::test]
-    async fn access() {
-        let bench = Bench::new().await;
-        for which in [AccessKind::NonVolatile, AccessKind::Present] {
-            let access = bench.ask(GetChannelAccess { channel: 1, which }).await;
-            assert_eq!(access.privilege_limit, PrivilegeLevel::Administrator);
-            assert_eq!(access.encode(), [0x22, 0x04]);
-        }
-        for data in [[1, 0x00], [1, 0xc0], [2, 0x40]] {
-            assert_eq!(bench.raw(0x06, 0x41, &data).await.0, 0xcc, "{data:02x?}");
-        }
-        bad_lengths(&bench, 0x06, 0x41, &[1, 0x40], &[2]).await;
     }
 }

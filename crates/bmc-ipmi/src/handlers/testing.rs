@@ -12,6 +12,7 @@ use bmc_core::clock::SystemClock;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::fleet::{Fleet, MachineHandle, MachineSetup};
 use bmc_core::power::{ChangeCause, PowerState};
+use bmc_core::settings::ChannelAccess;
 use bmc_core::snapshot::Snapshot;
 use bmc_core::store::Store;
 use bmc_store::MemoryStore;
@@ -146,13 +147,15 @@ impl Bench {
         };
         let machine = fleet.add(setup, Arc::new(SharedBackend(Arc::clone(&backend)))).await.unwrap();
         let config = IpmiConfig::default();
-        let lan = config.channel_of(&config.for_sessions(&machine.snapshot()).unwrap(), 623);
+        let lan = config
+            .channel_of(&config.for_sessions(&machine.snapshot(), &ChannelAccess::default()).unwrap(), 623);
         let context = Context {
             bmc: Arc::new(Bmc::new(machine.clone(), DeviceProfile::default(), Arc::clone(fleet.clock()))),
             caller: Caller::Session { id: 7, privilege: PrivilegeLevel::Administrator },
             channel: 1,
             lan: Arc::new(lan),
             sessions_active: 2,
+            local: None,
         };
         let bench = Self { fleet, machine, backend, store, context };
         bench.until(|snapshot| snapshot.info.is_some()).await;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bmc_core::settings::LanSettings;
+use bmc_core::settings::{ChannelAccess, LanSettings};
 use bmc_core::snapshot::Snapshot;
 use ipmi_session::config::proves_packets;
 use ipmi_session::{AuthPolicy, Config, ConfigError, Password, SuitePolicy, limits};
@@ -52,11 +52,17 @@ impl Default for IpmiConfig {
 
 impl IpmiConfig {
     /// The session layer's configuration for a machine as it is now: the server's own, within what clients have set.
-    pub(crate) fn for_sessions(&self, snapshot: &Snapshot) -> Result<Config, ConfigError> {
+    pub(crate) fn for_sessions(
+        &self,
+        snapshot: &Snapshot,
+        access: &ChannelAccess,
+    ) -> Result<Config, ConfigError> {
         let mut config = Config::new(guid::to_wire(snapshot.uuid.into_bytes()));
         let settings = &snapshot.settings;
         config.set_suites(within(&self.suites, &settings.lan))?;
         config.channel = self.channel;
+        config.max_privilege = privilege_of(access.privilege_limit).unwrap_or(PrivilegeLevel::Callback);
+        config.per_message_auth = access.per_message_authentication;
         config.bmc_key = match &settings.keys.kg {
             Some(key) => Password::new(key.expose()),
             None => self.kg.clone(),

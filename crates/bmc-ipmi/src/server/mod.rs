@@ -12,6 +12,7 @@
 //! one socket can serve several BMCs, told apart by local address, with another loop than `serve`.
 
 mod config;
+mod ending;
 mod sol;
 mod station;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use sol::SCROLLBACK_BYTES as SOL_SCROLLBACK_BYTES;
 pub use station::REQUESTS_IN_FLIGHT_MAX;
 use station::{Outgoing, Station};
 use udp::Socket;
+pub(crate) use users::{privilege_of, role_of};
 
 /// How long a server that is told to stop waits for commands under way, so that their senders hear how they ended.
 pub const STOP_GRACE: Duration = Duration::from_secs(2);

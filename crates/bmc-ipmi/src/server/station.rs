@@ -16,14 +16,17 @@ use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle};
 use bmc_core::lockout::Lockouts;
 use bmc_core::request::Request;
-use bmc_core::settings::Edit;
+use bmc_core::settings::{ChannelAccess, Edit};
 use bmc_core::snapshot::Snapshot;
-use ipmi_session::{ConfigError, Endpoint, Event, RequestToken, SessionInfo, SolPolicy, Transmit};
+use ipmi_session::{
+    ConfigError, DropReason, Endpoint, Event, Received, RequestToken, SessionInfo, SolPolicy, Transmit,
+};
 use ipmi_wire::CompletionCode;
 use rand_core::CryptoRng;
 use tokio::task::{JoinError, JoinSet};
 
 use super::config::IpmiConfig;
+use super::ending::Ending;
 use super::sol::{self, SolView};
 use super::users::Users;
 use crate::dispatch::{Command, may_wait};
@@ -39,6 +42,8 @@ pub(crate) type Random = Box<dyn CryptoRng + Send>;
 #[derive(Debug)]
 pub(crate) struct Finished {
     token: RequestToken,
+    /// The session that it came over.
+    session: Option<u32>,
     /// The address of this host that it came to.
     local: Option<IpAddr>,
     /// What to answer.
@@ -63,11 +68,14 @@ pub(crate) struct Station {
     users: Users,
     /// The machine as it was when its settings were last taken up.
     known: Arc<Snapshot>,
+    /// Access to the channel as it holds.
+    access: ChannelAccess,
     lockouts: Arc<Lockouts>,
     clock: Arc<dyn Clock>,
     random: Random,
     in_flight: JoinSet<Option<Finished>>,
     sol: SolView,
+    ending: Ending,
 }
 
 /// Something that did not come over the network.
@@ -87,18 +95,21 @@ impl Station {
         port: u16,
         random: Random,
     ) -> Result<Self, ConfigError> {
+        let known = machine.snapshot();
+        let bmc = Arc::new(Bmc::new(machine, config.profile.clone(), Arc::clone(fleet.clock())));
         let users = Users {
-            machine: machine.clone(),
+            bmc: Arc::clone(&bmc),
             lockouts: Arc::clone(fleet.lockouts()),
             clock: Arc::clone(fleet.clock()),
         };
-        let known = machine.snapshot();
-        let sessions = config.for_sessions(&known)?;
+        let access = bmc.channel_access();
+        let sessions = config.for_sessions(&known, &access)?;
         let mut station = Self {
             lan: Arc::new(config.channel_of(&sessions, port)),
             endpoint: Endpoint::new(sessions),
             known,
-            bmc: Arc::new(Bmc::new(machine, config.profile.clone(), Arc::clone(fleet.clock()))),
+            access,
+            bmc,
             config,
             users,
             lockouts: Arc::clone(fleet.lockouts()),
@@ -106,6 +117,7 @@ impl Station {
             random,
             in_flight: JoinSet::new(),
             sol: SolView::default(),
+            ending: Ending::default(),
         };
         station.endpoint.set_sol_policy(station.sol_policy());
         Ok(station)
@@ -123,15 +135,23 @@ impl Station {
         let now = self.clock.now();
         let output = self.endpoint.handle_datagram(now, peer, bytes, &self.users, &mut *self.random);
         tracing::trace!(bmc = %self.name(), %peer, bytes = bytes.len(), received = ?output.received, "datagram");
+        self.bmc.counters().received(!matches!(
+            output.received,
+            Received::Dropped(DropReason::Malformed(_) | DropReason::TooLong)
+        ));
         let mut transmits = output.transmits;
         transmits.extend(self.heed(local, output.events).await);
         outgoing.extend(transmits.into_iter().map(|transmit| Outgoing { transmit, local }));
         outgoing.extend(self.serial());
+        outgoing.iter().for_each(|_| self.bmc.counters().sent());
         outgoing
     }
 
     /// How long until [`Station::wake`] is to be called; `None` while there is nothing to wait for.
     pub(crate) fn next_wake(&self) -> Option<Duration> {
+        if self.has_to_end_sessions() {
+            return Some(Duration::ZERO);
+        }
         let next =
             [self.endpoint.next_timeout(), self.bmc.boot_flags_expire_at()].into_iter().flatten().min();
         next.map(|at| at.saturating_duration_since(self.clock.now()))
@@ -149,6 +169,7 @@ impl Station {
         }
         let events = self.endpoint.handle_timeout(now);
         self.heed(None, events).await;
+        self.end_sessions().await;
         self.serial()
     }
 
@@ -197,12 +218,18 @@ impl Station {
     /// Turns a finished command into its answer; `None` when its session has gone.
     pub(crate) fn finished(&mut self, finished: Result<Option<Finished>, JoinError>) -> Option<Outgoing> {
         match finished {
-            Ok(Some(Finished { token, local, reply })) => {
-                self.reply(token, &reply).map(|transmit| Outgoing { transmit, local })
+            Ok(Some(Finished { token, session, local, reply })) => {
+                if let Some(session) = session {
+                    self.ending.answered(session);
+                }
+                let transmit = self.reply(token, &reply)?;
+                self.bmc.counters().sent();
+                Some(Outgoing { transmit, local })
             }
             Ok(None) => None,
             Err(error) => {
                 tracing::error!(bmc = %self.name(), %error, "a command handler ended abnormally");
+                self.ending.lost();
                 None
             }
         }
@@ -213,7 +240,9 @@ impl Station {
     pub(crate) async fn refresh(&mut self) -> Vec<Outgoing> {
         let new = self.bmc.snapshot();
         let old = std::mem::replace(&mut self.known, Arc::clone(&new));
-        if old.uuid != new.uuid || !Arc::ptr_eq(&old.settings, &new.settings) {
+        let access = self.bmc.channel_access();
+        if old.uuid != new.uuid || !Arc::ptr_eq(&old.settings, &new.settings) || self.access != access {
+            self.access = access;
             self.reconfigure(&new);
         }
         let policy = self.sol_policy();
@@ -227,15 +256,36 @@ impl Station {
                 self.lockouts.forgive_user(self.name(), user.name.as_bytes());
             }
             self.endpoint.drop_handshakes(|user, _| changed(user));
-            let events = self.endpoint.close_sessions(|session| changed(session.user_id));
-            self.heed(None, events).await;
+            let changed = self.endpoint.sessions().filter(|session| changed(session.user_id));
+            self.ending.end(changed.map(|session| session.id));
         }
+        self.end_sessions().await;
         self.serial()
+    }
+
+    /// Whether [`Station::end_sessions`] would end one.
+    fn has_to_end_sessions(&self) -> bool {
+        self.ending.any_due() || !self.ending.any_waiting() && self.bmc.is_reset_due()
+    }
+
+    /// Ends the sessions whose time has come: those of changed users, and all of them after a reset of the BMC.
+    async fn end_sessions(&mut self) {
+        let reset = self.bmc.is_reset_due();
+        if reset {
+            self.endpoint.drop_handshakes(|_, _| true);
+            self.ending.end(self.endpoint.sessions().map(|session| session.id));
+        }
+        let ending = &self.ending;
+        let events = self.endpoint.close_sessions(|session| ending.is_due(session.id));
+        self.heed(None, events).await;
+        if reset && self.ending.is_over() {
+            self.bmc.reset_is_over();
+        }
     }
 
     /// Lets the settings of a machine hold for new logins.
     fn reconfigure(&mut self, snapshot: &Snapshot) {
-        match self.config.for_sessions(snapshot) {
+        match self.config.for_sessions(snapshot, &self.access) {
             Ok(sessions) => {
                 self.lan = Arc::new(self.config.channel_of(&sessions, self.lan.port));
                 self.endpoint.set_config(sessions);
@@ -263,6 +313,7 @@ impl Station {
                     if self.endpoint.sol_session().is_none() {
                         self.sol.close();
                     }
+                    self.ending.closed(session.id);
                     tracing::debug!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, ?reason, "IPMI session closed");
                 }
                 Event::SolActivated { session } => {
@@ -336,7 +387,11 @@ impl Station {
 
     /// Where every command enters. What needs the machine's owner is answered later, so that nothing else waits for it.
     async fn execute(&mut self, local: Option<IpAddr>, request: ipmi_session::Request) -> Option<Transmit> {
-        let context = self.context(&request);
+        let session = request.session.as_ref().map(|session| session.id);
+        if session.is_some_and(|id| self.ending.is_ending(id)) {
+            return None;
+        }
+        let context = self.context(local, &request);
         let ipmi_session::Request { token, netfn, lun, cmd, data, .. } = request;
         let command = Command { netfn, lun, cmd, data };
         if !may_wait(&command) {
@@ -346,9 +401,12 @@ impl Station {
         if self.in_flight.len() >= REQUESTS_IN_FLIGHT_MAX {
             return self.reply(token, &Reply { completion: CompletionCode::NODE_BUSY, data: Vec::new() });
         }
+        if let Some(id) = session {
+            self.ending.asked(id);
+        }
         self.in_flight.spawn(async move {
             let reply = dispatch(&context, &command).await;
-            Some(Finished { token, local, reply })
+            Some(Finished { token, session, local, reply })
         });
         None
     }
@@ -361,7 +419,7 @@ impl Station {
         Some(transmit)
     }
 
-    fn context(&self, request: &ipmi_session::Request) -> Context {
+    fn context(&self, local: Option<IpAddr>, request: &ipmi_session::Request) -> Context {
         let caller = match &request.session {
             Some(session) => Caller::Session { id: session.id, privilege: session.privilege },
             None => Caller::Unauthenticated,
@@ -372,6 +430,7 @@ impl Station {
             channel: request.channel,
             lan: Arc::clone(&self.lan),
             sessions_active: u8::try_from(self.endpoint.sessions().count()).unwrap_or(u8::MAX),
+            local,
         }
     }
 

@@ -5,29 +5,30 @@ use std::sync::Arc;
 
 use bmc_core::account::{Account, PasswordSize, Role};
 use bmc_core::clock::Clock;
-use bmc_core::fleet::MachineHandle;
 use bmc_core::lockout::Lockouts;
 use ipmi_session::{Password, User, UserLookup};
 use ipmi_wire::PrivilegeLevel;
 
 use super::station::source_of;
+use crate::Bmc;
 
-/// The accounts of one BMC.
+/// The accounts of one BMC, as far as its channel lets them in.
 pub(crate) struct Users {
-    pub(crate) machine: MachineHandle,
+    pub(crate) bmc: Arc<Bmc>,
     pub(crate) lockouts: Arc<Lockouts>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl UserLookup for Users {
     fn named(&self, name: &[u8], peer: SocketAddr) -> Vec<User> {
-        let (now, bmc) = (self.clock.now(), self.machine.name());
-        if self.lockouts.is_locked(now, bmc, name, source_of(peer))
-            || self.lockouts.is_user_locked(now, bmc, name)
-        {
+        let machine = self.bmc.machine();
+        let (now, bmc) = (self.clock.now(), machine.name());
+        let is_locked = self.lockouts.is_locked(now, bmc, name, source_of(peer))
+            || self.lockouts.is_user_locked(now, bmc, name);
+        if is_locked || !self.bmc.channel_is_open() {
             return Vec::new();
         }
-        let snapshot = self.machine.snapshot();
+        let snapshot = machine.snapshot();
         let may = |user: &&Account| user.may_log_in() && user.ipmi_messaging;
         let named = snapshot.accounts.iter().filter(may).filter(|user| user.name.as_bytes() == name);
         named
@@ -51,5 +52,16 @@ pub(crate) fn privilege_of(role: Role) -> Option<PrivilegeLevel> {
         Role::User => Some(PrivilegeLevel::User),
         Role::Operator => Some(PrivilegeLevel::Operator),
         Role::Administrator => Some(PrivilegeLevel::Administrator),
+    }
+}
+
+/// The role with this privilege level; `None` for the maker's own, which nobody has here.
+pub(crate) fn role_of(level: PrivilegeLevel) -> Option<Role> {
+    match level {
+        PrivilegeLevel::Callback => Some(Role::Callback),
+        PrivilegeLevel::User => Some(Role::User),
+        PrivilegeLevel::Operator => Some(Role::Operator),
+        PrivilegeLevel::Administrator => Some(Role::Administrator),
+        PrivilegeLevel::Oem => None,
     }
 }
