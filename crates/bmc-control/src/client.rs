@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 
 use crate::error::ControlError;
 use crate::types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, PowerRequest, PowerView, ReloadReport, SetBmc,
-    SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, PowerRequest, PowerView, ReloadReport, SelView,
+    SetBmc, SetBoot, VersionInfo,
 };
 
 /// Largest answer taken, in bytes: ten thousand BMCs in a list, or all kept events, with room to spare.
@@ -166,6 +166,22 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn set_boot(&self, name: &str, boot: &SetBoot) -> Result<BootView, ClientError> {
         self.call(Method::PUT, &bmc(name, "/boot"), Some(boot)).await
+    }
+
+    /// See [`Admin::sel`](crate::Admin::sel).
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn sel(&self, name: &str) -> Result<SelView, ClientError> {
+        self.call(Method::GET, &bmc(name, "/sel"), None::<&()>).await
+    }
+
+    /// See [`Admin::clear_sel`](crate::Admin::clear_sel).
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn clear_sel(&self, name: &str) -> Result<(), ClientError> {
+        self.send(Method::DELETE, &bmc(name, "/sel"), None::<&()>).await.map(|_| ())
     }
 
     /// See [`Admin::reload`](crate::Admin::reload).

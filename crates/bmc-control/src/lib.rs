@@ -27,7 +27,7 @@ pub use error::{ControlError, ErrorKind};
 pub use routes::router;
 pub use socket::{ControlSocket, SOCKET_PATH_MAX_BYTES, SocketError};
 use types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, ReloadReport, SetBmc, SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, ReloadReport, SelView, SetBmc, SetBoot, VersionInfo,
 };
 
 /// What the daemon can be told over its control socket.
@@ -60,6 +60,10 @@ pub trait Admin: Send + Sync + 'static {
     async fn boot(&self, name: &str) -> Result<BootView, ControlError>;
     /// Sets or clears the boot override.
     async fn set_boot(&self, name: &str, boot: SetBoot) -> Result<BootView, ControlError>;
+    /// The event log.
+    async fn sel(&self, name: &str) -> Result<SelView, ControlError>;
+    /// Deletes all entries of the event log.
+    async fn clear_sel(&self, name: &str) -> Result<(), ControlError>;
     /// Kept events with an id above `after`, and all later ones without a gap.
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// Applies a changed configuration file.

@@ -24,7 +24,7 @@ const fn route(method: Method, path: &'static str, handler: fn() -> MethodRouter
 }
 
 /// Every route there is. `docs/control-api.yaml` describes exactly these.
-static ROUTES: [Route; 15] = [
+static ROUTES: &[Route] = &[
     route(Method::GET, "/v1/version", || get(server::version)),
     route(Method::GET, "/v1/bmcs", || get(server::list)),
     route(Method::POST, "/v1/bmcs", || post(server::add)),
@@ -37,6 +37,8 @@ static ROUTES: [Route; 15] = [
     route(Method::POST, "/v1/bmcs/{name}/power", || post(server::set_power)),
     route(Method::GET, "/v1/bmcs/{name}/boot", || get(server::boot)),
     route(Method::PUT, "/v1/bmcs/{name}/boot", || put(server::set_boot)),
+    route(Method::GET, "/v1/bmcs/{name}/sel", || get(server::sel)),
+    route(Method::DELETE, "/v1/bmcs/{name}/sel", || delete(server::clear_sel)),
     route(Method::GET, "/v1/events", || get(server::events)),
     route(Method::POST, "/v1/reload", || post(server::reload)),
     route(Method::GET, "/v1/ready", || get(server::ready)),
@@ -50,7 +52,7 @@ pub fn names() -> impl Iterator<Item = (Method, &'static str)> {
 /// The API over `admin`. Event streams end when `shutdown` is cancelled.
 pub fn router(admin: SharedAdmin, shutdown: CancellationToken) -> Router {
     let mut router = Router::new();
-    for route in &ROUTES {
+    for route in ROUTES {
         router = router.route(route.path, (route.handler)());
     }
     router

@@ -156,6 +156,15 @@ pub(crate) async fn set_boot(State(shared): State<Shared>, path: Name, body: Pay
     Ok(json(&shared.admin.set_boot(&name(path)?, boot).await?))
 }
 
+pub(crate) async fn sel(State(shared): State<Shared>, path: Name) -> Reply {
+    Ok(json(&shared.admin.sel(&name(path)?).await?))
+}
+
+pub(crate) async fn clear_sel(State(shared): State<Shared>, path: Name) -> Reply {
+    shared.admin.clear_sel(&name(path)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 pub(crate) async fn reload(State(shared): State<Shared>) -> Reply {
     Ok(json(&shared.admin.reload().await?))
 }

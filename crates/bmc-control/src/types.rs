@@ -241,6 +241,32 @@ pub struct BootView {
     pub uri: Option<String>,
 }
 
+/// The event log of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelView {
+    /// The entries, oldest first.
+    pub entries: Vec<SelEntryView>,
+    /// How many more entries can be added; a full log overwrites nothing.
+    pub room: usize,
+    /// Events were lost since the log was last cleared, because it was full.
+    pub overflow: bool,
+}
+
+/// An entry of the event log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelEntryView {
+    /// Its record id.
+    pub id: u16,
+    /// When, by the log's clock.
+    pub time: Timestamp,
+    /// How bad it is: `ok`, `warning` or `critical`.
+    pub severity: String,
+    /// What happened, in words.
+    pub message: String,
+    /// The record's 16 bytes in hexadecimal, as IPMI has them.
+    pub record: String,
+}
+
 /// The boot override as set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -30,7 +30,7 @@ use crate::message::{self, Message};
 use crate::resource::{self, Call, Content, Reply};
 use crate::routes::{Access, Route, Verb};
 use crate::schema;
-use crate::service::Service;
+use crate::service::{Ids, Service};
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const ODATA_VERSION_SERVED: &str = "4.0";
@@ -63,16 +63,16 @@ impl Asked {
     }
 }
 
-/// Takes a request through. `route` is `None` for a URI that is not served; `id` is the URI's variable part.
+/// Takes a request through. `route` is `None` for a URI that is not served; `ids` are the URI's variable parts.
 pub(crate) async fn pass(
     service: Arc<Service>,
     route: Option<&'static Route>,
-    id: String,
+    ids: Ids,
     request: Request,
 ) -> Response {
     let bounds = Bounds { bytes: service.config.body_max_bytes, time: service.config.request_timeout };
     let asked = Asked::read(request, bounds).await;
-    let answer = answer(&service, route, &id, &asked).await;
+    let answer = answer(&service, route, &ids, &asked).await;
     let reply = answer.unwrap_or_else(|problem| Reply::from(&problem));
     let response = leave(reply, route, &asked);
     tracing::debug!(
@@ -88,7 +88,7 @@ pub(crate) async fn pass(
 async fn answer(
     service: &Service,
     route: Option<&'static Route>,
-    id: &str,
+    ids: &Ids,
     asked: &Asked,
 ) -> Result<Reply, Problem> {
     let verb = route.and_then(|route| route.verb(&asked.parts.method));
@@ -111,18 +111,20 @@ async fn answer(
     check_odata_version(asked)?;
     check_query(asked)?;
     let body = decode(verb, asked)?;
-    call(service, verb, caller, id, body, asked).await
+    call(service, verb, caller, ids, body, asked).await
 }
 
 async fn call(
     service: &Service,
     verb: &'static Verb,
     caller: Option<Caller>,
-    id: &str,
+    ids: &Ids,
     body: Map<String, Value>,
     asked: &Asked,
 ) -> Result<Reply, Problem> {
-    let call = Call { service, verb, caller, id, body, headers: &asked.parts.headers, source: asked.source };
+    let Ids { id, member } = ids;
+    let (headers, source) = (&asked.parts.headers, asked.source);
+    let call = Call { service, verb, caller, id, member, body, headers, source };
     resource::carry_out(call).await
 }
 

@@ -16,6 +16,11 @@ pub(crate) enum Operation {
     PatchSystem,
     GetResetActionInfo,
     ResetSystem,
+    GetLogServices,
+    GetLogService,
+    ClearLog,
+    GetLogEntries,
+    GetLogEntry,
     GetManagers,
     GetManager,
     GetChassisCollection,
@@ -132,6 +137,31 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/redfish/v1/Systems/{id}/Actions/ComputerSystem.Reset",
         verbs: &[verb(Method::POST, Operation::ResetSystem, COMPONENTS, "power: `ResetType`")],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices",
+        verbs: &[get(Operation::GetLogServices, "LogServiceCollection")],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL",
+        verbs: &[get(Operation::GetLogService, "LogService: IPMI's system event log")],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Actions/LogService.ClearLog",
+        verbs: &[verb(
+            Method::POST,
+            Operation::ClearLog,
+            Access::Needs(Privilege::ConfigureManager),
+            "clears the log; `LogEntriesETag` makes it conditional",
+        )],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Entries",
+        verbs: &[get(Operation::GetLogEntries, "LogEntryCollection")],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Entries/{member}",
+        verbs: &[get(Operation::GetLogEntry, "LogEntry: a record of the log")],
     },
     Route { path: "/redfish/v1/Managers", verbs: &[get(Operation::GetManagers, "ManagerCollection")] },
     Route { path: "/redfish/v1/Managers/{id}", verbs: &[get(Operation::GetManager, "Manager")] },

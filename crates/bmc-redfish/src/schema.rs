@@ -27,6 +27,10 @@ schemas! {
     CHASSIS_COLLECTION = "ChassisCollection";
     COMPUTER_SYSTEM = "ComputerSystem" "v1_27_0";
     COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
+    LOG_ENTRY = "LogEntry" "v1_21_0";
+    LOG_ENTRY_COLLECTION = "LogEntryCollection";
+    LOG_SERVICE = "LogService" "v1_9_0";
+    LOG_SERVICE_COLLECTION = "LogServiceCollection";
     MANAGER = "Manager" "v1_24_0";
     MANAGER_COLLECTION = "ManagerCollection";
     MESSAGE = "Message" "v1_3_0";

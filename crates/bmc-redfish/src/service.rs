@@ -62,6 +62,15 @@ pub(crate) fn resource_id(snapshot: &Snapshot) -> String {
     snapshot.uuid.to_string()
 }
 
+/// The variable parts of a URI; empty where there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    /// The first: a machine, mostly.
+    pub(crate) id: String,
+    /// The second: something of that machine.
+    pub(crate) member: String,
+}
+
 /// The service as a tower service: every route of the table, with and without a trailing slash, and 404 for the rest.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let mut router = Router::new();
@@ -70,15 +79,15 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
                             params: Result<RawPathParams, RawPathParamsRejection>,
                             request: Request| async move {
             // An id that is not UTF-8 once decoded names nothing.
-            let id =
-                params.as_ref().ok().and_then(|params| params.iter().next()).map(|(_, id)| id.to_owned());
             let route = (params.is_ok()).then_some(route);
-            door::pass(service, route, id.unwrap_or_default(), request).await
+            let mut ids = params.iter().flatten().map(|(_, id)| id.to_owned());
+            let ids = Ids { id: ids.next().unwrap_or_default(), member: ids.next().unwrap_or_default() };
+            door::pass(service, route, ids, request).await
         };
         router = router.route(route.path, any(handler)).route(&format!("{}/", route.path), any(handler));
     }
     let nothing = |State(service): State<Arc<Service>>, request: Request| async move {
-        door::pass(service, None, String::new(), request).await
+        door::pass(service, None, Ids::default(), request).await
     };
     router.fallback(nothing).with_state(service)
 }

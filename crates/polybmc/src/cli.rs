@@ -85,6 +85,12 @@ Example: polybmc boot node-0 pxe
          polybmc boot node-0 http --uri http://192.0.2.1/boot.efi --persistent
          polybmc boot node-0 show")]
     Boot(Boot),
+    /// Show or clear a machine's event log
+    #[command(after_help = "\
+Example: polybmc sel node-0 list
+         polybmc sel node-0 list -o json
+         polybmc sel node-0 clear")]
+    Sel(Sel),
     /// Print what happens on all BMCs, one line each
     #[command(after_help = "\
 Example: polybmc events --follow
@@ -323,6 +329,25 @@ pub(crate) struct Boot {
     pub(crate) uri: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sel {
+    /// The BMC
+    pub(crate) name: String,
+    /// What to do
+    #[arg(value_enum, default_value_t = SelVerb::List)]
+    pub(crate) verb: SelVerb,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SelVerb {
+    /// Show the entries, oldest first
+    List,
+    /// Delete all entries
+    Clear,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

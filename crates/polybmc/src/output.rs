@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use bmc_control::types::{BmcDetail, BmcSummary, BootView, ReloadReport};
+use bmc_control::types::{BmcDetail, BmcSummary, BootView, ReloadReport, SelView};
 use bmc_core::boot::{BootEnabled, FirmwareMode};
 use bmc_core::event::{Event, EventKind};
 use bmc_core::power::{ChangeCause, PowerPolicy};
@@ -120,6 +120,21 @@ pub(crate) fn boot(boot: &BootView) -> String {
         words.push_str(uri);
     }
     words
+}
+
+/// The event log as a table.
+pub(crate) fn sel(sel: &SelView) -> String {
+    let lost = if sel.overflow { "events were lost because the log was full\n" } else { "" };
+    if sel.entries.is_empty() {
+        return format!("the event log is empty\n{lost}");
+    }
+    let mut table = table();
+    table.set_header(["ID", "TIME", "SEVERITY", "EVENT"]);
+    for entry in &sel.entries {
+        let id = entry.id.to_string();
+        table.add_row([id, entry.time.to_string(), entry.severity.clone(), entry.message.clone()]);
+    }
+    finish(&table) + lost
 }
 
 fn policy(policy: PowerPolicy) -> &'static str {

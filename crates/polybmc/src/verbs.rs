@@ -7,7 +7,7 @@ use bmc_control::types::{AddBmc, BmcDetail, Origin, SetBmc, SetBoot};
 use bmc_control::{Client, ClientError};
 use bmc_core::account::Secret;
 
-use crate::cli::{Add, Boot, Events, Format, Output, Power, Remove, Set, Verb};
+use crate::cli::{Add, Boot, Events, Format, Output, Power, Remove, Sel, SelVerb, Set, Verb};
 use crate::config::{first_line, read_password};
 use crate::output;
 
@@ -46,6 +46,7 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         }
         Verb::Power(verb) => power(client, verb).await,
         Verb::Boot(verb) => boot(client, verb).await,
+        Verb::Sel(verb) => sel(client, verb).await,
         Verb::Events(verb) => events(client, verb).await,
         Verb::Reload(reload) => {
             let report = client.reload().await?;
@@ -156,6 +157,18 @@ async fn boot(client: &Client, verb: Boot) -> Result<()> {
         }
     };
     print(verb.output, &view, |view| output::boot(view) + "\n")
+}
+
+async fn sel(client: &Client, verb: Sel) -> Result<()> {
+    match verb.verb {
+        SelVerb::List => print(verb.output, &client.sel(&verb.name).await?, output::sel),
+        SelVerb::Clear => {
+            client.clear_sel(&verb.name).await?;
+            print(verb.output, &client.sel(&verb.name).await?, |_| {
+                format!("{}: event log cleared\n", verb.name)
+            })
+        }
+    }
 }
 
 async fn events(client: &Client, verb: Events) -> Result<()> {

@@ -4,6 +4,7 @@ mod action_info;
 mod chassis;
 mod collection;
 mod label;
+mod log;
 mod manager;
 mod metadata;
 mod odata;
@@ -38,6 +39,8 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: Option<Caller>,
     /// The variable part of the URI, empty where there is none.
     pub(crate) id: &'a str,
+    /// The second variable part of the URI, empty where there is none.
+    pub(crate) member: &'a str,
     /// The body, empty for methods that have none.
     pub(crate) body: Map<String, Value>,
     pub(crate) headers: &'a HeaderMap,
@@ -94,6 +97,11 @@ pub(crate) async fn carry_out(call: Call<'_>) -> Result<Reply, Problem> {
         Operation::PatchSystem => system::patch(&call).await,
         Operation::GetResetActionInfo => resource(action_info::get(&call)?),
         Operation::ResetSystem => reset::post(&call).await,
+        Operation::GetLogServices => resource(log::services(&call)?),
+        Operation::GetLogService => resource(log::service(&call)?),
+        Operation::ClearLog => log::clear(&call).await,
+        Operation::GetLogEntries => resource(log::entries(&call)?),
+        Operation::GetLogEntry => resource(log::entry(&call)?),
         Operation::GetManagers => resource(manager::collection(service)),
         Operation::GetManager => resource(manager::get(&call)?),
         Operation::GetChassisCollection => resource(chassis::collection(service)),

@@ -17,7 +17,7 @@ use crate::etag;
 use crate::message;
 use crate::patch;
 use crate::resource::{
-    Call, Reply, Uris, action_info, collection, date_time, health, label, link, reset, resource, with,
+    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, reset, resource, with,
 };
 use crate::schema;
 use crate::service::{Service, resource_id};
@@ -120,6 +120,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         object.insert("MemorySummary".to_owned(), memory);
     }
     let members = json!({
+        "LogServices": link(&log::services_uri(&uris.system)),
         "Links": {
             "Chassis": [link(&uris.chassis)],
             "Chassis@odata.count": 1,

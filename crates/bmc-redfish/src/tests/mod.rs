@@ -4,6 +4,7 @@ mod auth;
 mod boot;
 mod errors;
 mod hostile;
+mod log;
 mod reads;
 mod refusals;
 mod schemas;

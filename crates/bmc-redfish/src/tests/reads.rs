@@ -82,8 +82,9 @@ async fn the_aggregate_has_all_machines_also_those_that_come_later() {
     let lab = Lab::new(3, RedfishConfig::default()).await;
     let tree = crawl(&lab.all).await;
     assert_eq!(tree["/redfish/v1/Systems"]["Members@odata.count"], 3);
-    // Root, four collections, session service, registry, registries, and three resources and an ActionInfo per machine.
-    assert_eq!(tree.len(), 8 + 3 * 4);
+    // Root, four collections, session service, registry, registries, and per machine three resources, an ActionInfo and a log with its two
+    // collections.
+    assert_eq!(tree.len(), 8 + 3 * 7);
     assert!(lab.fleet.remove("m2", false).await.unwrap());
     assert_eq!(crawl(&lab.all).await["/redfish/v1/Systems"]["Members@odata.count"], 2);
 }
@@ -187,13 +188,19 @@ async fn the_fixed_uris() {
 #[tokio::test(start_paused = true)]
 async fn a_trailing_slash_and_head_and_options_work_everywhere() {
     let lab = lab().await;
-    let without_ids_of_their_own =
-        |path: &str| !path.ends_with("Registries/{id}") && !path.ends_with("Sessions/{id}");
+    let without_ids_of_their_own = |path: &str| {
+        !path.ends_with("Registries/{id}") && !path.ends_with("Sessions/{id}") && !path.contains("{member}")
+    };
     for route in ROUTES.iter().filter(|route| without_ids_of_their_own(route.path)) {
         let path = route.path.replace("{id}", "m0");
         if route.verb(&http::Method::GET).is_some() {
             let (plain, slash) = (lab.get(&path).await, lab.get(&format!("{path}/")).await);
-            assert_eq!((plain.status.as_u16(), &plain.bytes), (200, &slash.bytes), "{path}");
+            assert_eq!(plain.status, 200, "{path}");
+            // A log tells the time, which may have gone on.
+            if path.ends_with("LogServices/SEL") {
+                continue;
+            }
+            assert_eq!(plain.bytes, slash.bytes, "{path}");
             let head = Ask::new("HEAD", &path).send(&lab.one).await;
             assert!(head.bytes.is_empty());
             assert_eq!(head.header("content-length"), plain.bytes.len().to_string());

@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use bmc_control::types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SetBmc, SetBoot,
-    VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SelView, SetBmc,
+    SetBoot, VersionInfo,
 };
 use bmc_control::{Admin, ControlError};
 use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
 use bmc_core::event::Event;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::power::{Origin, PowerAction};
-use bmc_core::request::{Change, Outcome, Request};
+use bmc_core::request::{Change, Outcome, Request, SelRequest};
 use tokio::sync::broadcast;
 
 use super::change::no_bmc;
@@ -92,6 +92,15 @@ impl Admin for Daemon {
         let change = Change { boot: Some(boot_override(boot, firmware)?), ..Change::default() };
         machine.request(Request::Change(Box::new(change))).await?;
         Ok(view::boot(&machine.snapshot().boot))
+    }
+
+    async fn sel(&self, name: &str) -> Result<SelView, ControlError> {
+        Ok(view::sel(&self.machine(name)?.snapshot().sel))
+    }
+
+    async fn clear_sel(&self, name: &str) -> Result<(), ControlError> {
+        self.machine(name)?.request(Request::Sel(SelRequest::Clear { if_erasures: None })).await?;
+        Ok(())
     }
 
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {

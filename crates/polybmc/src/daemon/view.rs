@@ -1,8 +1,12 @@
 //! From what the daemon holds to what the control socket shows. Reads snapshots and nothing else.
 
-use bmc_control::types::{BmcDetail, BmcSummary, BootView, ServingState};
+use bmc_control::types::{BmcDetail, BmcSummary, BootView, SelEntryView, SelView, ServingState};
 use bmc_core::boot::BootOverride;
+use bmc_core::sel::{Sel, SelEntry};
 use bmc_core::snapshot::{Health, Snapshot};
+
+use ipmi_wire::record::event_text::{self, EventSeverity};
+use jiff::Timestamp;
 
 use super::{Bmc, Serving};
 
@@ -53,6 +57,40 @@ pub(super) fn detail(bmc: &Bmc, secure: bool) -> BmcDetail {
         model: snapshot.identity.model.clone(),
         serial: snapshot.identity.serial.clone(),
         asset_tag: snapshot.identity.asset_tag.clone(),
+    }
+}
+
+/// The event log in words.
+pub(super) fn sel(sel: &Sel) -> SelView {
+    SelView {
+        entries: sel.entries().iter().map(sel_entry).collect(),
+        room: sel.room(),
+        overflow: sel.state().overflow,
+    }
+}
+
+fn sel_entry(entry: &SelEntry) -> SelEntryView {
+    let record = entry.record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let time = entry.record.timestamp().unwrap_or(entry.added);
+    let (severity, message) = match entry.record.event() {
+        Some(event) => (event_text::severity(event), event_text::describe(event)),
+        None => {
+            let message = format!("maker's own record, type {:02X}h", entry.record.record_type());
+            (EventSeverity::Ok, message)
+        }
+    };
+    SelEntryView {
+        id: entry.record.id,
+        // Every number of 32 bits is a time.
+        time: Timestamp::from_second(time.into()).unwrap_or_default(),
+        severity: match severity {
+            EventSeverity::Ok => "ok",
+            EventSeverity::Warning => "warning",
+            EventSeverity::Critical => "critical",
+        }
+        .to_owned(),
+        message,
+        record,
     }
 }
 
