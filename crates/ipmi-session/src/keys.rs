@@ -11,8 +11,8 @@
 //! ```
 //! SIDm and Rm are the console's session id and random number, SIDc and Rc the BMC's.
 //!
-//! Packets are authenticated with HMAC under K1, but for MD5-128: that is MD5 over password, packet and password, the
-//! password without its padding as FreeIPMI, the only client that has it, takes it.
+//! Packets are authenticated with HMAC under K1, but for MD5-128: that is MD5 over K[UID], packet and K[UID], with
+//! all 20 bytes as FreeIPMI, the only client that has it, takes it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use ipmi_wire::cipher::{AuthAlgorithm, IntegrityAlgorithm};
@@ -165,7 +165,7 @@ impl Transcript {
             hmac(self.auth, bmc_key.as_bytes(), &[&self.console_random, &self.managed_random, &role, name]);
         let derive = |byte| hmac(self.auth, sik.as_bytes(), &[&[byte; KEY_CONSTANT]]);
         let integrity = match algorithm {
-            IntegrityAlgorithm::Md5_128 => Digest::from_slice(user_key.unpadded()),
+            IntegrityAlgorithm::Md5_128 => Digest::from_slice(user_key.as_bytes()),
             _ => derive(1),
         };
         let k2 = derive(2);
@@ -246,13 +246,13 @@ mod tests {
         vectors(AuthAlgorithm::HmacMd5, MD5);
     }
 
-    /// `hashlib.md5(b"password" + b"packet" + b"password").hexdigest()`
+    /// `k = b"password".ljust(20, b"\0")`, `hashlib.md5(k + b"packet" + k).hexdigest()`
     #[test]
-    fn md5_128_is_keyed_by_the_password_without_padding() {
+    fn md5_128_is_keyed_by_the_padded_password() {
         let key = Password::new(b"password").unwrap();
         let keys = transcript(AuthAlgorithm::HmacMd5).session_keys(&key, &key, IntegrityAlgorithm::Md5_128);
         let code = integrity(IntegrityAlgorithm::Md5_128, &keys.integrity, b"packet");
-        assert_eq!(hex::encode(code.as_bytes()), "2dd3846df0df859446a9017909ad15aa");
+        assert_eq!(hex::encode(code.as_bytes()), "00231b395e4c4845a0d0e56f804496bd");
     }
 
     const MD5: [&str; 5] = [

@@ -74,12 +74,6 @@ impl Password {
         &self.0
     }
 
-    /// Without the zeros at the end.
-    pub(crate) fn unpadded(&self) -> &[u8] {
-        let end = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
-        self.0.get(..end).unwrap_or_default()
-    }
-
     /// The password as IPMI 1.5 knows it; `None` when it is longer than the 16 bytes that exist there.
     pub(crate) fn short(&self) -> Option<&[u8; 16]> {
         let (short, rest) = self.0.split_first_chunk::<16>()?;

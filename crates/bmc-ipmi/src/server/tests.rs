@@ -1,6 +1,7 @@
 //! In memory where the clock or the peer's address matters, over a real socket where the socket does.
 
 mod hostile;
+mod settings;
 mod socket;
 mod wiring;
 

@@ -72,7 +72,7 @@ pub(crate) struct IpmiArgs {
     /// The BMC's address and port; may be repeated, sessions are spread over all
     #[arg(long, value_name = "HOST:PORT", required = true)]
     pub target: Vec<String>,
-    /// Cipher suite: 3 (SHA-1) or 17 (SHA-256), both with AES
+    /// Cipher suite: 17 (SHA-256) or 3 (SHA-1), both with AES, or any other without RC4 that the BMC has on
     #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(u8).range(0..=17))]
     pub suite: u8,
     /// Sessions at a time, each with one request on the way

@@ -1,0 +1,111 @@
+//! That what clients set holds for sessions at once.
+
+use bmc_core::account::{Role, Secret};
+use bmc_core::request::{Change, Request};
+use bmc_core::settings::{BmcKey, Edit, Settings};
+use ipmi_wire::rakp::RakpStatus;
+
+use super::*;
+
+/// Changes the machine's settings as a client does.
+async fn set(bench: &Bench, change: impl Fn(&mut Settings) + Send + Sync + 'static) {
+    let edit = Edit::new(move |editable| {
+        change(editable.settings);
+        Ok(())
+    });
+    bench.machine.request(Request::Edit(edit)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kg_that_a_client_set_holds_for_the_next_login() {
+    let bench = Bench::new().await;
+    let config = IpmiConfig { kg: Password::new(b"configured"), ..Default::default() };
+    let mut station = station(&bench, config);
+    let mut open = Wire::new(
+        &bench,
+        HERE,
+        ConsoleConfig { bmc_key: Password::new(b"configured"), ..login("admin", PASSWORD, 17) },
+    );
+    open.log_in(&bench, &mut station).await.unwrap();
+    let key = *b"the key of a client.";
+    set(&bench, move |settings| settings.keys.kg = Some(BmcKey::new(key))).await;
+    assert_eq!(open.ask(&bench, &mut station, 0x06, 0x01, &[]).await.0, 0, "who is in stays in");
+    for (kg, wanted) in [
+        (Some(&key[..]), Ok(())),
+        (Some(b"configured"), Err(LoginError::WrongBmcKey)),
+        (None, Err(LoginError::WrongBmcKey)),
+    ] {
+        let bmc_key = kg.and_then(Password::new);
+        let config = ConsoleConfig { bmc_key, ..login("admin", PASSWORD, 3) };
+        let got = Wire::new(&bench, HERE, config).log_in(&bench, &mut station).await;
+        assert_eq!(got, wanted, "{kg:?}");
+    }
+    set(&bench, |settings| settings.keys.kg = Some(BmcKey::new([0; 20]))).await;
+    let without = login("admin", PASSWORD, 17);
+    Wire::new(&bench, HERE, without).log_in(&bench, &mut station).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_suite_goes_as_far_as_clients_left_it() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig { suites: suites(&[3, 8, 17]), ..Default::default() });
+    set(&bench, |settings| {
+        settings.lan.cipher_suite_privileges.insert(3, Role::Operator);
+        settings.lan.cipher_suite_privileges.insert(8, Role::NoAccess);
+    })
+    .await;
+    let refused = |message, status| Err(LoginError::Refused { message, status });
+    for (suite, privilege, wanted) in [
+        (3, PrivilegeLevel::Operator, Ok(())),
+        (3, PrivilegeLevel::Administrator, refused("RAKP 1", RakpStatus::UNAUTHORIZED_ROLE)),
+        (8, PrivilegeLevel::User, refused("Open Session", RakpStatus::NO_CIPHER_SUITE_MATCH)),
+        (17, PrivilegeLevel::Administrator, Ok(())),
+    ] {
+        let config = ConsoleConfig { privilege, ..login("admin", PASSWORD, suite) };
+        let got = Wire::new(&bench, HERE, config).log_in(&bench, &mut station).await;
+        assert_eq!(got, wanted, "suite {suite} at {privilege}");
+    }
+}
+
+/// A wrong password, from loopback. (A console that knows better gives up before it sends its guess, and that proves nothing.)
+async fn guess(bench: &Bench, station: &mut Station) {
+    let mut wire = Wire::new(bench, HERE, login("admin", PASSWORD, 17));
+    wire.tamper = |bytes| {
+        if bytes.get(PAYLOAD_TYPE) == Some(&RAKP_3) {
+            *bytes.last_mut().unwrap() ^= 1;
+        }
+    };
+    wire.log_in(bench, station).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_bad_password_threshold_locks_the_user_out_from_everywhere() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    set(&bench, |settings| {
+        settings.lan.bad_password.threshold = 2;
+        settings.lan.bad_password.lockout_interval = 6;
+    })
+    .await;
+    for _ in 0..2 {
+        guess(&bench, &mut station).await;
+    }
+    let got = Wire::new(&bench, ELSEWHERE, login("admin", PASSWORD, 17)).log_in(&bench, &mut station).await;
+    let locked = LoginError::Refused { message: "RAKP 1", status: RakpStatus::UNAUTHORIZED_NAME };
+    assert_eq!(got, Err(locked));
+    // Whoever changes the account lets the user in again.
+    let administrator = Some(("admin".to_owned(), Secret::new("another")));
+    let change = Change { administrator, ..Default::default() };
+    bench.machine.request(Request::Change(Box::new(change))).await.unwrap();
+    station.refresh().await;
+    Wire::new(&bench, HERE, login("admin", b"another", 17)).log_in(&bench, &mut station).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bad_password_threshold_without_a_time_disables_the_account() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    set(&bench, |settings| settings.lan.bad_password.threshold = 1).await;
+    guess(&bench, &mut station).await;
+    bench.until(|snapshot| snapshot.accounts.iter().all(|user| !user.enabled)).await;
+}
