@@ -106,6 +106,11 @@ fn attach(backend: &Arc<LibvirtBackend>) -> (Arc<dyn Machine>, UnboundedReceiver
     (backend.attach(MachineRef { uuid: None, name: "node".to_owned() }, reports), receiver)
 }
 
+fn uuid(uri: &str) -> String {
+    let connect = Connect::open(Some(uri)).unwrap();
+    connect.lookup_domain_by_name("node").unwrap().uuid_string().unwrap()
+}
+
 fn start(libvirtd: &mut Libvirtd) {
     libvirtd.start();
     libvirtd.await_ready();
@@ -207,6 +212,14 @@ async fn guest_console_and_statistics() {
     late.reads("TESTGUEST resting").await;
     late.reads("TESTGUEST pong").await;
     late.reads(BOOTED).await;
+
+    // A reset that has to stop and start, because the definition has changed: as one restart, with the line open again at once.
+    let changed = domain("<serial type='pty'/>", &os).replace("</name>", "</name><title>new</title>");
+    let changed = changed.replace("<memory", &format!("<uuid>{}</uuid><memory", uuid(&uri)));
+    Connect::open(Some(&uri)).unwrap().define_domain_xml(&changed).unwrap();
+    machine.reset(&BootPlan::OwnOrder).await.unwrap();
+    person.reads(BOOTED).await;
+    person.pings().await;
     drop(machine);
     closed(&console, "no longer served").await;
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bmc_core::backend::{Backend, Machine, MachineRef, Observed, ObservedPower, Report, Reports};
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot};
+use bmc_core::console::ConsoleInput;
 use bmc_core::error::BackendErrorKind;
 use bmc_core::power::ChangeCause;
 use bmc_libvirt::LibvirtBackend;
-use testkit::guest::{self, Firmware, Guest};
+use testkit::guest::{self, Firmware, Guest, SerialLine};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -246,4 +247,31 @@ async fn ovmf_tries_http() {
     machine.stop().await.unwrap();
     let (_guest, now) = blocking(guest, |guest| guest.definition()).await;
     assert_eq!(now, definition);
+}
+
+/// The line that people share is witnessed all the same: firmware, loader and system on the console are what the log says.
+#[tokio::test]
+async fn a_shared_line_shows_on_the_console_what_the_guest_said() {
+    let guest = Guest::define_with(Firmware::SeaBios, SerialLine::Pty);
+    let Attached { backend: _backend, machine, .. } = attach(&guest).await;
+    let console = machine.console().unwrap();
+    let mut viewer = console.view();
+    machine.start(&BootPlan::OwnOrder).await.unwrap();
+    let guest = boots_from(guest, Firmware::SeaBios, "disk").await;
+    let mut said = Vec::new();
+    let seen = async {
+        loop {
+            said.extend(viewer.take(usize::MAX).bytes);
+            let text = String::from_utf8_lossy(&said);
+            if text.contains("TESTGUEST booted-from=disk") {
+                return text.contains("Booting from Hard Disk") && text.contains("GRUB");
+            }
+            assert!(viewer.changed().await, "the console stays");
+        }
+    };
+    let all = timeout(REPORT_LIMIT, seen).await;
+    assert_eq!(all, Ok(true), "{}", String::from_utf8_lossy(&said));
+    let typed = ConsoleInput::Bytes(b"ping\n".to_vec());
+    console.send(typed).unwrap();
+    let (_guest, _) = blocking(guest, |guest| guest.next_line("TESTGUEST pong", guest::ANSWER_LIMIT)).await;
 }
