@@ -26,6 +26,8 @@ pub(crate) enum Operation {
     GetChassisCollection,
     GetChassis,
     PatchChassis,
+    GetSensors,
+    GetSensor,
     GetSessionService,
     PatchSessionService,
     GetSessions,
@@ -180,6 +182,14 @@ pub(crate) static ROUTES: &[Route] = &[
                 "`AssetTag`, `LocationIndicatorActive`, `IndicatorLED`: the System's own",
             ),
         ],
+    },
+    Route {
+        path: "/redfish/v1/Chassis/{id}/Sensors",
+        verbs: &[get(Operation::GetSensors, "SensorCollection: the analogue sensors")],
+    },
+    Route {
+        path: "/redfish/v1/Chassis/{id}/Sensors/{member}",
+        verbs: &[get(Operation::GetSensor, "Sensor, with the value that IPMI's sensor of that name shows")],
     },
     Route {
         path: "/redfish/v1/SessionService",

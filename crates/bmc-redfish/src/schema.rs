@@ -37,6 +37,8 @@ schemas! {
     REGISTRY_FILE = "MessageRegistryFile" "v1_1_5";
     REGISTRY_FILE_COLLECTION = "MessageRegistryFileCollection";
     RESOURCE = "Resource" "v1_23_0";
+    SENSOR = "Sensor" "v1_12_0";
+    SENSOR_COLLECTION = "SensorCollection";
     SERVICE_ROOT = "ServiceRoot" "v1_20_0";
     SESSION = "Session" "v1_8_0";
     SESSION_COLLECTION = "SessionCollection";

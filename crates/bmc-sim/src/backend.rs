@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, Report, Reports};
+use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, ObservedPower, Report, Reports};
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};
@@ -113,7 +113,9 @@ impl Backend for SimBackend {
         world.next_watch += 1;
         let outage = world.outage.clone();
         if let Some(entry) = world.entries.get_mut(&uuid) {
-            reports.send(entry.standing(outage.as_ref()));
+            for report in entry.standing(outage.as_ref()) {
+                reports.send(report);
+            }
             entry.watchers.push((watch, reports));
         }
         drop(world);
@@ -265,7 +267,7 @@ impl World {
         let (info, mac_pair) = self.make_up(config, uuid, name);
         let times = Times { post: config.post, boot: config.boot, shutdown: config.shutdown };
         let entry = Entry {
-            machine: SimMachine::new(info, times),
+            machine: SimMachine::new(info, times, config.seed),
             faults: Faults::default(),
             outage: None,
             watchers: Vec::new(),
@@ -319,8 +321,9 @@ impl World {
         })?;
         let reports = act(&mut entry.machine, now)?;
         entry.serial.follow(now, &entry.machine);
+        let statistics = entry.machine.statistics_news();
         if outage.is_none() && entry.outage.is_none() {
-            for report in reports {
+            for report in reports.into_iter().chain(statistics) {
                 entry.tell(report);
             }
         }
@@ -364,15 +367,23 @@ impl Entry {
     }
 
     /// What a new watcher is told first.
-    fn standing(&self, outage: Option<&BackendError>) -> Report {
+    fn standing(&self, outage: Option<&BackendError>) -> Vec<Report> {
         match outage.or(self.outage.as_ref()) {
-            Some(error) => Report::Unavailable(error.clone()),
-            None => Report::Available(self.machine.observed()),
+            Some(error) => vec![Report::Unavailable(error.clone())],
+            None if self.machine.power() == ObservedPower::Off => {
+                vec![Report::Available(self.machine.observed())]
+            }
+            None => vec![
+                Report::Available(self.machine.observed()),
+                Report::Statistics(self.machine.statistics()),
+            ],
         }
     }
 
     fn announce(&self, outage: Option<&BackendError>) {
-        self.tell(self.standing(outage));
+        for report in self.standing(outage) {
+            self.tell(report);
+        }
     }
 }
 

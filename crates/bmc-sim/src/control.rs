@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::backend::{Entry, Shared};
 use crate::faults::{Fault, SimOperation};
+use crate::load::SimLoad;
 
 /// The other side of one simulated machine. Cheap to clone. None of its calls meets planned faults or outages.
 #[derive(Clone)]
@@ -117,6 +118,17 @@ impl SimControl {
     pub fn set_heeds_button(&self, heeds: bool) -> Result<(), BackendError> {
         self.shared.act(self.uuid, |machine, _| {
             machine.set_heeds_button(heeds);
+            Ok(Vec::new())
+        })
+    }
+
+    /// Makes the operating system this busy, or idle again with `None`; shows while it is up.
+    ///
+    /// # Errors
+    /// As [`observed`](Self::observed).
+    pub fn set_load(&self, load: Option<SimLoad>) -> Result<(), BackendError> {
+        self.shared.act(self.uuid, |machine, _| {
+            machine.set_load(load);
             Ok(Vec::new())
         })
     }

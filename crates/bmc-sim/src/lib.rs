@@ -10,6 +10,7 @@
 //! * [`machine`]: one machine as a pure state machine; time comes in as an argument.
 //! * [`faults`]: what a machine was told to do wrong.
 //! * [`terminal`]: what a machine prints on its serial line, and who answers there.
+//! * `load`: how busy a guest is in each phase.
 //! * [`backend`]: the shell: all machines behind one lock, all their timers in one queue and one task.
 //! * [`control`]: the handle for tests and for people.
 //!
@@ -20,6 +21,7 @@ pub mod config;
 pub mod control;
 pub mod faults;
 pub mod hardware;
+mod load;
 pub mod machine;
 mod serial;
 pub mod terminal;
@@ -28,3 +30,4 @@ pub use backend::SimBackend;
 pub use config::SimConfig;
 pub use control::SimControl;
 pub use faults::SimOperation;
+pub use load::SimLoad;

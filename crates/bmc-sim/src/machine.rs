@@ -15,12 +15,13 @@
 
 use std::time::{Duration, Instant};
 
-use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report};
+use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::power::ChangeCause;
 
 use crate::hardware::{self, Handover};
+use crate::load::{Activity, Load, SimLoad};
 
 /// How long a machine's phases take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +88,17 @@ pub struct SimMachine {
     booted_from: Option<String>,
     interrupts: u64,
     runs: u64,
+    load: Load,
+    /// The statistics as last reported; a machine that is off has none.
+    told: Statistics,
 }
 
 impl SimMachine {
-    /// A machine that is off.
-    pub fn new(info: MachineInfo, times: Times) -> Self {
+    /// A machine that is off. `seed` decides how busy it is when idle.
+    pub fn new(info: MachineInfo, times: Times, seed: u64) -> Self {
         Self {
+            load: Load::new(seed, info.uuid),
+            told: Statistics::default(),
             info,
             times,
             phase: Phase::Off,
@@ -292,6 +298,31 @@ impl SimMachine {
     /// Whether the operating system shuts down when the button is pressed. A press it slept through is lost.
     pub fn set_heeds_button(&mut self, heeds: bool) {
         self.heeds_button = heeds;
+    }
+
+    /// Makes the operating system do this much instead of being idle, or lets it be idle again. Shows while it is up.
+    pub fn set_load(&mut self, load: Option<SimLoad>) {
+        self.load.forced = load;
+    }
+
+    /// What it is doing.
+    pub fn statistics(&self) -> Statistics {
+        let activity = match self.phase {
+            Phase::Off => Activity::Off,
+            Phase::Post(_) => Activity::Post,
+            Phase::Loading => Activity::Loading,
+            Phase::Up => Activity::Up,
+            Phase::Setup => Activity::Setup,
+            Phase::GoingDown(_) => Activity::GoingDown,
+        };
+        self.load.statistics(activity, self.paused.is_some())
+    }
+
+    /// What it is doing, if that has changed since the last time it was asked. That a machine which is off does nothing is no news.
+    pub fn statistics_news(&mut self) -> Option<Report> {
+        let now = self.statistics();
+        let before = std::mem::replace(&mut self.told, now);
+        (before != now && self.phase != Phase::Off).then_some(Report::Statistics(now))
     }
 
     /// Time has passed; call at or after [`deadline`](Self::deadline). Earlier calls do nothing.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::Problem;
 use crate::patch;
-use crate::resource::{Call, Reply, Uris, collection, health, label, link, resource, system, with};
+use crate::resource::{Call, Reply, Uris, collection, health, label, link, resource, sensor, system, with};
 use crate::schema;
 use crate::service::{Service, resource_id};
 
@@ -36,6 +36,7 @@ fn render(snapshot: &Snapshot) -> Value {
         "UUID": snapshot.uuid.to_string(),
         "PowerState": if snapshot.power.reads_as_on() { "On" } else { "Off" },
         "Status": {"State": "Enabled", "Health": health(snapshot)},
+        "Sensors": link(&sensor::collection_uri(&uris.chassis)),
         "Links": {
             "ComputerSystems": [link(&uris.system)],
             "ComputerSystems@odata.count": 1,

@@ -11,6 +11,7 @@ mod odata;
 mod registry;
 mod reset;
 mod root;
+mod sensor;
 mod session;
 mod session_service;
 mod system;
@@ -107,6 +108,8 @@ pub(crate) async fn carry_out(call: Call<'_>) -> Result<Reply, Problem> {
         Operation::GetChassisCollection => resource(chassis::collection(service)),
         Operation::GetChassis => resource(chassis::get(&call)?),
         Operation::PatchChassis => chassis::patch(&call).await,
+        Operation::GetSensors => resource(sensor::collection(&call)?),
+        Operation::GetSensor => resource(sensor::get(&call)?),
         Operation::GetSessionService => resource(session_service::get(service)),
         Operation::PatchSessionService => session_service::patch(&call),
         Operation::GetSessions => resource(session::collection(service)),

@@ -8,6 +8,7 @@ mod log;
 mod reads;
 mod refusals;
 mod schemas;
+mod sensors;
 mod sockets;
 mod writes;
 

@@ -82,9 +82,9 @@ async fn the_aggregate_has_all_machines_also_those_that_come_later() {
     let lab = Lab::new(3, RedfishConfig::default()).await;
     let tree = crawl(&lab.all).await;
     assert_eq!(tree["/redfish/v1/Systems"]["Members@odata.count"], 3);
-    // Root, four collections, session service, registry, registries, and per machine three resources, an ActionInfo and a log with its two
-    // collections.
-    assert_eq!(tree.len(), 8 + 3 * 7);
+    // Root, four collections, session service, registry, registries, and per machine three resources, an ActionInfo, a log with its two
+    // collections, and eight sensors with theirs.
+    assert_eq!(tree.len(), 8 + 3 * (7 + 9));
     assert!(lab.fleet.remove("m2", false).await.unwrap());
     assert_eq!(crawl(&lab.all).await["/redfish/v1/Systems"]["Members@odata.count"], 2);
 }
@@ -154,7 +154,7 @@ async fn what_a_client_needs_to_log_in_is_open_to_all_and_nothing_else_is() {
     let lab = lab().await;
     for route in ROUTES {
         for verb in route.verbs {
-            let path = route.path.replace("{id}", "m0");
+            let path = route.path.replace("{id}", "m0").replace("Sensors/{member}", "Sensors/Fan1");
             let answer = Ask::anonymous(verb.method.as_str(), &path).send(&lab.one).await;
             if verb.access == Access::Public {
                 assert_ne!(answer.status, 401, "{} {path}", verb.method);

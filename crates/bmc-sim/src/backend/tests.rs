@@ -1,11 +1,11 @@
 //! The shell: identity, ordering of reports, faults, outages, and that idle machines cost nothing. Time is paused: it moves when
 //! everything waits.
 
-use bmc_core::backend::ObservedPower;
 use bmc_core::boot::BootTarget;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
+use crate::SimLoad;
 
 type Received = UnboundedReceiver<Report>;
 
@@ -17,9 +17,20 @@ fn by_name(name: &str) -> MachineRef {
     MachineRef { uuid: None, name: name.to_owned() }
 }
 
+/// A channel of reports without the statistics, which have a test of their own.
+fn channel() -> (Reports, Received) {
+    let (all, received) = Reports::channel();
+    let filter = move |report| {
+        if !matches!(report, Report::Statistics(_)) {
+            all.send(report);
+        }
+    };
+    (Reports::new(filter), received)
+}
+
 /// Attaches and takes the first report away.
 fn attach(sim: &SimBackend, name: &str) -> (Arc<dyn Machine>, Received, SimControl) {
-    let (reports, mut received) = Reports::channel();
+    let (reports, mut received) = channel();
     let machine = sim.attach(by_name(name), reports);
     assert!(matches!(received.try_recv(), Ok(Report::Available(_))));
     (machine, received, sim.control(name).unwrap())
@@ -46,7 +57,7 @@ async fn a_machine_exists_from_the_first_attach_and_keeps_its_identity() {
     assert!(sim.machines().await.unwrap().is_empty());
     let foretold = sim.find("node-0").await.unwrap();
     assert!(sim.machines().await.unwrap().is_empty(), "finding makes nothing");
-    let (reports, mut received) = Reports::channel();
+    let (reports, mut received) = channel();
     let _machine = sim.attach(by_name("node-0"), reports);
     let Some(Report::Available(observed)) = received.recv().await else { panic!("state first") };
     assert_eq!(observed.info, foretold);
@@ -68,7 +79,7 @@ async fn a_uuid_binds_before_the_name() {
     let sim = sim();
     let (first, _reports, _) = attach(&sim, "node-0");
     let uuid = sim.find("node-0").await.unwrap().uuid;
-    let (reports, mut received) = Reports::channel();
+    let (reports, mut received) = channel();
     let _same = sim.attach(MachineRef { uuid: Some(uuid), name: "renamed".to_owned() }, reports);
     first.start(&BootPlan::OwnOrder).await.unwrap();
     let Some(Report::Available(observed)) = received.recv().await else { panic!("state first") };
@@ -76,7 +87,7 @@ async fn a_uuid_binds_before_the_name() {
     expect(&mut received, &[power(ObservedPower::Starting, ChangeCause::Requested)]).await;
 
     let given = Uuid::from_u128(42);
-    let (reports, _received) = Reports::channel();
+    let (reports, _received) = channel();
     let _given = sim.attach(MachineRef { uuid: Some(given), name: "given".to_owned() }, reports);
     assert_eq!(sim.find("given").await.unwrap().uuid, given);
 }
@@ -251,7 +262,7 @@ async fn a_lost_connection_takes_everything_along() {
     assert_eq!(sim.find("node-0").await.unwrap_err(), unavailable());
     assert_eq!(sim.machines().await.unwrap_err(), unavailable());
     assert_eq!(machine.start(&BootPlan::OwnOrder).await.unwrap_err(), unavailable());
-    let (reports, mut late) = Reports::channel();
+    let (reports, mut late) = channel();
     let _late = sim.attach(by_name("node-1"), reports);
     for received in [&mut received, &mut late] {
         assert_eq!(received.try_recv(), Ok(Report::Unavailable(unavailable())));
@@ -356,4 +367,43 @@ async fn a_machine_prints_its_life_and_obeys_who_types() {
     assert!(matches!(console.state(), ConsoleState::Closed(_)));
     // Who comes late sees all of it.
     assert!(reads(&mut console.view(), "Power is off.\r\n").await.contains("Self-test"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_follows_the_guest_and_the_test() {
+    let sim = sim();
+    let (reports, mut received) = Reports::channel();
+    let machine = sim.attach(by_name("node-0"), reports);
+    let control = sim.control("node-0").unwrap();
+    assert!(matches!(received.try_recv(), Ok(Report::Available(_))));
+    machine.start(&BootPlan::OwnOrder).await.unwrap();
+    let mut loads = Vec::new();
+    let mut next = async |wanted: usize| {
+        let mut loads = Vec::new();
+        while loads.len() < wanted {
+            if let Some(Report::Statistics(now)) = received.recv().await {
+                loads.push((now.cpu_percent, now.memory_percent));
+            }
+        }
+        loads
+    };
+    loads.extend(next(3).await);
+    assert_eq!(loads[..2], [(35, 5), (70, 20)]);
+    let idle = loads[2];
+    assert!(idle.0 < 10);
+    control.set_load(Some(SimLoad { cpu_percent: 93, memory_percent: 60 })).unwrap();
+    assert_eq!(next(1).await, [(93, 60)]);
+    // Who comes later is told at once.
+    let (late, mut late_received) = Reports::channel();
+    let _late = sim.attach(by_name("node-0"), late);
+    assert!(matches!(late_received.try_recv(), Ok(Report::Available(_))));
+    let Ok(Report::Statistics(now)) = late_received.try_recv() else { panic!("load with the state") };
+    assert_eq!(now.cpu_percent, 93);
+    control.pause().unwrap();
+    assert_eq!(next(1).await, [(0, 60)]);
+    control.resume().unwrap();
+    control.set_load(None).unwrap();
+    assert_eq!(next(2).await, [(93, 60), idle]);
+    machine.shutdown().await.unwrap();
+    assert_eq!(next(1).await, [(45, 25)]);
 }

@@ -24,7 +24,7 @@ impl Bench {
     fn new() -> Self {
         let info = hardware::make_up(&SimConfig::default(), hardware::uuid_of("m"), "m", 1);
         let times = Times { post: POST, boot: BOOT, shutdown: SHUTDOWN };
-        Self { machine: SimMachine::new(info, times), now: Instant::now(), reports: Vec::new() }
+        Self { machine: SimMachine::new(info, times, 0), now: Instant::now(), reports: Vec::new() }
     }
 
     fn up() -> Self {
