@@ -192,7 +192,7 @@ async fn a_trailing_slash_and_head_and_options_work_everywhere() {
         !path.ends_with("Registries/{id}") && !path.ends_with("Sessions/{id}") && !path.contains("{member}")
     };
     for route in ROUTES.iter().filter(|route| without_ids_of_their_own(route.path)) {
-        let path = route.path.replace("{id}", "m0");
+        let path = route.path.replace("{id}", "m0").replace("Sensors/{member}", "Sensors/Fan1");
         if route.verb(&http::Method::GET).is_some() {
             let (plain, slash) = (lab.get(&path).await, lab.get(&format!("{path}/")).await);
             assert_eq!(plain.status, 200, "{path}");
