@@ -8,6 +8,8 @@
 
 #[path = "freeipmi/chassis.rs"]
 mod chassis;
+#[path = "freeipmi/inventory.rs"]
+mod inventory;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -10,6 +10,8 @@
 mod boot;
 #[path = "ipmitool/chassis.rs"]
 mod chassis;
+#[path = "ipmitool/dcmi.rs"]
+mod dcmi;
 #[path = "ipmitool/fru.rs"]
 mod fru;
 #[path = "ipmitool/power.rs"]
@@ -135,14 +137,7 @@ fn the_controller_and_its_identity() {
 fn unknown_commands_are_refused_at_once() {
     let lab = Lab::builder(1).start();
     let node = lab.node(0);
-    for raw in [
-        "0x2c 0x00",
-        "0x2c 0x01 0xdc 0x01",
-        "0x2e 0x01 0x57 0x01 0x00",
-        "0x30 0x70",
-        "0x3a 0x01",
-        "0x04 0x2d 0x01",
-    ] {
+    for raw in ["0x2c 0x00", "0x2e 0x01 0x57 0x01 0x00", "0x30 0x70", "0x3a 0x01", "0x04 0x2d 0x01"] {
         let ran = node.ipmitool().arg("raw").args(raw.split(' ')).fails();
         assert!(ran.stderr.contains("rsp=0xc1"), "{ran}");
     }
@@ -155,7 +150,6 @@ fn unknown_commands_are_refused_at_once() {
         "user list 1",
         "lan print 1",
         "sol info",
-        "dcmi discover",
         "channel getaccess 1 2",
         "chassis poh",
     ] {
@@ -189,7 +183,6 @@ fn no_call_stalls() {
         "lan print 1",
         "user list 1",
         "sol info",
-        "dcmi discover",
         "power off",
     ];
     for suite in [&["-C", "3"][..], &["-C", "17"], &[]] {

@@ -98,6 +98,17 @@ fn identity() {
 }
 
 #[test]
+fn inventory() {
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    let answers = calls(&node, &["inventory"]);
+    let shown = |name: &str| answers[0][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(shown("Manufacturer"), "polybmc", "{}", answers[0]);
+    assert_eq!(shown("Serial Number"), "node-0", "{}", answers[0]);
+    assert_eq!(shown("Chassis type"), "Main Server Chassis", "{}", answers[0]);
+}
+
+#[test]
 fn wrong_logins_are_told_apart_from_silence() {
     let lab = Lab::builder(1).start();
     let node = lab.node(0);

@@ -32,6 +32,11 @@ def call(client, name, *arguments):
         return client.get_channel_info(1)
     if name == "channel_access":
         return client.get_channel_access(1)
+    if name == "inventory":
+        return client.get_inventory_of_component("System")
+    if name == "dcmi_power":
+        data = client.raw_command(netfn=0x2C, command=2, data=[0xDC, 1, 0, 0])["data"]
+        return data[1] | data[2] << 8
     if name == "raw":
         netfn, number, *data = (int(argument, 0) for argument in arguments)
         answer = client.raw_command(netfn=netfn, command=number, data=data)

@@ -9,8 +9,10 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::boot::{BootEnabled, BootTarget};
+use crate::control::Limited;
 use crate::power::ChangeCause;
 use crate::sensor::ThresholdEvent;
+use crate::settings::dcmi::ExceptionAction;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
 /// Events kept in memory for late readers, all BMCs together.
@@ -110,6 +112,17 @@ pub enum EventKind {
         user: String,
         /// From where.
         source: String,
+    },
+    /// A limit that a client set (DCMI) was exceeded for as long as it may be.
+    LimitExceeded {
+        /// What was limited.
+        limited: Limited,
+        /// What it was, in its unit.
+        reading: u32,
+        /// What it may be.
+        limit: u32,
+        /// What was done about it.
+        action: ExceptionAction,
     },
     /// Too many wrong passwords.
     LockedOut {

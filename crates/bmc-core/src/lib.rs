@@ -19,6 +19,7 @@ pub mod lockout;
 pub mod owner;
 pub mod power;
 pub mod power_history;
+pub mod power_meter;
 pub mod power_table;
 pub mod request;
 pub mod sel;

@@ -22,7 +22,7 @@ use tracing::{debug, error};
 
 use crate::backend::{Machine, Report};
 use crate::clock::Clock;
-use crate::control::{CallId, Control, Effect, Input, MachineRecord, Now, Op, RequestId, Timer};
+use crate::control::{CallId, Control, Effect, Input, Limited, MachineRecord, Now, Op, RequestId, Timer};
 use crate::error::{BackendError, BackendErrorKind, RequestError};
 use crate::event::{EventKind, EventLog};
 use crate::request::{Outcome, Request};
@@ -90,6 +90,8 @@ struct Slot {
     identify_timer: Option<TimerKey>,
     interval_timer: Option<TimerKey>,
     watchdog_timer: Option<TimerKey>,
+    power_limit_timer: Option<TimerKey>,
+    inlet_limit_timer: Option<TimerKey>,
     released: Option<oneshot::Sender<()>>,
 }
 
@@ -173,6 +175,8 @@ impl Owner {
             identify_timer: None,
             interval_timer: None,
             watchdog_timer: None,
+            power_limit_timer: None,
+            inlet_limit_timer: None,
             released: None,
         };
         self.slots.insert(key, slot);
@@ -311,6 +315,8 @@ impl Owner {
                         Timer::Identify(_) => slot.identify_timer.replace(at),
                         Timer::Interval(_) => slot.interval_timer.replace(at),
                         Timer::Watchdog(_) => slot.watchdog_timer.replace(at),
+                        Timer::Limit(Limited::Power, _) => slot.power_limit_timer.replace(at),
+                        Timer::Limit(Limited::InletTemperature, _) => slot.inlet_limit_timer.replace(at),
                     };
                     if let Some(stale) = stale {
                         self.timers.remove(&stale);

@@ -11,6 +11,7 @@ use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
 use crate::power_history::PoweredTime;
+use crate::power_meter::PowerMeter;
 use crate::sel::Sel;
 use crate::sensor::{Readings, Sensor, list};
 use crate::settings::Settings;
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub readings: Arc<Readings>,
     /// The event log.
     pub sel: Arc<Sel>,
+    /// What it has drawn.
+    pub power_meter: Arc<PowerMeter>,
 }
 
 impl Snapshot {

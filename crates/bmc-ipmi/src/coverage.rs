@@ -13,7 +13,7 @@ pub fn document() -> String {
             Access::Session(level) => level.name(),
         };
         let by = match entry.handler {
-            Handler::Read(_) => "the published state",
+            Handler::Read(_) | Handler::Tell(_) => "the published state",
             Handler::Act(_) => "the machine's owner",
             Handler::Session => "the session layer",
         };
@@ -111,6 +111,12 @@ locally administered MAC address made from the machine's UUID. No write moves th
 
 A cold or warm reset of the BMC leaves the machine alone: it is answered, then all sessions end. A cold one also takes \"set in progress\",
 the present channel access and the ACPI state back to what they are after a start.
+
+The FRU inventory is made from the machine until a client writes to it; from then on the written bytes are kept. A product area that checks out
+becomes the machine's identity, and an asset tag set elsewhere is written into it.
+
+DCMI: Get Power Limit answers `80h` with the limit's values while none is active. Power readings average what the power sensor showed, without
+sampling; DHCP parameters are kept and have no effect, because the address comes from the configuration.
 
 A machine that cannot be reached answers Get Chassis Status with an error and not with its last known state: `D3h` when its
 hypervisor is away, `CBh` when the machine is gone, `D6h` when the hypervisor refuses.

@@ -4,6 +4,7 @@
 //! is the data right (`C7h`, `CCh`), can it be done now. A command that is not there is refused at once: clients probe
 //! with group extensions, and silence costs each of them its time-out.
 
+use ipmi_wire::command::dcmi;
 use ipmi_wire::{CompletionCode, NetFn};
 
 use crate::table::{Access, Answer, Handler, find};
@@ -43,6 +44,10 @@ pub fn may_wait(command: &Command) -> bool {
 pub async fn dispatch(context: &Context, command: &Command) -> Reply {
     let answer = match handler(context, command) {
         Ok(Handler::Read(read)) => read(context, &command.data),
+        Ok(Handler::Tell(tell)) => match tell(context, &command.data) {
+            Ok((completion, data)) => return Reply { completion, data },
+            Err(completion) => Err(completion),
+        },
         Ok(Handler::Act(act)) => act(context, &command.data).await,
         // The session layer answers these itself; over a door without sessions there is nothing to act on.
         Ok(Handler::Session) => Err(CompletionCode::NOT_IN_PRESENT_STATE),
@@ -53,6 +58,11 @@ pub async fn dispatch(context: &Context, command: &Command) -> Reply {
 
 fn handler(context: &Context, command: &Command) -> Result<Handler, CompletionCode> {
     let entry = find(command.netfn, command.cmd).ok_or(CompletionCode::INVALID_COMMAND)?;
+    // The one body whose commands there are; another one's have the same numbers.
+    let is_other_body = |body: &u8| *body != dcmi::BODY_ID;
+    if command.netfn == NetFn::GROUP && command.data.first().is_some_and(is_other_body) {
+        return Err(CompletionCode::INVALID_COMMAND);
+    }
     if command.lun != BMC_LUN {
         return Err(CompletionCode::INVALID_FOR_LUN);
     }
@@ -77,7 +87,8 @@ fn reply(command: &Command, answer: Answer) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use ipmi_wire::PrivilegeLevel;
+    use ipmi_wire::command::dcmi;
+    use ipmi_wire::{NetFn, PrivilegeLevel};
 
     use crate::Caller;
     use crate::handlers::testing::Bench;
@@ -126,7 +137,10 @@ mod tests {
         ];
         for entry in TABLE.iter() {
             // Too long for any command: the privilege is judged first, and nothing happens.
-            let data = [0xff; 64];
+            let mut data = [0xff; 64];
+            if entry.netfn == NetFn::GROUP {
+                data[0] = dcmi::BODY_ID;
+            }
             for privilege in levels {
                 bench.caller(Caller::Session { id: 1, privilege });
                 let (code, _) = bench.raw(entry.netfn.get(), entry.cmd, &data).await;

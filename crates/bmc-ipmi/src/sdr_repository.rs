@@ -74,9 +74,14 @@ pub(crate) fn records(snapshot: &Snapshot) -> Vec<SdrRecord> {
         snapshot
             .sensors()
             .iter()
-            .map(|sensor| SdrRecord { id: SENSOR_RECORDS | u16::from(sensor.number), body: body(sensor) }),
+            .map(|sensor| SdrRecord { id: sensor_record(sensor.number), body: body(sensor) }),
     );
     records
+}
+
+/// The id of the record of the sensor with this number.
+pub(crate) fn sensor_record(number: u8) -> u16 {
+    SENSOR_RECORDS | u16::from(number)
 }
 
 /// When the set of records last changed.

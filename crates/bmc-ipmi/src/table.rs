@@ -9,7 +9,7 @@ use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
 
 use crate::Context;
 use crate::handlers::{
-    access, app, boot, channel, chassis, fru, lan, sdr, security, sel, sensor, session, sol, system,
+    access, app, boot, channel, chassis, dcmi, fru, lan, sdr, security, sel, sensor, session, sol, system,
     system_info, users, watchdog,
 };
 
@@ -22,11 +22,20 @@ pub(crate) trait Read: Command {
     fn answer(self, context: &Context) -> Answer<Self::Response>;
 }
 
+/// A command that is answered from what is known, with a completion code of its own beside the data.
+pub(crate) trait Tell: Command {
+    /// The completion code and the answer.
+    fn tell(self, context: &Context) -> Answer<(CompletionCode, Self::Response)>;
+}
+
 /// A command that asks the machine's owner for something.
 pub(crate) trait Act: Command + Send {
     /// Does it.
     fn act(self, context: &Context) -> impl Future<Output = Answer<Self::Response>> + Send;
 }
+
+/// The response data with the completion code that stands before it, or that of a refusal.
+pub(crate) type Told = Answer<(CompletionCode, Vec<u8>)>;
 
 /// An answer that may take a while.
 pub(crate) type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
@@ -36,6 +45,8 @@ pub(crate) type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 pub(crate) enum Handler {
     /// At once.
     Read(fn(&Context, &[u8]) -> Answer),
+    /// At once, with a completion code of its own.
+    Tell(fn(&Context, &[u8]) -> Told),
     /// By the machine's owner.
     Act(for<'a> fn(&'a Context, &'a [u8]) -> Pending<'a>),
     /// In the session layer, before a request gets here.
@@ -80,6 +91,12 @@ fn run_read<C: Read>(context: &Context, data: &[u8]) -> Answer {
     Ok(request.answer(context)?.encode())
 }
 
+fn run_tell<C: Tell>(context: &Context, data: &[u8]) -> Told {
+    let request = C::decode(data).map_err(|error| error.completion())?;
+    let (completion, response) = request.tell(context)?;
+    Ok((completion, response.encode()))
+}
+
 fn run_act<'a, C: Act + 'static>(context: &'a Context, data: &'a [u8]) -> Pending<'a> {
     Box::pin(async move {
         let request = C::decode(data).map_err(|error| error.completion())?;
@@ -103,6 +120,14 @@ impl Entry {
         test: (&'static str, &'static str),
     ) -> Self {
         Self::new::<C>(Handler::Read(run_read::<C>), access, section, test)
+    }
+
+    pub(crate) const fn tell<C: Tell>(
+        access: Access,
+        section: &'static str,
+        test: (&'static str, &'static str),
+    ) -> Self {
+        Self::new::<C>(Handler::Tell(run_tell::<C>), access, section, test)
     }
 
     pub(crate) const fn act<C: Act + 'static>(
@@ -134,6 +159,7 @@ const ROOMS: &[&[Entry]] = &[
     boot::COMMANDS,
     channel::COMMANDS,
     chassis::COMMANDS,
+    dcmi::COMMANDS,
     fru::COMMANDS,
     security::COMMANDS,
     session::COMMANDS,

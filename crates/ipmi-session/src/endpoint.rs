@@ -477,7 +477,7 @@ fn asf_message(peer: SocketAddr, asf: Asf, sequence: u8, out: &mut Output) -> Ha
         let bytes = rmcp_ack(sequence, rmcp::Class::Asf);
         out.transmits.push(Transmit { to: peer, bytes, what: Sent::Ack });
     }
-    let bytes = Asf::Pong { tag, ipmi: true, dcmi: false }.to_datagram();
+    let bytes = Asf::Pong { tag, ipmi: true, dcmi: true }.to_datagram();
     out.transmits.push(Transmit { to: peer, bytes, what: Sent::Pong });
     Ok(Received::Ping)
 }

@@ -187,6 +187,10 @@ fn what(kind: &EventKind) -> String {
             format!("sensor {} {verb} {limit}{reading}", event.name)
         }
         EventKind::LoginFailed { user, source } => format!("wrong user or password: {user} from {source}"),
+        EventKind::LimitExceeded { limited, reading, limit, action } => {
+            let (unit, done) = (limited.unit(), action.as_str());
+            format!("limit exceeded: {} {reading} {unit}, more than {limit} {unit}; {done}", limited.as_str())
+        }
         EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
     }
 }

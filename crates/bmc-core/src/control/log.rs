@@ -9,7 +9,7 @@ use crate::control::{Control, Effect, Now};
 use crate::error::RequestError;
 use crate::event::EventKind;
 use crate::request::{Outcome, SelRequest};
-use crate::sel::{BMC_GENERATOR, Circumstances, Sel, SelWrites, events_for};
+use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, Sel, SelWrites, events_for};
 use crate::sensor::list;
 
 impl Control {
@@ -56,6 +56,10 @@ impl Control {
         let settings = &self.record.settings;
         if !settings.event_receiver.is_own_log() {
             return false;
+        }
+        // A limit is set beside the sensor, and says itself what it does.
+        if event.event_type == LIMIT {
+            return true;
         }
         let sensors = list(&settings.sensors.slots);
         let Some(sensor) = sensors.iter().find(|sensor| sensor.number == event.sensor_number) else {

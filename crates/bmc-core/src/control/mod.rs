@@ -26,6 +26,7 @@ use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoo
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::power::{PowerAction, PowerState, Restart};
+use crate::power_meter::PowerMeter;
 use crate::request::{Change, Outcome, Request};
 use crate::sel::{AuditLimit, Sel, SelWrites};
 use crate::sensor::Readings;
@@ -34,6 +35,7 @@ use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod change;
 mod history;
+mod limits;
 mod log;
 mod operate;
 mod record;
@@ -44,6 +46,7 @@ mod tests;
 mod watch;
 
 pub use change::IDENTIFY_MAX;
+pub use limits::Limited;
 pub use record::MachineRecord;
 
 /// How long an operating system may take to shut down before the machine counts as on again.
@@ -92,6 +95,8 @@ pub enum Timer {
     Interval(u64),
     /// The watchdog timer, as it was armed with this number, has something to do.
     Watchdog(u64),
+    /// A limit was exceeded for as long as it may be; by number.
+    Limit(Limited, u64),
 }
 
 /// A call to the backend.
@@ -153,6 +158,11 @@ impl Waiters {
     fn nobody() -> Self {
         Self { requests: Vec::new(), acknowledged: true }
     }
+
+    fn join(&mut self, others: Self) {
+        self.requests.extend(others.requests);
+        self.acknowledged |= others.acknowledged;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -196,6 +206,8 @@ pub struct Control {
     observed: ObservedPower,
     statistics: Statistics,
     readings: Arc<Readings>,
+    power_meter: Arc<PowerMeter>,
+    watches: limits::Watches,
     /// What the readings were made from.
     sensed: Option<sense::Sensed>,
     /// The generation of the override the running instance was started with.
@@ -262,6 +274,8 @@ impl Control {
             observed: ObservedPower::Off,
             statistics: Statistics::default(),
             readings: Arc::default(),
+            power_meter: Arc::default(),
+            watches: limits::Watches::default(),
             sensed: None,
             running_boot: None,
             lit: false,
@@ -323,6 +337,7 @@ impl Control {
         }
         self.advance(&mut effects);
         self.sense(&mut effects);
+        self.watch_limits(now, &mut effects);
         self.log_events(now, &effects);
         effects
     }
@@ -369,6 +384,7 @@ impl Control {
             statistics: self.statistics,
             readings: Arc::clone(&self.readings),
             sel: Arc::clone(&self.sel),
+            power_meter: Arc::clone(&self.power_meter),
         }
     }
 

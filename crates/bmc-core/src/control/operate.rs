@@ -53,7 +53,7 @@ impl Control {
             }
             Decision::Stop => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
-                self.want_stop(id, effects);
+                self.want_stop(Waiters::one(id), effects);
             }
             Decision::Shutdown | Decision::GracefulRestart => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
@@ -137,7 +137,7 @@ impl Control {
     }
 
     /// Hard off wins over everything: what was to follow is dropped, and those who waited for it are told.
-    fn want_stop(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
+    pub(super) fn want_stop(&mut self, waiters: Waiters, effects: &mut Vec<Effect>) {
         self.shutdown = None;
         self.shutdown_next = false;
         self.restart = None;
@@ -152,12 +152,14 @@ impl Control {
         match (&mut self.call, &mut self.stop_next) {
             // A power cycle that waited is all that was under way.
             (None, None) if self.observed == ObservedPower::Off => {
-                effects.push(Effect::Reply(id, Ok(Outcome::Done)));
+                for id in waiters.requests {
+                    effects.push(Effect::Reply(id, Ok(Outcome::Done)));
+                }
             }
-            (Some(call), None) if call.op == Op::Stop => call.waiters.requests.push(id),
-            (_, Some(waiters)) => waiters.requests.push(id),
-            (Some(_), None) => self.stop_next = Some(Waiters::one(id)),
-            (None, None) => self.call(Op::Stop, Waiters::one(id), effects),
+            (Some(call), None) if call.op == Op::Stop => call.waiters.join(waiters),
+            (_, Some(others)) => others.join(waiters),
+            (Some(_), None) => self.stop_next = Some(waiters),
+            (None, None) => self.call(Op::Stop, waiters, effects),
         }
     }
 
@@ -273,6 +275,7 @@ impl Control {
     pub(super) fn timer(&mut self, now: Now, timer: Timer, effects: &mut Vec<Effect>) {
         match timer {
             Timer::Watchdog(number) => self.watchdog_due(now, number, effects),
+            Timer::Limit(limited, number) => self.limit_due(limited, number, effects),
             Timer::Interval(number) => {
                 if self.interval == Interval::Waiting(number) {
                     self.interval = Interval::None;

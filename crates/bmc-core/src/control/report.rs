@@ -113,6 +113,7 @@ impl Control {
                     self.restart = None;
                 }
                 if std::mem::take(&mut self.lit) {
+                    self.forget_passing_limit();
                     // A machine without an operating system is off before the call that asked for it returns.
                     if self.call.as_ref().is_some_and(|call| call.op == Op::Shutdown) {
                         effects.push(Effect::Emit(EventKind::ShutdownRequested));

@@ -13,6 +13,7 @@ use crate::sel::SelState;
 use crate::snapshot::Identity;
 
 mod history;
+mod limits;
 mod rules;
 mod watch;
 

@@ -27,6 +27,11 @@ const READING_AND_THRESHOLD: u8 = 0x50;
 /// Of a threshold event: event data 3 is the threshold.
 const THRESHOLD_ONLY: u8 = 0x10;
 
+/// The generic event type of limits (IPMI 2.0 table 42-2).
+pub(crate) const LIMIT: u8 = 0x05;
+/// Of such an event: the limit is exceeded.
+const OFFSET_LIMIT_EXCEEDED: u8 = 1;
+
 /// What else an entry tells.
 pub(crate) struct Circumstances<'a> {
     /// Why the machine last restarted.
@@ -75,6 +80,11 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
             vec![watchdog(offset, *timer_use, *interrupt)]
         }
         EventKind::SensorThreshold(crossed) => vec![threshold(crossed)],
+        EventKind::LimitExceeded { limited, .. } => {
+            let sensor = limited.sensor();
+            let event = sensor_event(list_type(sensor), sensor, OFFSET_LIMIT_EXCEEDED);
+            vec![EventMessage { event_type: LIMIT, ..event }]
+        }
         // Offset 0 of the availability states: running.
         EventKind::BmcReset { .. } => {
             let event = sensor_event(sensor_type::MICROCONTROLLER, number::CONTROLLER, 0);

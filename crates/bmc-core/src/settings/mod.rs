@@ -2,6 +2,7 @@
 //!
 //! A frontend reads the settings in the [`Snapshot`](crate::snapshot::Snapshot) and changes them by an [`Edit`].
 
+pub mod dcmi;
 pub mod fru;
 pub mod sensors;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub sensors: SensorSettings,
     /// Where the BMC's own events go.
     pub event_receiver: events::EventReceiver,
+    /// What is configured by DCMI.
+    pub dcmi: dcmi::DcmiSettings,
 }
 
 /// What an [`Edit`] may change.

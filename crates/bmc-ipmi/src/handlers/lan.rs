@@ -224,7 +224,7 @@ fn value(context: &Context, parameter: u8, selector: u8) -> Answer<LanParameter>
         }
         number::ADDRESS => LanParameter::Address(address(context, lan).octets()),
         number::ADDRESS_SOURCE => LanParameter::AddressSource(source_number(lan.address_source)),
-        number::MAC => LanParameter::Mac(lan.mac.unwrap_or_else(|| derived_mac(&snapshot))),
+        number::MAC => LanParameter::Mac(mac(&snapshot)),
         number::SUBNET_MASK => LanParameter::SubnetMask(
             lan.subnet_mask.unwrap_or_else(|| mask_of(address(context, lan))).octets(),
         ),
@@ -320,6 +320,11 @@ fn address(context: &Context, lan: &LanSettings) -> Ipv4Addr {
 /// The mask of a network that is known by its address alone: loopback. That of others is not known here.
 fn mask_of(address: Ipv4Addr) -> Ipv4Addr {
     if address.is_loopback() { Ipv4Addr::new(255, 0, 0, 0) } else { Ipv4Addr::UNSPECIFIED }
+}
+
+/// The MAC address: what was set, or [`derived_mac`].
+pub(crate) fn mac(snapshot: &Snapshot) -> MacAddress {
+    snapshot.settings.lan.mac.unwrap_or_else(|| derived_mac(snapshot))
 }
 
 /// A locally administered address that is the machine's for ever.

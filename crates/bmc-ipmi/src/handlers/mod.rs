@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod boot;
 pub(crate) mod channel;
 pub(crate) mod chassis;
+pub(crate) mod dcmi;
 pub(crate) mod fru;
 pub(crate) mod lan;
 pub(crate) mod sdr;

@@ -16,6 +16,7 @@ pub mod app;
 pub mod boot;
 pub mod channel;
 pub mod chassis;
+pub mod dcmi;
 pub mod event;
 pub mod fru;
 pub mod lan;
