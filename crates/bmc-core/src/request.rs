@@ -81,6 +81,8 @@ pub struct Change {
     pub identify: Option<Identify>,
     /// The asset tag, at most [`ASSET_TAG_MAX_BYTES`].
     pub asset_tag: Option<String>,
+    /// The watchdog timer.
+    pub watchdog: Option<WatchdogRequest>,
     /// Name and password of user 2, the administrator.
     pub administrator: Option<(String, Secret)>,
 }

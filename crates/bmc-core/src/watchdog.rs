@@ -202,12 +202,16 @@ pub struct Watchdog {
     countdown: Countdown,
     warned: bool,
     expired: u8,
+    last_action: TimeoutAction,
 }
+
+/// The offset of the warning among the states of the watchdog sensor.
+const TIMER_INTERRUPT: u16 = 8;
 
 impl Default for Watchdog {
     fn default() -> Self {
         let countdown = Countdown::Stopped { left: Duration::ZERO };
-        Self { settings: None, countdown, warned: false, expired: 0 }
+        Self { settings: None, countdown, warned: false, expired: 0, last_action: TimeoutAction::None }
     }
 }
 
@@ -235,6 +239,13 @@ impl Watchdog {
     /// Which uses have expired, as the bits that [`TimerUse::flag`] names.
     pub fn expired(&self) -> u8 {
         self.expired
+    }
+
+    /// The states of the watchdog sensor (IPMI 2.0 table 42-3, sensor type 23h), one bit for each offset: what the last timeout was to do, until
+    /// all expiration flags are cleared, and whether the warning was given.
+    pub fn states(&self) -> u16 {
+        let timeout = if self.expired == 0 { 0 } else { 1 << self.last_action as u16 };
+        timeout | u16::from(self.warned) << TIMER_INTERRUPT
     }
 
     /// The countdown at this moment, in units of [`COUNTDOWN_UNIT`], rounded up: a timer that counts does not read as 0.
@@ -302,6 +313,7 @@ impl Watchdog {
             return Some(WatchdogEvent::PreTimeout);
         }
         self.expired |= settings.timer_use.flag();
+        self.last_action = settings.action;
         self.countdown = Countdown::Stopped { left: Duration::ZERO };
         let log = !std::mem::take(&mut settings.dont_log);
         Some(WatchdogEvent::Timeout { log })
@@ -352,6 +364,7 @@ mod tests {
         assert_eq!(watchdog.expire(now + seconds(10)), Some(WatchdogEvent::Timeout { log: false }));
         assert_eq!(watchdog.expire(now + seconds(11)), None);
         assert_eq!((watchdog.expired(), watchdog.present(now + seconds(11))), (0x08, 0));
+        assert_eq!(watchdog.states(), 0x0102, "hard reset, timer interrupt");
         assert!(!watchdog.settings().dont_log, "logging is on again after a timeout");
         watchdog.reset(now + seconds(20)).unwrap();
         assert_eq!(watchdog.expired(), 0x08, "only a set clears the flags");

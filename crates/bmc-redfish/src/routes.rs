@@ -128,7 +128,7 @@ pub(crate) static ROUTES: &[Route] = &[
                 Operation::PatchSystem,
                 COMPONENTS,
                 "`Boot` (`BootSourceOverrideTarget`, `-Enabled`, `-Mode`, `HttpBootUri`), `AssetTag`, `PowerRestorePolicy`, \
-                 `LocationIndicatorActive`, `IndicatorLED`",
+                 `LocationIndicatorActive`, `IndicatorLED`, `HostWatchdogTimer`",
             ),
         ],
     },

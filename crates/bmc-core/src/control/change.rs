@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::boot::{BootEnabled, BootOverride, HTTP_BOOT_URI_MAX_BYTES, MAILBOX_BLOCKS_MAX, check_target};
 use crate::control::operate::busy;
-use crate::control::{Control, Effect, Op, PendingChange, RequestId, Timer, Waiters};
+use crate::control::{Control, Effect, Now, Op, PendingChange, RequestId, Timer, Waiters};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::request::{ASSET_TAG_MAX_BYTES, Change, Identify, Outcome};
@@ -16,7 +16,13 @@ use crate::snapshot::{IdentifyState, Identity};
 pub const IDENTIFY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Control {
-    pub(super) fn request_change(&mut self, id: RequestId, change: Box<Change>, effects: &mut Vec<Effect>) {
+    pub(super) fn request_change(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        change: Box<Change>,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Err(error) = self.check_change(&change) {
             effects.push(Effect::Reply(id, Err(error)));
             return;
@@ -35,7 +41,7 @@ impl Control {
                 }
             }
             _ => {
-                let result = self.make_change(*change, effects);
+                let result = self.make_change(now, *change, effects);
                 effects.push(Effect::Reply(id, result));
             }
         }
@@ -93,13 +99,21 @@ impl Control {
         }
     }
 
-    fn make_change(&mut self, change: Change, effects: &mut Vec<Effect>) -> Result<Outcome, RequestError> {
+    fn make_change(
+        &mut self,
+        now: Now,
+        change: Change,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Outcome, RequestError> {
         // First, because the FRU image may have no room for it.
         let tagged = change.asset_tag.map(|tag| self.tagged(tag)).transpose()?;
         if let Some((name, password)) = change.administrator {
             let accounts = Arc::make_mut(&mut self.record.accounts);
             let set = accounts.set_administrator(&name, password);
             set.map_err(|error| invalid("administrator", error.to_string()))?;
+        }
+        if let Some(request) = change.watchdog {
+            self.watchdog_asked(now, request, effects)?;
         }
         if let Some(boot) = change.boot {
             self.record.boot_generation += 1;

@@ -316,7 +316,7 @@ impl Control {
             Input::Request(id, Request::Watchdog(request)) => {
                 self.request_watchdog(now, id, request, &mut effects);
             }
-            Input::Request(id, Request::Change(change)) => self.request_change(id, change, &mut effects),
+            Input::Request(id, Request::Change(change)) => self.request_change(now, id, change, &mut effects),
             Input::Request(id, Request::Edit(edit)) => {
                 let result = self.edit(&edit);
                 effects.push(Effect::Reply(id, result));

@@ -20,6 +20,7 @@ pub(super) struct Sensed {
     power_fault: bool,
     reachable: bool,
     statistics: Statistics,
+    watchdog: u16,
 }
 
 impl PartialEq for Sensed {
@@ -32,8 +33,8 @@ impl PartialEq for Sensed {
         };
         same_info
             && Arc::ptr_eq(&self.settings, &other.settings)
-            && (self.power, self.power_fault, self.reachable, self.statistics)
-                == (other.power, other.power_fault, other.reachable, other.statistics)
+            && (self.power, self.power_fault, self.reachable, self.statistics, self.watchdog)
+                == (other.power, other.power_fault, other.reachable, other.statistics, other.watchdog)
     }
 }
 
@@ -47,6 +48,7 @@ impl Control {
             power_fault: self.power_fault,
             reachable: self.reachable().is_ok(),
             statistics: self.statistics,
+            watchdog: self.watchdog.states(),
         };
         if self.sensed.as_ref() == Some(&sensed) {
             return;
@@ -59,6 +61,7 @@ impl Control {
             power_fault: sensed.power_fault,
             reachable: sensed.reachable,
             statistics: sensed.statistics,
+            watchdog: sensed.watchdog,
         };
         let mut readings = (*self.readings).clone();
         let events = readings.sense(&list(&settings.slots), settings, &conditions);

@@ -6,7 +6,9 @@ use crate::error::BackendError;
 use crate::event::EventKind;
 use crate::power::{PowerAction, RestartCause};
 use crate::request::Outcome;
-use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, Watchdog, WatchdogEvent, WatchdogRequest};
+use crate::watchdog::{
+    PreTimeoutInterrupt, TimeoutAction, Watchdog, WatchdogEvent, WatchdogRefusal, WatchdogRequest,
+};
 
 impl Control {
     pub(super) fn request_watchdog(
@@ -16,23 +18,28 @@ impl Control {
         request: WatchdogRequest,
         effects: &mut Vec<Effect>,
     ) {
-        let result = match request {
+        let result = self.watchdog_asked(now, request, effects);
+        effects.push(Effect::Reply(id, result.map(|()| Outcome::Done).map_err(Into::into)));
+    }
+
+    /// Does what is asked of the timer, or nothing.
+    pub(super) fn watchdog_asked(
+        &mut self,
+        now: Now,
+        request: WatchdogRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), WatchdogRefusal> {
+        match request {
             WatchdogRequest::Set { settings, keep_counting, clear } => {
                 self.watchdog.set(now.instant, settings, keep_counting, clear);
-                Ok(())
             }
-            WatchdogRequest::Reset => self.watchdog.reset(now.instant),
-            WatchdogRequest::Forget => {
-                self.watchdog = Watchdog::default();
-                Ok(())
-            }
-        };
-        if result.is_ok() {
-            // What an earlier timeout has not done yet is overtaken.
-            self.watchdog_next = None;
-            self.arm_watchdog(now, effects);
+            WatchdogRequest::Reset => self.watchdog.reset(now.instant)?,
+            WatchdogRequest::Forget => self.watchdog = Watchdog::default(),
         }
-        effects.push(Effect::Reply(id, result.map(|()| Outcome::Done).map_err(Into::into)));
+        // What an earlier timeout has not done yet is overtaken.
+        self.watchdog_next = None;
+        self.arm_watchdog(now, effects);
+        Ok(())
     }
 
     /// Asks to be called when the timer has something to do next; earlier calls no longer count.

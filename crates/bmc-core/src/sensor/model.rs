@@ -36,6 +36,8 @@ pub struct Conditions<'a> {
     pub reachable: bool,
     /// What it is doing.
     pub statistics: Statistics,
+    /// The watchdog timer's states, one bit for each offset.
+    pub watchdog: u16,
 }
 
 /// What a sensor shows.
@@ -105,6 +107,7 @@ fn states(number: u8, conditions: &Conditions<'_>) -> u16 {
         number::ACPI_POWER_STATE if on => 1 << 0,
         number::ACPI_POWER_STATE => 1 << 5,
         number::POWER_UNIT => u16::from(!on) | u16::from(conditions.power_fault) << 5,
+        number::WATCHDOG => conditions.watchdog,
         number => {
             let slot = number.checked_sub(number::DRIVE_SLOT_FIRST).map(usize::from);
             let disk = slot.and_then(|slot| conditions.slots.names().nth(slot));
@@ -124,8 +127,15 @@ mod tests {
         let mut slots = DriveSlots::default();
         slots.update(&["vda".to_owned(), "vdb".to_owned()], jiff::Timestamp::UNIX_EPOCH);
         let statistics = Statistics { cpu_percent: load, memory_percent: 42, ..Default::default() };
-        let conditions =
-            Conditions { info: Some(&info), slots: &slots, power, power_fault: false, reachable, statistics };
+        let conditions = Conditions {
+            info: Some(&info),
+            slots: &slots,
+            power,
+            power_fault: false,
+            reachable,
+            statistics,
+            watchdog: 0,
+        };
         list(&slots).iter().map(|sensor| (sensor.name.clone(), show(sensor, &conditions))).collect()
     }
 

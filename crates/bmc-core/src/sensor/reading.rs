@@ -204,8 +204,15 @@ mod tests {
         fn sense(&mut self, power: PowerState, load: u8, reachable: bool) -> Vec<String> {
             let statistics = Statistics { cpu_percent: load, ..Default::default() };
             let slots = DriveSlots::default();
-            let conditions =
-                Conditions { info: None, slots: &slots, power, power_fault: false, reachable, statistics };
+            let conditions = Conditions {
+                info: None,
+                slots: &slots,
+                power,
+                power_fault: false,
+                reachable,
+                statistics,
+                watchdog: 0,
+            };
             let events = self.readings.sense(&self.sensors, &self.settings, &conditions);
             let told = events.into_iter().map(|event| match event {
                 EventKind::SensorThreshold(event) => {

@@ -15,6 +15,7 @@ mod sensor;
 mod session;
 mod session_service;
 mod system;
+mod watchdog;
 
 use std::net::IpAddr;
 

@@ -17,7 +17,8 @@ use crate::etag;
 use crate::message;
 use crate::patch;
 use crate::resource::{
-    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, reset, resource, with,
+    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, reset, resource,
+    watchdog, with,
 };
 use crate::schema;
 use crate::service::{Service, resource_id};
@@ -104,6 +105,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         "PowerRestorePolicy": policy_name(snapshot.power_policy),
         "PowerRestorePolicy@Redfish.AllowableValues": POLICIES.map(|(name, _)| name),
         "LastResetCause": last_reset_cause(snapshot.restart_cause),
+        "HostWatchdogTimer": watchdog::render(snapshot),
         "Status": {"State": state(snapshot), "Health": health(snapshot)},
         "Boot": boot::render(snapshot),
     });
@@ -150,6 +152,7 @@ struct Wanted {
     boot: boot::Wanted,
     label: label::Wanted,
     policy: Option<PowerPolicy>,
+    watchdog: watchdog::Wanted,
 }
 
 fn read(body: &Map<String, Value>, shown: &Value, snapshot: &Snapshot) -> Result<Wanted, Problem> {
@@ -158,12 +161,18 @@ fn read(body: &Map<String, Value>, shown: &Value, snapshot: &Snapshot) -> Result
         patch::each_property(body, shown, "", faults, |name, pointer, value, faults| {
             match name {
                 "Boot" => wanted.boot = boot::read(pointer, value, snapshot, faults),
+                "HostWatchdogTimer" => {
+                    wanted.watchdog = watchdog::Wanted::read(pointer, value, snapshot, faults);
+                }
                 "PowerRestorePolicy" => wanted.policy = faults.choice(pointer, value, &POLICIES),
                 _ => return wanted.label.take(name, pointer, value, faults),
             }
             true
         });
-        let anything = wanted.boot.is_some() || wanted.label.is_some() || wanted.policy.is_some();
+        let anything = wanted.boot.is_some()
+            || wanted.label.is_some()
+            || wanted.policy.is_some()
+            || wanted.watchdog.is_some();
         (wanted, anything)
     })
 }
@@ -187,6 +196,7 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
             ..Change::default()
         };
         wanted.label.put(&mut change);
+        wanted.watchdog.put(&mut change, snapshot);
         Ok(change)
     })
     .await

@@ -10,6 +10,7 @@ mod refusals;
 mod schemas;
 mod sensors;
 mod sockets;
+mod watchdog;
 mod writes;
 
 use std::net::SocketAddr;
