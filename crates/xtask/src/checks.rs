@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{self, cargo_tools};
-use crate::{shell, tidy};
+use crate::{fuzz, shell, tidy};
 
 /// What the command line chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +81,11 @@ const CHECKS: &[Step] = &[
         run: |_| cargo(&["build", "--locked", "-p", "polybmc"]),
     },
     Step { name: "tests", does: "cargo nextest run", run: nextest },
+    Step {
+        name: "fuzz",
+        does: "each fuzz target for a few seconds",
+        run: |_| passed(fuzz::run(fuzz::DEFAULT_SECONDS)),
+    },
     Step { name: "doc tests", does: "cargo test --doc", run: |_| doc_tests() },
 ];
 

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask run`, `setup`, `test`, `tidy`, `bench`.
+//! Project tasks: `cargo xtask run`, `setup`, `test`, `tidy`, `fuzz`, `bench`.
 //!
 //! This program sets a bare machine up, so it may need nothing but a Rust toolchain itself: no other crate of this
 //! workspace, no C library, two small dependencies. What it does to the host it says first; doing it twice changes
@@ -7,6 +7,7 @@
 
 mod bench;
 mod checks;
+mod fuzz;
 mod run;
 mod setup;
 mod shell;
@@ -25,6 +26,7 @@ Commands:
   setup                               Install what the tests need, once, for work with plain cargo commands
   test [--slow] [-- NEXTEST-ARGS...]  The same, then run every check and every test
   tidy                                The project's own checks: architecture, sources, documents
+  fuzz [SECONDS]                      Run each fuzz target for so long, 10 seconds unless told otherwise
   bench [SECONDS]                     Measure polybmc beside its peers and write the figures into docs/performance.md
 
 `test --slow` adds the long runs: full matrices and soaks.
@@ -43,6 +45,9 @@ enum Task {
     Setup,
     Test(checks::Options),
     Tidy,
+    Fuzz {
+        seconds: u32,
+    },
     Bench {
         seconds: u32,
     },
@@ -64,10 +69,9 @@ fn parse(args: &[String]) -> Result<Task, String> {
         ("setup", []) => Ok(Task::Setup),
         ("tidy", []) => Ok(Task::Tidy),
         ("bench", []) => Ok(Task::Bench { seconds: bench::DEFAULT_SECONDS }),
-        ("bench", [seconds]) => match seconds.parse() {
-            Ok(seconds @ 1..) => Ok(Task::Bench { seconds }),
-            _ => Err(format!("`bench` takes a number of seconds, not `{seconds}`")),
-        },
+        ("bench", [seconds]) => Ok(Task::Bench { seconds: parse_seconds(verb, seconds)? }),
+        ("fuzz", []) => Ok(Task::Fuzz { seconds: fuzz::DEFAULT_SECONDS }),
+        ("fuzz", [seconds]) => Ok(Task::Fuzz { seconds: parse_seconds(verb, seconds)? }),
         ("test", rest) => {
             let (own, nextest_args) = match rest.iter().position(|arg| arg == "--") {
                 Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default()),
@@ -82,6 +86,13 @@ fn parse(args: &[String]) -> Result<Task, String> {
             Err(format!("`{verb}` takes no argument, but there is `{extra}`"))
         }
         _ => Err(format!("there is no task `{verb}`")),
+    }
+}
+
+fn parse_seconds(verb: &str, seconds: &str) -> Result<u32, String> {
+    match seconds.parse() {
+        Ok(seconds @ 1..) => Ok(seconds),
+        _ => Err(format!("`{verb}` takes a number of seconds, not `{seconds}`")),
     }
 }
 
@@ -104,6 +115,7 @@ fn main() -> ExitCode {
         Task::Setup => Ok(checks::set_up()),
         Task::Test(options) => Ok(checks::run(&options)),
         Task::Tidy => tidy::run(),
+        Task::Fuzz { seconds } => fuzz::run(seconds).map(|()| true),
         Task::Bench { seconds } => bench::run(seconds).map(|()| true),
     };
     match outcome {
@@ -140,10 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn the_bench_takes_a_number_of_seconds() {
+    fn the_bench_and_the_fuzzer_take_a_number_of_seconds() {
         assert_eq!(parse_words("bench"), Ok(Task::Bench { seconds: bench::DEFAULT_SECONDS }));
         assert_eq!(parse_words("bench 2"), Ok(Task::Bench { seconds: 2 }));
-        for wrong in ["bench 0", "bench -1", "bench long", "bench 1 2"] {
+        assert_eq!(parse_words("fuzz 60"), Ok(Task::Fuzz { seconds: 60 }));
+        for wrong in ["bench 0", "fuzz 0", "fuzz ever", "bench -1", "bench long", "bench 1 2"] {
             assert!(parse_words(wrong).is_err(), "{wrong}");
         }
     }

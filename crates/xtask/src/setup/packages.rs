@@ -48,6 +48,8 @@ pub(crate) const BUILD: &[Need] = &[
 
 /// What the tests need on top.
 pub(crate) const TEST: &[Need] = &[
+    need("g++", Probe::Program("c++"), "libFuzzer"),
+    need("tshark", Probe::Program("tshark"), "an independent reader of captured IPMI traffic"),
     need("git", Probe::Program("git"), "lists the files that tidy looks at"),
     need("curl", Probe::Program("curl"), "Redfish by hand"),
     need("ipmitool", Probe::Program("ipmitool"), "IPMI client"),
