@@ -12,16 +12,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
-use ipmi_wire::LanRequest;
 use ipmi_wire::session::{Datagram, PayloadType};
+use ipmi_wire::{LanRequest, LanResponse};
 use polybmc_tests::lab::{Lab, Node, PASSWORD, USER, ipmitool};
 use polybmc_tests::relay::{Relay, Seen, Way};
 use testkit::tools::Tool;
 
 /// Suites without encryption, inside which tshark sees every message, and the default ones, of which it sees the frames.
-const SUITES: [&str; 2] = ["3", "17"];
+const SUITES: [&str; 5] = ["0", "1", "2", "3", "17"];
 /// The port of IPMI; tshark goes by it.
 const IPMI_PORT: &str = "623";
 /// Makes tshark look into the messages, which it leaves alone by default.
@@ -30,7 +31,7 @@ const LOOK_INSIDE: &str = "ipmi.dissect_bus_commands:TRUE";
 const CLIENT_PORT: &str = "40000";
 
 fn lab() -> Lab {
-    Lab::builder(1).defaults("cipher_suites = [3, 17]").start()
+    Lab::builder(1).defaults("cipher_suites = [0, 1, 2, 3, 17]").start()
 }
 
 /// What `ipmitool` is asked: reads and writes of every kind, good and refused.
@@ -66,6 +67,23 @@ const IPMITOOL: &[&str] = &[
     "raw 0x2c 0x01 0x00",
     "raw 0x3e 0x55",
 ];
+
+/// What FreeIPMI is asked.
+const FREEIPMI: &[(&str, &[&str])] = &[
+    ("bmc-info", &[]),
+    ("ipmi-chassis", &["--get-chassis-status"]),
+    ("ipmi-sensors", &["--quiet-cache", "--sdr-cache-recreate"]),
+    ("ipmi-sel", &["--quiet-cache"]),
+    ("ipmi-fru", &["--quiet-cache"]),
+    ("ipmi-dcmi", &["--get-dcmi-capability-info"]),
+];
+
+/// A tool of FreeIPMI with its login; what it caches goes to `home`.
+fn freeipmi(tool: &str, to: SocketAddr, suite: &str, home: &Path) -> Tool {
+    let tool = Tool::find(tool).env("HOME", home);
+    let tool = tool.args(["-D", "LAN_2_0", "-u", USER, "-p", PASSWORD, "-l", "ADMIN", "-I", suite]);
+    tool.arg("-h").arg(to.to_string())
+}
 
 /// What tshark makes of datagrams, in full.
 fn dissect(seen: &[Seen]) -> String {
@@ -135,21 +153,11 @@ fn tshark_finds_no_fault_with_ipmitool_and_us() {
 fn tshark_finds_no_fault_with_freeipmi_and_us() {
     let lab = lab();
     let node = lab.node(0);
-    let tools: [(&str, &[&str]); 6] = [
-        ("bmc-info", &[]),
-        ("ipmi-chassis", &["--get-chassis-status"]),
-        ("ipmi-sensors", &["--quiet-cache", "--sdr-cache-recreate"]),
-        ("ipmi-sel", &["--quiet-cache"]),
-        ("ipmi-fru", &["--quiet-cache"]),
-        ("ipmipower", &["--stat"]),
-    ];
-    for suite in ["17"] {
-        for (tool, args) in tools {
+    for suite in ["0", "2", "17"] {
+        for (tool, args) in FREEIPMI {
             let seen = captured(&node, |relay| {
                 let dir = tempfile::tempdir().unwrap();
-                let tool = Tool::find(tool).env("HOME", dir.path());
-                let tool = tool.args(["-D", "LAN_2_0", "-u", USER, "-p", PASSWORD, "-l", "ADMIN"]);
-                tool.args(["-I", suite, "-h", &relay.address().to_string()]).args(args).run();
+                freeipmi(tool, relay.address(), suite, dir.path()).args(*args).run();
             });
             assert_clean(&seen);
             keep_seeds(&format!("{tool}-{suite}"), &seen);
@@ -175,11 +183,83 @@ fn tshark_finds_no_fault_with_a_presence_ping() {
 fn a_wrong_checksum_would_be_found() {
     let lab = lab();
     let mut seen = captured(&lab.node(0), |relay| {
-        ipmitool(relay.address()).args(["-C", "3", "mc", "guid"]).ok();
+        ipmitool(relay.address()).args(["-C", "1", "mc", "guid"]).ok();
     });
     let reply = seen.iter_mut().find(|seen| seen.way == Way::Reply).unwrap();
     *reply.bytes.last_mut().unwrap() ^= 0xff;
     assert_ne!(faults(&dissect(&seen)), Vec::<&str>::new());
+}
+
+/// A response: network function, command, completion code, data in hexadecimal.
+type Response = (u8, u8, u8, String);
+
+/// The responses that FreeIPMI decrypted, from what its `--debug` prints.
+fn decrypted(text: &str) -> Vec<Response> {
+    let mut responses = Vec::new();
+    let mut lines = text.lines().map(|line| line.split_once(": ").map_or(line, |(_, line)| line));
+    while let Some(line) = lines.next() {
+        if !line.contains("payload_data[") {
+            continue;
+        }
+        let mut message = Vec::new();
+        for row in lines.by_ref() {
+            let bytes: Option<Vec<u8>> = row
+                .trim_matches(['[', ']', ' '])
+                .split_whitespace()
+                .map(|byte| u8::from_str_radix(byte.strip_suffix('h')?, 16).ok())
+                .collect();
+            // The field behind the array ends it: its row has an equal sign.
+            let Some(bytes) = bytes else { break };
+            message.extend(bytes);
+        }
+        if let Ok(LanResponse { netfn, cmd, completion, data, .. }) = LanResponse::decode(&message) {
+            responses.push((netfn.get() & !1, cmd, completion.0, hex(data)));
+        }
+    }
+    responses
+}
+
+/// The responses that the daemon says it sent. Those of the session layer are not among them.
+fn said(log: &str) -> Vec<Response> {
+    let field = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!(" {name}="))?;
+        Some(rest.split(' ').next()?.trim_matches('"').to_owned())
+    };
+    let byte = |line: &str, name: &str| {
+        field(line, name).and_then(|value| u8::from_str_radix(value.get(..2)?, 16).ok())
+    };
+    let replies = log.lines().filter(|line| line.contains(": reply "));
+    replies
+        .map(|line| {
+            let [netfn, cmd, code] = ["netfn", "cmd", "code"].map(|name| byte(line, name).unwrap());
+            (netfn, cmd, code, field(line, "data").unwrap_or_default())
+        })
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[test]
+fn freeipmi_decrypts_what_we_say_we_sent() {
+    /// Set Session Privilege Level and Close Session, which the session layer answers.
+    const BY_SESSIONS: [u8; 2] = [0x3b, 0x3c];
+    let lab = Lab::builder(1).log("bmc_ipmi=trace").start();
+    let node = lab.node(0);
+    for (tool, args) in FREEIPMI {
+        let already = said(&lab.daemon.log()).len();
+        let dir = tempfile::tempdir().unwrap();
+        let tool = freeipmi(tool, node.ipmi, "17", dir.path()).args(*args);
+        let dump = tool.arg("--debug").run().all_output();
+        let decrypted: Vec<_> =
+            decrypted(&dump).into_iter().filter(|response| !BY_SESSIONS.contains(&response.1)).collect();
+        assert!(!decrypted.is_empty(), "{dump}");
+        let said = said(&lab.daemon.log()).split_off(already);
+        // What came before the session was not encrypted, and is not in the dump's list.
+        let in_session = said.iter().skip(said.len() - decrypted.len());
+        assert_eq!(decrypted.iter().collect::<Vec<_>>(), in_session.collect::<Vec<_>>());
+    }
 }
 
 /// Writes what went by to the fuzzers' seeds: the client's datagrams one by one and as a sequence, the BMC's as a sequence, and the

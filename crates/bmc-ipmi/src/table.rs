@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 
 use ipmi_wire::command::{Command, Payload};
-use ipmi_wire::{CompletionCode, NetFn, PrivilegeLevel};
+use ipmi_wire::{CompletionCode, DecodeError, NetFn, PrivilegeLevel};
 
 use crate::Context;
 use crate::handlers::{
@@ -62,6 +62,13 @@ pub enum Access {
     Session(PrivilegeLevel),
 }
 
+/// Decodes data and encodes it again.
+pub type Recode = fn(&[u8]) -> Result<Vec<u8>, DecodeError>;
+
+fn recode<P: Payload>(data: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    P::decode(data).map(|payload| payload.encode())
+}
+
 /// One command.
 #[derive(Clone, Copy)]
 pub struct Entry {
@@ -77,6 +84,12 @@ pub struct Entry {
     pub section: &'static str,
     /// The test that shows it: a file below `crates/`, and the beginning of a test's name.
     pub test: (&'static str, &'static str),
+    /// Whether its request or response carries a password or key, which no log may show.
+    pub secret: bool,
+    /// Decodes a request and encodes it again: whoever checks the codecs need not know the commands.
+    pub recode_request: Recode,
+    /// The same for a response.
+    pub recode_response: Recode,
     pub(crate) handler: Handler,
 }
 
@@ -111,7 +124,24 @@ impl Entry {
         section: &'static str,
         test: (&'static str, &'static str),
     ) -> Self {
-        Self { netfn: C::NETFN, cmd: C::CODE, name: C::NAME, access, section, test, handler }
+        Self {
+            netfn: C::NETFN,
+            cmd: C::CODE,
+            name: C::NAME,
+            access,
+            section,
+            test,
+            secret: false,
+            recode_request: recode::<C>,
+            recode_response: recode::<C::Response>,
+            handler,
+        }
+    }
+
+    /// The same, of which no log shows the data.
+    pub(crate) const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
     }
 
     pub(crate) const fn read<C: Read>(
@@ -185,6 +215,24 @@ pub static TABLE: LazyLock<Vec<&'static Entry>> = LazyLock::new(|| {
 pub fn find(netfn: NetFn, cmd: u8) -> Option<&'static Entry> {
     let at = TABLE.binary_search_by_key(&(netfn, cmd), |entry| (entry.netfn, entry.cmd)).ok()?;
     TABLE.get(at).copied()
+}
+
+/// The data of a request as a log may show it: in hexadecimal, unless it carries a secret. What is no command of ours may carry anything.
+pub fn shown_request(netfn: NetFn, cmd: u8, data: &[u8]) -> String {
+    shown(find(netfn, cmd).is_none_or(|entry| entry.secret), data)
+}
+
+/// The data of a response as a log may show it.
+pub fn shown_response(netfn: NetFn, cmd: u8, data: &[u8]) -> String {
+    shown(find(netfn, cmd).is_some_and(|entry| entry.secret), data)
+}
+
+fn shown(secret: bool, data: &[u8]) -> String {
+    if secret {
+        format!("({} bytes)", data.len())
+    } else {
+        data.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Whether this command changes something, and so must not be carried out twice for one question.

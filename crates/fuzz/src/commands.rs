@@ -10,7 +10,7 @@ use bmc_ipmi::dispatch::Command;
 use bmc_ipmi::{Bmc, Caller, Context, DeviceProfile, LanChannel, dispatch};
 use bmc_sim::{SimBackend, SimConfig};
 use bmc_store::MemoryStore;
-use ipmi_wire::cipher::CipherSuite;
+use ipmi_session::config::SuitePolicy;
 use ipmi_wire::{NetFn, PrivilegeLevel};
 
 use crate::pieces;
@@ -40,11 +40,20 @@ async fn serve(data: &[u8]) {
         identity: None,
     };
     let Ok(machine) = fleet.add(setup, Arc::new(backend)).await else { return };
+    let suites: Vec<_> = [3, 17]
+        .into_iter()
+        .filter_map(|id| SuitePolicy::new(id, PrivilegeLevel::Administrator).ok())
+        .collect();
     let lan = LanChannel {
         number: 1,
         max_privilege: PrivilegeLevel::Administrator,
-        cipher_suites: [3, 17].into_iter().filter_map(CipherSuite::by_id).collect(),
-        kg_set: false,
+        configured_suites: suites.clone(),
+        suites,
+        ipmi15_auth: Vec::new(),
+        configured_ipmi15_auth: Vec::new(),
+        per_message_auth: true,
+        kg: None,
+        port: 623,
     };
     let mut context = Context {
         bmc: Arc::new(Bmc::new(machine, DeviceProfile::default(), Arc::clone(fleet.clock()))),

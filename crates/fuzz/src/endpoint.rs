@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ipmi_session::config::AuthPolicy;
 use ipmi_session::console::{Console, ConsoleConfig};
 use ipmi_session::{Config, Endpoint, Event, Output, Password, User, UserLookup, UserName};
 use ipmi_wire::cipher::CipherSuite;
+use ipmi_wire::session::v15::AuthType;
 use ipmi_wire::{CompletionCode, PrivilegeLevel};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -14,8 +16,8 @@ use crate::pieces;
 
 /// Pieces of one input that are looked at.
 const PIECES_MAX: usize = 64;
-/// The suites that are on: without encryption, so that a change of a byte is a change of what is decoded, and the default one.
-const SUITES: [u8; 4] = [0, 1, 3, 17];
+/// The suites that are on: those without encryption, in which a change of a byte is a change of what is decoded, and some others.
+const SUITES: [u8; 8] = [0, 1, 2, 3, 6, 8, 12, 17];
 /// A sessionless answer may be longer than its question by the cipher suites and the GUID, never much more.
 const AMPLIFIED_MAX: usize = 64;
 
@@ -25,7 +27,12 @@ impl UserLookup for Users {
     fn named(&self, name: &[u8], _: SocketAddr) -> Vec<User> {
         let password = if name == b"admin" { Password::new(b"password") } else { None };
         password
-            .map(|password| User { id: 2, max_privilege: PrivilegeLevel::Administrator, password })
+            .map(|password| User {
+                id: 2,
+                max_privilege: PrivilegeLevel::Administrator,
+                password,
+                ipmi15: true,
+            })
             .into_iter()
             .collect()
     }
@@ -42,6 +49,8 @@ impl Bmc {
         let mut config = Config::new([0x5a; 16]);
         // They are all implemented; otherwise the default ones stay on.
         let _ = config.set_cipher_suites(&SUITES);
+        let types = [AuthType::None, AuthType::Md2, AuthType::Md5, AuthType::Password];
+        config.ipmi15_auth = types.into_iter().map(AuthPolicy::everywhere).collect();
         Self { endpoint: Endpoint::new(config), now: Instant::now(), rng: StdRng::seed_from_u64(7) }
     }
 
@@ -78,7 +87,7 @@ fn new_console(suite: u8, now: Instant, rng: &mut StdRng) -> Option<Console> {
 pub(crate) fn bmc(data: &[u8]) {
     let Some((&kind, rest)) = data.split_first() else { return };
     let mut bmc = Bmc::new();
-    let suite = SUITES.get(usize::from(kind & 0x03)).copied().unwrap_or_default();
+    let suite = SUITES.get(usize::from(kind & 0x07)).copied().unwrap_or_default();
     if kind & 0x80 != 0
         && let Some(mut console) = new_console(suite, bmc.now, &mut StdRng::seed_from_u64(11))
     {
@@ -111,11 +120,11 @@ pub(crate) fn console(data: &[u8]) {
     let Some((&kind, rest)) = data.split_first() else { return };
     let now = Instant::now();
     let mut rng = StdRng::seed_from_u64(11);
-    let suite = SUITES.get(usize::from(kind & 0x03)).copied().unwrap_or_default();
+    let suite = SUITES.get(usize::from(kind & 0x07)).copied().unwrap_or_default();
     let Some(mut console) = new_console(suite, now, &mut rng) else { return };
     // So many steps of the login go well.
     let mut bmc = Bmc::new();
-    let mut steps = usize::from(kind >> 2) % 8;
+    let mut steps = usize::from(kind >> 3) % 8;
     while steps > 0
         && let Some(bytes) = console.poll_transmit()
     {

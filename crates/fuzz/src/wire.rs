@@ -1,8 +1,12 @@
 //! The decoders. What is decoded encodes to bytes that are decoded and encoded the same again.
 
-use ipmi_wire::command::{Command, Payload, app, boot, channel, chassis, session};
+use bmc_ipmi::table::find;
+use ipmi_wire::command::Payload as _;
 use ipmi_wire::rakp::{OpenSessionRequest, OpenSessionResponse, Rakp1, Rakp2, RakpProof};
+use ipmi_wire::record::fru::Inventory;
+use ipmi_wire::record::sel::SelRecord;
 use ipmi_wire::session::Datagram;
+use ipmi_wire::sol::SolPacket;
 use ipmi_wire::{DecodeError, LanRequest, LanResponse, NetFn};
 
 /// A whole datagram and what is inside it; and the input as if it were that.
@@ -21,6 +25,7 @@ pub(crate) fn datagram(data: &[u8]) {
 
 fn message(data: &[u8]) {
     same_again(data, |bytes| LanRequest::decode(bytes).map(|request| request.encode()));
+    same_again(data, |bytes| SolPacket::decode(bytes).map(|packet| packet.encode()));
     same_again(data, |bytes| LanResponse::decode(bytes).map(|response| response.encode()));
 }
 
@@ -39,63 +44,17 @@ fn same_again(data: &[u8], recode: impl Fn(&[u8]) -> Result<Vec<u8>, DecodeError
     }
 }
 
-/// A command's request and response.
-struct Codec {
-    netfn: NetFn,
-    cmd: u8,
-    check: fn(&[u8]),
-}
-
-const fn codec<C: Command>() -> Codec {
-    fn check<C: Command>(data: &[u8]) {
-        same_again(data, |bytes| C::decode(bytes).map(|request| request.encode()));
-        same_again(data, |bytes| C::Response::decode(bytes).map(|response| response.encode()));
-    }
-    Codec { netfn: C::NETFN, cmd: C::CODE, check: check::<C> }
-}
-
-/// Every command; a test compares it with the dispatch table.
-const CODECS: &[Codec] = &[
-    codec::<chassis::GetChassisCapabilities>(),
-    codec::<chassis::GetChassisStatus>(),
-    codec::<chassis::ChassisControl>(),
-    codec::<chassis::ChassisIdentify>(),
-    codec::<chassis::SetPowerRestorePolicy>(),
-    codec::<chassis::GetSystemRestartCause>(),
-    codec::<boot::SetSystemBootOptions>(),
-    codec::<boot::GetSystemBootOptions>(),
-    codec::<app::GetDeviceId>(),
-    codec::<app::GetSelfTestResults>(),
-    codec::<app::GetDeviceGuid>(),
-    codec::<app::GetSystemGuid>(),
-    codec::<channel::GetChannelAuthCapabilities>(),
-    codec::<session::SetSessionPrivilegeLevel>(),
-    codec::<session::CloseSession>(),
-    codec::<session::GetSessionInfo>(),
-    codec::<channel::GetChannelAccess>(),
-    codec::<channel::GetChannelInfo>(),
-    codec::<channel::GetChannelCipherSuites>(),
-];
-
-/// The data of a command, which the first two bytes name.
+/// The data of a command, which the first two bytes name: as a request and as a response.
 pub(crate) fn payload(data: &[u8]) {
     let &[netfn, cmd, ref data @ ..] = data else { return };
-    let found = CODECS.iter().find(|codec| (codec.netfn.get(), codec.cmd) == (netfn, cmd));
-    if let Some(codec) = found {
-        (codec.check)(data);
+    if let Some(entry) = find(NetFn::new(netfn), cmd) {
+        same_again(data, entry.recode_request);
+        same_again(data, entry.recode_response);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use bmc_ipmi::table::TABLE;
-
-    use super::*;
-
-    #[test]
-    fn every_command_is_here() {
-        let table: Vec<_> = TABLE.iter().map(|entry| (entry.netfn, entry.cmd)).collect();
-        let here: Vec<_> = CODECS.iter().map(|codec| (codec.netfn, codec.cmd)).collect();
-        assert_eq!(here, table);
-    }
+/// Records and images that clients write, as they lie in the store: of the event log, of the FRU inventory.
+pub(crate) fn record(data: &[u8]) {
+    same_again(data, |bytes| SelRecord::decode(bytes).map(|record| record.encode()));
+    same_again(data, |bytes| Inventory::decode(bytes)?.encode(bytes.len()));
 }

@@ -17,7 +17,8 @@ pub(crate) const COMMANDS: &[Entry] = &[Entry::act::<SetChannelSecurityKeys>(
     ADMINISTRATOR,
     "22.25",
     ("bmc-ipmi/src/handlers/security.rs", "the_key_"),
-)];
+)
+.secret()];
 
 impl Act for SetChannelSecurityKeys {
     async fn act(self, context: &Context) -> Answer<ChannelSecurityKeys> {

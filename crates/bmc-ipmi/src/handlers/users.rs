@@ -24,7 +24,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::read::<GetUserAccess>(OPERATOR, "22.27", (TESTS, "access_")),
     Entry::act::<SetUserName>(ADMINISTRATOR, "22.28", (TESTS, "names_")),
     Entry::read::<GetUserName>(OPERATOR, "22.29", (TESTS, "names_")),
-    Entry::act::<SetUserPassword>(ADMINISTRATOR, "22.30", (TESTS, "passwords_")),
+    Entry::act::<SetUserPassword>(ADMINISTRATOR, "22.30", (TESTS, "passwords_")).secret(),
     Entry::act::<SetUserPayloadAccess>(ADMINISTRATOR, "24.6", (TESTS, "payload_access_")),
     Entry::read::<GetUserPayloadAccess>(OPERATOR, "24.7", (TESTS, "payload_access_")),
 ];

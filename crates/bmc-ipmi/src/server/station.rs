@@ -18,6 +18,7 @@ use bmc_core::lockout::Lockouts;
 use bmc_core::request::Request;
 use bmc_core::settings::{ChannelAccess, Edit};
 use bmc_core::snapshot::Snapshot;
+use ipmi_session::event::Sent;
 use ipmi_session::{
     ConfigError, DropReason, Endpoint, Event, Received, RequestToken, SessionInfo, SolPolicy, Transmit,
 };
@@ -30,6 +31,7 @@ use super::ending::Ending;
 use super::sol::{self, SolView};
 use super::users::Users;
 use crate::dispatch::{Command, may_wait};
+use crate::table::{shown_request, shown_response};
 use crate::{Bmc, Caller, Context, LanChannel, Reply, dispatch};
 
 /// Requests of one BMC that wait for the machine's owner; one more is told "node busy" at once.
@@ -394,6 +396,9 @@ impl Station {
         let context = self.context(local, &request);
         let ipmi_session::Request { token, netfn, lun, cmd, data, .. } = request;
         let command = Command { netfn, lun, cmd, data };
+        tracing::trace!(
+            bmc = %self.name(), %netfn, cmd = %format_args!("{cmd:02x}h"), data = shown_request(netfn, cmd, &command.data), "command"
+        );
         if !may_wait(&command) {
             let reply = dispatch(&context, &command).await;
             return self.reply(token, &reply);
@@ -415,7 +420,12 @@ impl Station {
     fn reply(&mut self, token: RequestToken, reply: &Reply) -> Option<Transmit> {
         let now = self.clock.now();
         let transmit = self.endpoint.respond(now, token, reply.completion, &reply.data, &mut *self.random)?;
-        tracing::trace!(bmc = %self.name(), to = %transmit.to, what = ?transmit.what, "reply");
+        if let Sent::Response { netfn, cmd, completion, .. } = transmit.what {
+            tracing::trace!(
+                bmc = %self.name(), to = %transmit.to, %netfn, cmd = %format_args!("{cmd:02x}h"), code = %completion,
+                data = shown_response(netfn, cmd, &reply.data), "reply"
+            );
+        }
         Some(transmit)
     }
 
