@@ -61,6 +61,7 @@ async fn serve(data: &[u8]) {
         channel: 1,
         lan: Arc::new(lan),
         sessions_active: 1,
+        local: None,
     };
     for piece in pieces(data).take(COMMANDS_MAX) {
         let &[kind, cmd, ref data @ ..] = piece else { continue };
