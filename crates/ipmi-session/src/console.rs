@@ -4,12 +4,16 @@
 //! Opening -> Rakp1 -> Rakp3 -> Raising -> Ready -> Closing -> Done
 //!    \________\________\__________\____ Failed ____________/
 //! ```
+//! With IPMI 1.5, Get Session Challenge and Activate Session take the place of the first three.
 //! `Raising` is Set Session Privilege Level, left out for levels up to USER, at which sessions begin.
 //!
 //! A datagram that is not answered is sent again with the very same bytes, so that the BMC can tell a repetition from
 //! a second request.
 
+mod established;
 mod login;
+mod login15;
+mod repeat;
 mod sol;
 
 use std::{
@@ -18,26 +22,23 @@ use std::{
 };
 
 use ipmi_wire::{
-    CompletionCode, LanRequest, LanResponse, NetFn, PrivilegeLevel,
+    CompletionCode, LanResponse, NetFn, PrivilegeLevel,
     cipher::CipherSuite,
     command::{
         Command, Payload,
         session::{CloseSession, SetSessionPrivilegeLevel},
     },
-    message::{BMC_ADDRESS, REMOTE_CONSOLE_ADDRESS},
     rakp::RakpStatus,
-    session::{Datagram, PayloadType},
+    session::{Datagram, PayloadType, V15Packet, v15::AuthType},
 };
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use crate::{
-    Password, UserName, limits,
-    protect::Protection,
-    window::{Verdict, Window, next},
-};
+use crate::{Password, UserName, limits};
+use established::Established;
 use login::{Login, Progress};
-use sol::SolClient;
+use login15::LoginV15;
+use repeat::{Again, Repeat};
 pub use sol::SolNews;
 
 /// How to log in.
@@ -51,6 +52,8 @@ pub struct ConsoleConfig {
     pub bmc_key: Option<Password>,
     /// The level to work at.
     pub privilege: PrivilegeLevel,
+    /// Log in by IPMI 1.5 with this authentication type, and not by RMCP+ with the suite.
+    pub ipmi15: Option<AuthType>,
     /// The suite to propose; see [`crate::config::is_supported`].
     pub suite: CipherSuite,
     /// Whether the BMC is to find the user by name alone, as ipmitool asks, or by name and level.
@@ -70,6 +73,7 @@ impl ConsoleConfig {
             password,
             bmc_key: None,
             privilege: PrivilegeLevel::Administrator,
+            ipmi15: None,
             suite,
             name_only: true,
             retry_after: Duration::from_secs(1),
@@ -101,6 +105,17 @@ pub enum LoginError {
     /// The BMC chose other algorithms than those proposed.
     #[error("the BMC chose another cipher suite")]
     OtherSuite,
+    /// The BMC answered the named message of an IPMI 1.5 login with an error. (A wrong password it does not answer at all.)
+    #[error("{message} was refused: {completion}")]
+    RefusedV15 {
+        /// What was refused.
+        message: &'static str,
+        /// The BMC's answer.
+        completion: CompletionCode,
+    },
+    /// IPMI 1.5 carries 16 bytes of password, and the maker's own authentication type is not known here.
+    #[error("IPMI 1.5 cannot carry this login")]
+    NotForV15,
     /// Set Session Privilege Level failed.
     #[error("the privilege level was refused: {0}")]
     Privilege(CompletionCode),
@@ -131,7 +146,7 @@ pub enum ConsoleEvent {
     Ready {
         /// The BMC's session id.
         session_id: u32,
-        /// The system's GUID in wire order.
+        /// The system's GUID in wire order; zeros with IPMI 1.5, where a login does not tell it.
         guid: [u8; 16],
     },
     /// Not logged in; the console is done.
@@ -159,40 +174,9 @@ enum Purpose {
     Close,
 }
 
-/// A datagram that is sent until it is answered.
-#[derive(Debug, Clone)]
-struct Repeat {
-    bytes: Vec<u8>,
-    due: Instant,
-    left: u32,
-}
-
-/// A request on its way.
-#[derive(Debug)]
-struct InFlight {
-    purpose: Purpose,
-    netfn: NetFn,
-    cmd: u8,
-    rq_seq: u8,
-    sequence: u32,
-    repeat: Repeat,
-}
-
-/// A session from the console's side.
-struct Established {
-    session_id: u32,
-    console_id: u32,
-    guid: [u8; 16],
-    protection: Protection,
-    window: Window,
-    out_sequence: u32,
-    rq_seq: u8,
-    in_flight: Vec<InFlight>,
-    sol: Option<SolClient>,
-}
-
 enum Stage {
     Login(Box<Login>),
+    LoginV15(Box<LoginV15>),
     Raising(Established),
     Ready(Established),
     Closing(Established),
@@ -212,13 +196,23 @@ impl Console {
     /// Begins to log in.
     #[must_use]
     pub fn new(config: ConsoleConfig, now: Instant, rng: &mut dyn CryptoRng) -> Self {
-        let (login, first) = Login::new(&config, now, rng);
+        let (stage, first) = match config.ipmi15 {
+            None => {
+                let (login, first) = Login::new(&config, now, rng);
+                (Stage::Login(Box::new(login)), Some(first))
+            }
+            Some(auth_type) => match LoginV15::new(&config, auth_type, now, rng) {
+                Some((login, first)) => (Stage::LoginV15(Box::new(login)), Some(first)),
+                None => (Stage::Done, None),
+            },
+        };
+        let failed = first.is_none().then_some(ConsoleEvent::Failed(LoginError::NotForV15));
         Self {
-            stage: Stage::Login(Box::new(login)),
+            stage,
             config,
             next_id: 0,
-            transmits: VecDeque::from([first]),
-            events: VecDeque::new(),
+            transmits: first.into_iter().collect(),
+            events: failed.into_iter().collect(),
         }
     }
 
@@ -284,41 +278,75 @@ impl Console {
                 self.transmits.extend(bytes);
                 self.stage = Stage::Closing(session);
             }
-            Stage::Login(_) => self.events.push_back(ConsoleEvent::Closed),
+            Stage::Login(_) | Stage::LoginV15(_) => self.events.push_back(ConsoleEvent::Closed),
             closing @ (Stage::Closing(_) | Stage::Done) => self.stage = closing,
         }
     }
 
     /// Takes a datagram from the BMC. Whatever does not belong to this session, or is not verified, is ignored.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8], rng: &mut dyn CryptoRng) {
-        let Ok(Datagram::V20(packet)) = Datagram::decode(datagram) else { return };
+        let packet = match Datagram::decode(datagram) {
+            Ok(Datagram::V20(packet)) => packet,
+            Ok(Datagram::V15(packet)) => return self.handle_v15(now, &packet, rng),
+            _ => return,
+        };
         match &mut self.stage {
             Stage::Login(login) if packet.session_id == 0 => {
-                match login.handle(now, &self.config, packet.payload_type, packet.payload) {
-                    Progress::None => {}
-                    Progress::Send(bytes) => self.transmits.push_back(bytes),
-                    Progress::Fail(error, last_words) => {
-                        self.transmits.extend(last_words);
-                        self.fail(error);
-                    }
-                    Progress::Done(session) => self.established(now, *session, rng),
-                }
+                let progress = login.handle(now, &self.config, packet.payload_type, packet.payload);
+                self.progress(now, progress, rng);
             }
             Stage::Raising(session) | Stage::Ready(session) | Stage::Closing(session) => {
                 if packet.payload_type == PayloadType::Sol {
                     return session.sol_packet(now, &packet);
                 }
-                let Ok(message) = session.open(&packet) else { return };
-                let Ok(response) = LanResponse::decode(&message) else { return };
-                let found = session.in_flight.iter().position(|f| {
-                    (f.rq_seq, f.netfn.response(), f.cmd) == (response.rq_seq, response.netfn, response.cmd)
-                });
-                if let Some(index) = found {
-                    let purpose = session.in_flight.swap_remove(index).purpose;
-                    self.answered(purpose, response.completion, response.data);
+                if let Ok(message) = session.open(&packet) {
+                    self.message(&message);
+                }
+            }
+            Stage::Login(_) | Stage::LoginV15(_) | Stage::Done => {}
+        }
+    }
+
+    fn handle_v15(&mut self, now: Instant, packet: &V15Packet<'_>, rng: &mut dyn CryptoRng) {
+        match &mut self.stage {
+            Stage::LoginV15(login) => {
+                let progress = login.handle(now, &self.config, packet);
+                self.progress(now, progress, rng);
+            }
+            Stage::Raising(session) | Stage::Ready(session) | Stage::Closing(session) => {
+                if session.verify(packet).is_ok() {
+                    self.message(packet.payload);
                 }
             }
             Stage::Login(_) | Stage::Done => {}
+        }
+    }
+
+    fn progress(&mut self, now: Instant, progress: Progress, rng: &mut dyn CryptoRng) {
+        match progress {
+            Progress::None => {}
+            Progress::Send(bytes) => self.transmits.push_back(bytes),
+            Progress::Fail(error, last_words) => {
+                self.transmits.extend(last_words);
+                self.fail(error);
+            }
+            Progress::Done(session) => self.established(now, *session, rng),
+        }
+    }
+
+    /// Takes a message of the session whose packet was verified.
+    fn message(&mut self, message: &[u8]) {
+        let (Stage::Raising(session) | Stage::Ready(session) | Stage::Closing(session)) = &mut self.stage
+        else {
+            return;
+        };
+        let Ok(response) = LanResponse::decode(message) else { return };
+        let found = session.in_flight.iter().position(|f| {
+            (f.rq_seq, f.netfn.response(), f.cmd) == (response.rq_seq, response.netfn, response.cmd)
+        });
+        if let Some(index) = found {
+            let purpose = session.in_flight.swap_remove(index).purpose;
+            self.answered(purpose, response.completion, response.data);
         }
     }
 
@@ -327,6 +355,7 @@ impl Console {
     pub fn next_timeout(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Login(login) => Some(login.repeat.due),
+            Stage::LoginV15(login) => Some(login.repeat.due),
             Stage::Raising(s) | Stage::Ready(s) | Stage::Closing(s) => {
                 s.in_flight.iter().map(|f| f.repeat.due).chain(s.sol_timeout()).min()
             }
@@ -340,6 +369,14 @@ impl Console {
         let mut expired = Vec::new();
         match &mut self.stage {
             Stage::Login(login) => match login.repeat.again(now, retry_after) {
+                Again::NotYet => {}
+                Again::Send(bytes) => self.transmits.push_back(bytes),
+                Again::GiveUp => {
+                    let error = LoginError::Timeout(login.waiting_for());
+                    self.fail(error);
+                }
+            },
+            Stage::LoginV15(login) => match login.repeat.again(now, retry_after) {
                 Again::NotYet => {}
                 Again::Send(bytes) => self.transmits.push_back(bytes),
                 Again::GiveUp => {
@@ -411,86 +448,5 @@ impl Console {
     fn finish(&mut self, event: ConsoleEvent) {
         self.stage = Stage::Done;
         self.events.push_back(event);
-    }
-}
-
-impl Established {
-    /// Whether one more request keeps all that are on the way inside the BMC's window.
-    fn has_room(&self) -> bool {
-        let newest = next(self.out_sequence);
-        let reach = u32::try_from(limits::RETRANSMIT_CACHE).unwrap_or(1);
-        self.in_flight.len() < limits::CONSOLE_IN_FLIGHT
-            && self.in_flight.iter().all(|f| newest.wrapping_sub(f.sequence) < reach)
-    }
-
-    fn send(
-        &mut self,
-        now: Instant,
-        config: &ConsoleConfig,
-        purpose: Purpose,
-        (netfn, rs_lun, cmd): (NetFn, u8, u8),
-        data: &[u8],
-        rng: &mut dyn CryptoRng,
-    ) -> Option<Vec<u8>> {
-        self.out_sequence = next(self.out_sequence);
-        self.rq_seq = self.rq_seq.wrapping_add(1) & 0x3f;
-        let message = LanRequest {
-            rs_addr: BMC_ADDRESS,
-            netfn,
-            rs_lun,
-            rq_addr: REMOTE_CONSOLE_ADDRESS,
-            rq_seq: self.rq_seq,
-            rq_lun: 0,
-            cmd,
-            data,
-        }
-        .encode();
-        let bytes = self
-            .protection
-            .seal(PayloadType::Ipmi, self.session_id, self.out_sequence, &message, rng)
-            .ok()?;
-        self.in_flight.push(InFlight {
-            purpose,
-            netfn,
-            cmd,
-            rq_seq: self.rq_seq,
-            sequence: self.out_sequence,
-            repeat: Repeat::new(bytes.clone(), now, config),
-        });
-        Some(bytes)
-    }
-
-    fn open(&mut self, packet: &ipmi_wire::session::V20Packet<'_>) -> Result<Vec<u8>, crate::DropReason> {
-        if packet.session_id != self.console_id || packet.payload_type != PayloadType::Ipmi {
-            return Err(crate::DropReason::UnknownSession);
-        }
-        let message = self.protection.open(packet)?;
-        match self.window.note(packet.sequence) {
-            Verdict::New => Ok(message),
-            Verdict::Seen | Verdict::Outside => Err(crate::DropReason::Sequence),
-        }
-    }
-}
-
-/// Whether a datagram is to be sent again.
-enum Again {
-    NotYet,
-    Send(Vec<u8>),
-    GiveUp,
-}
-
-impl Repeat {
-    fn new(bytes: Vec<u8>, now: Instant, config: &ConsoleConfig) -> Self {
-        Self { bytes, due: now + config.retry_after, left: config.retries }
-    }
-
-    fn again(&mut self, now: Instant, retry_after: Duration) -> Again {
-        if now < self.due {
-            return Again::NotYet;
-        }
-        let Some(left) = self.left.checked_sub(1) else { return Again::GiveUp };
-        self.left = left;
-        self.due = now + retry_after;
-        Again::Send(self.bytes.clone())
     }
 }

@@ -13,7 +13,6 @@ use super::{ConsoleConfig, Established, LoginError, Repeat};
 use crate::{
     keys::{Digest, SessionKeys, Transcript, same},
     protect::Protection,
-    window::Window,
 };
 
 /// Which answer is awaited.
@@ -180,17 +179,8 @@ impl Login {
         if !same(icv.cut(config.suite.auth.icv_len()), response.code) {
             return Progress::Fail(LoginError::WrongBmcKey, None);
         }
-        Progress::Done(Box::new(Established {
-            session_id: self.transcript.managed_id,
-            console_id: self.transcript.console_id,
-            guid: self.transcript.guid,
-            protection: Protection::v20(config.suite, keys.clone()),
-            window: Window::new(),
-            out_sequence: 0,
-            rq_seq: 0,
-            in_flight: Vec::new(),
-            sol: None,
-        }))
+        let (t, protection) = (&self.transcript, Protection::v20(config.suite, keys.clone()));
+        Progress::Done(Box::new(Established::new(t.managed_id, t.console_id, t.guid, protection)))
     }
 
     fn advance(&mut self, now: Instant, config: &ConsoleConfig, step: Step, bytes: Vec<u8>) -> Progress {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use ipmi_session::{
-    Config, Endpoint, Event, RequestToken,
+    AuthPolicy, Config, Endpoint, Event, RequestToken,
     console::{Console, ConsoleConfig, ConsoleEvent},
 };
-use ipmi_wire::{CompletionCode, NetFn};
+use ipmi_wire::{CompletionCode, NetFn, session::v15::AuthType};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::support::{GUID, Users, console_config, peer};
@@ -28,9 +28,13 @@ enum Arrival {
 /// All suites that there are.
 const SUITES: [u8; 12] = [0, 1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17];
 
+/// All ways of IPMI 1.5.
+const AUTH_TYPES: [AuthType; 4] = [AuthType::None, AuthType::Md2, AuthType::Md5, AuthType::Password];
+
 fn every_suite() -> Config {
     let mut config = Config::new(GUID);
     config.set_cipher_suites(&SUITES).unwrap();
+    config.ipmi15_auth = AUTH_TYPES.map(AuthPolicy::everywhere).to_vec();
     config
 }
 
@@ -50,11 +54,11 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, suite: u8) -> Self {
+    fn new(seed: u64, config: ConsoleConfig) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let now = Instant::now();
         // Patient enough that giving up is next to impossible at this loss.
-        let config = ConsoleConfig { retries: 40, ..console_config("admin", "password", suite) };
+        let config = ConsoleConfig { retries: 40, ..config };
         let console = Console::new(config, now, &mut rng);
         Self {
             now,
@@ -191,7 +195,7 @@ struct Seed(u64, u8);
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("failed with seed {} and suite {}", self.0, self.1);
+            eprintln!("failed with seed {} and suite or type {}", self.0, self.1);
         }
     }
 }
@@ -201,14 +205,28 @@ fn every_request_is_executed_and_answered_exactly_once() {
     for seed in 0..300 {
         let suite = SUITES[usize::try_from(seed).unwrap() % SUITES.len()];
         let _seed = Seed(seed, suite);
-        let mut world = World::new(seed, suite);
-        world.run();
-        for number in 0..REQUESTS {
-            assert_eq!(world.executed.get(&number), Some(&1), "request {number} was not executed once");
-            assert_eq!(world.answered.get(&number), Some(&1), "request {number} was not answered once");
-        }
-        assert!(world.console.is_done());
-        assert_eq!((world.opened, world.closed), (1, 1));
-        assert_eq!((world.bmc.sessions().count(), world.bmc.half_open()), (0, 0), "nothing is left behind");
+        let config = console_config("admin", "password", suite);
+        run_well(World::new(seed, config));
     }
+}
+
+#[test]
+fn every_request_is_executed_and_answered_exactly_once_by_ipmi_1_5() {
+    for seed in 0..120 {
+        let auth_type = AUTH_TYPES[usize::try_from(seed).unwrap() % AUTH_TYPES.len()];
+        let _seed = Seed(seed, auth_type as u8);
+        let config = ConsoleConfig { ipmi15: Some(auth_type), ..console_config("admin", "password", 3) };
+        run_well(World::new(seed, config));
+    }
+}
+
+fn run_well(mut world: World) {
+    world.run();
+    for number in 0..REQUESTS {
+        assert_eq!(world.executed.get(&number), Some(&1), "request {number} was not executed once");
+        assert_eq!(world.answered.get(&number), Some(&1), "request {number} was not answered once");
+    }
+    assert!(world.console.is_done());
+    assert_eq!((world.opened, world.closed), (1, 1));
+    assert_eq!((world.bmc.sessions().count(), world.bmc.half_open()), (0, 0), "nothing is left behind");
 }

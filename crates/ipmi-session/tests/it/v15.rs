@@ -409,3 +409,67 @@ fn the_two_kinds_of_sessions_do_not_take_each_others_packets() {
     assert_eq!(b.datagram(peer(2), &bytes).received, Received::Dropped(DropReason::UnknownSession));
     assert_eq!(b.bmc.sessions().count(), 2);
 }
+
+/// The library's own console, which knows IPMI 1.5 too.
+#[test]
+fn a_console_logs_in_and_learns_what_is_wrong() {
+    use crate::support::console_config;
+    use ipmi_session::console::{ConsoleConfig, LoginError};
+
+    let mut b = bench(&ALL);
+    let by = |auth_type, name: &str, password: &str| ConsoleConfig {
+        ipmi15: Some(auth_type),
+        ..console_config(name, password, 3)
+    };
+    for auth_type in ALL {
+        assert!(b.login(peer(1), by(auth_type, "admin", "password")).unwrap().is_ready(), "{auth_type:?}");
+    }
+    let refused = |message, code| LoginError::RefusedV15 { message, completion: CompletionCode(code) };
+    let unknown = b.login(peer(1), by(AuthType::Md5, "nobody", "password")).err();
+    assert_eq!(unknown, Some(refused("Get Session Challenge", 0x81)));
+    let level = b.login(peer(1), by(AuthType::Md5, "viewer", "view")).err();
+    assert_eq!(level, Some(refused("Activate Session", 0x86)));
+    let long = b.login(peer(1), by(AuthType::Md5, "admin", "more than 16 bytes")).err();
+    assert_eq!(long, Some(LoginError::NotForV15));
+}
+
+#[test]
+fn two_consoles_do_not_disturb_each_other() {
+    use crate::support::console_config;
+    use ipmi_session::console::{ConsoleConfig, ConsoleEvent};
+
+    // Each kind beside each other, and two of a kind.
+    let mut b = bench(&ALL);
+    let plus = console_config("admin", "password", 17);
+    let old = ConsoleConfig { ipmi15: Some(AuthType::Md5), ..plus.clone() };
+    let mut consoles: Vec<_> = [(1, &plus), (2, &old), (3, &plus), (4, &old)]
+        .map(|(n, config)| (peer(n), b.login(peer(n), config.clone()).unwrap()))
+        .into();
+    for round in 0..50_u8 {
+        let mut wanted = Vec::new();
+        for (n, (from, console)) in consoles.iter_mut().enumerate() {
+            let data = [round, u8::try_from(n).unwrap()];
+            wanted.push((console.request(b.now, NetFn::CHASSIS, 0, 2, &data, &mut b.rng).unwrap(), data));
+            b.pump(*from, console);
+        }
+        // Answered the other way round.
+        for request in std::mem::take(&mut b.requests).into_iter().rev() {
+            let answer = b.bmc.respond(b.now, request.token, CompletionCode::OK, &request.data, &mut b.rng);
+            let answer = answer.unwrap();
+            for (_, console) in &mut consoles {
+                console.handle_datagram(b.now, &answer.bytes, &mut b.rng);
+            }
+        }
+        for ((_, console), (wanted, sent)) in consoles.iter_mut().zip(wanted) {
+            let Some(ConsoleEvent::Response { id, data, .. }) = console.poll_event() else {
+                panic!("no answer")
+            };
+            assert_eq!((id, data.as_slice()), (wanted, &sent[..]));
+            assert_eq!(console.poll_event(), None);
+        }
+    }
+    let (from, mut first) = consoles.remove(0);
+    first.close(b.now, &mut b.rng);
+    b.pump(from, &mut first);
+    assert_eq!(b.bmc.sessions().count(), 3, "one that leaves takes no other with it");
+}

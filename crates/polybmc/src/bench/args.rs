@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use http::Uri;
+use ipmi_wire::session::v15::AuthType;
 
 use super::budget::Goal;
 use crate::cli::Output;
@@ -75,6 +76,9 @@ pub(crate) struct IpmiArgs {
     /// Cipher suite: 17 (SHA-256) or 3 (SHA-1), both with AES, or any other without RC4 that the BMC has on
     #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(u8).range(0..=17))]
     pub suite: u8,
+    /// Log in by IPMI 1.5 with this authentication type, and not by a cipher suite
+    #[arg(long, value_name = "TYPE", value_enum, conflicts_with = "suite")]
+    pub ipmi15: Option<Ipmi15>,
     /// Sessions at a time, each with one request on the way
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_WORKERS))]
     pub sessions: u32,
@@ -92,6 +96,30 @@ pub(crate) struct IpmiArgs {
     pub mode: Mode,
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// An authentication type of IPMI 1.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ipmi15 {
+    /// No code at all
+    None,
+    /// MD2 over each message
+    Md2,
+    /// MD5 over each message
+    Md5,
+    /// The password itself
+    Password,
+}
+
+impl From<Ipmi15> for AuthType {
+    fn from(auth_type: Ipmi15) -> Self {
+        match auth_type {
+            Ipmi15::None => Self::None,
+            Ipmi15::Md2 => Self::Md2,
+            Ipmi15::Md5 => Self::Md5,
+            Ipmi15::Password => Self::Password,
+        }
+    }
 }
 
 /// A command without effect on the machine.

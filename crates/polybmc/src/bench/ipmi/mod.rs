@@ -20,6 +20,7 @@ use ipmi_session::console::ConsoleConfig;
 use ipmi_session::{Password, UserName, config::is_supported};
 use ipmi_wire::cipher::CipherSuite;
 use ipmi_wire::command::Command;
+use ipmi_wire::session::v15::AuthType;
 use ipmi_wire::{CompletionCode, NetFn};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
@@ -120,7 +121,10 @@ fn parameters(args: &IpmiArgs, datagram: usize) -> Map<String, Value> {
     Map::from_iter([
         ("command".to_owned(), json!(command)),
         ("bytes".to_owned(), json!(datagram)),
-        ("suite".to_owned(), json!(args.suite)),
+        match args.ipmi15 {
+            None => ("suite".to_owned(), json!(args.suite)),
+            Some(auth_type) => ("ipmi15".to_owned(), json!(bmc_ipmi::auth_name(auth_type.into()))),
+        },
         ("sessions".to_owned(), json!(args.sessions)),
         ("login_per_command".to_owned(), json!(args.login_per_command)),
         ("timeout_seconds".to_owned(), json!(args.common.timeout.as_secs_f64())),
@@ -137,6 +141,7 @@ async fn load(args: &IpmiArgs) -> Result<Load> {
         .filter(is_supported)
         .with_context(|| format!("cipher suite {} is not supported", args.suite))?;
     let mut console = ConsoleConfig::new(user, password, suite);
+    console.ipmi15 = args.ipmi15.map(AuthType::from);
     console.retry_after = args.common.timeout;
     console.retries = args.retries;
     let mut targets = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use clap::Parser;
-use ipmi_session::{Config, Endpoint, Event, Request, User, UserLookup};
+use ipmi_session::{AuthPolicy, Config, Endpoint, Event, Request, User, UserLookup};
 use ipmi_wire::PrivilegeLevel;
 use rand::rngs::StdRng;
 use tokio::net::UdpSocket;
@@ -63,6 +63,9 @@ const SUITES: [u8; 12] = [0, 1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17];
 async fn serve(socket: UdpSocket, manner: Manner, seen: Seen) {
     let mut config = Config::new([7; 16]);
     config.set_cipher_suites(&SUITES).unwrap();
+    config.ipmi15_auth = [AuthType::None, AuthType::Md2, AuthType::Md5, AuthType::Password]
+        .map(AuthPolicy::everywhere)
+        .to_vec();
     let mut endpoint = Endpoint::new(config);
     let mut rng: StdRng = rand::make_rng();
     let mut buffer = [0; 1500];
@@ -112,6 +115,20 @@ async fn commands_in_kept_sessions_over_two_targets() {
         let (at_one, at_two) = (count(&seen_one, 6, 1), count(&seen_two, 6, 1));
         assert_eq!(at_one + at_two, 102, "and one each to see that it works");
         assert!(at_one > 1 && at_two > 1, "{at_one} {at_two}");
+    }
+}
+
+#[tokio::test]
+async fn logins_of_ipmi_1_5() {
+    for auth_type in ["none", "md2", "md5", "password"] {
+        let (target, seen) = bmc(Manner::Good).await;
+        let report =
+            run(&args(&format!("--target {target} --ipmi15 {auth_type} --login-per-command --count 5")))
+                .await;
+        let report = report.unwrap();
+        assert_eq!((report.operations[2].figures.ok, report.failure), (5, None), "{auth_type}");
+        assert_eq!(report.parameters["ipmi15"], auth_type);
+        assert_eq!(count(&seen, 0, 1), 6);
     }
 }
 
