@@ -145,6 +145,15 @@ impl Account {
         self.enabled && self.role != Role::NoAccess && (is_whole || self.id == NULL_USER_ID)
     }
 
+    /// Whether sessions that this user opened may go on under `other`, the same user later: name, password and rights to log in are as
+    /// they were. What is merely kept beside them may differ.
+    pub fn logs_in_as(&self, other: &Self) -> bool {
+        let login = |user: &Self| {
+            (user.id, user.name.clone(), user.password.clone(), user.enabled, user.role, user.ipmi_messaging)
+        };
+        login(self) == login(other)
+    }
+
     /// Compares a password in the form it would be set with; takes as long for a wrong one as for the right one.
     ///
     /// # Errors
@@ -370,6 +379,26 @@ mod tests {
             assert_eq!(accounts.set_name(3, name), Err(AccountError::Name), "{name}");
         }
         accounts.set_name(USER_ID_MAX, "sixteen-letters!").unwrap();
+    }
+
+    #[test]
+    fn sessions_go_on_when_nothing_of_the_login_changed() {
+        let admin = accounts().get(2).unwrap();
+        let kept = Account {
+            password_size: Some(PasswordSize::Bytes16),
+            link_authentication: true,
+            ..admin.clone()
+        };
+        assert!(admin.logs_in_as(&kept));
+        for changed in [
+            Account { password: Secret::new("other"), ..admin.clone() },
+            Account { enabled: false, ..admin.clone() },
+            Account { role: Role::Operator, ..admin.clone() },
+            Account { ipmi_messaging: false, ..admin.clone() },
+            Account { name: "other".to_owned(), ..admin.clone() },
+        ] {
+            assert!(!admin.logs_in_as(&changed), "{changed:?}");
+        }
     }
 
     #[test]

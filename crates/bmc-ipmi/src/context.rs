@@ -139,14 +139,14 @@ impl Bmc {
         self.with_sdr_reservations(|reservations| *reservations = Reservations::default());
     }
 
-    /// Whether a reset was asked for that has not ended all sessions yet.
+    /// Whether a reset was asked for that has not been carried out yet.
     pub(crate) fn is_reset_due(&self) -> bool {
         self.with_volatile(|volatile| volatile.reset_due)
     }
 
-    /// The sessions have ended that a reset was to end.
-    pub(crate) fn reset_is_over(&self) {
-        self.with_volatile(|volatile| volatile.reset_due = false);
+    /// Takes the wish for a reset, if there is one, to carry it out.
+    pub(crate) fn take_reset(&self) -> bool {
+        self.with_volatile(|volatile| std::mem::take(&mut volatile.reset_due))
     }
 
     /// Works on the volatile settings. `work` must not wait.

@@ -100,16 +100,18 @@ the hypervisor is away, is a power fault and is not made up for later. A pre-tim
 There are 15 users. User 1 is the null user, without a name for ever; the others' names have 1 to 16 printable ASCII characters without
 spaces and are unique (`CCh`), because Redfish finds people by name. The empty name gives an id back, with password and rights. A user who is
 enabled but has no name or no password cannot log in, nor one with \"no access\". A password of 16 bytes is tested as 16 bytes, one of
-20 as 20; one from the configuration as either. A change of a user ends the user's sessions, behind the answer to the change.
+20 as 20; one from the configuration as either. A change of a user's login ends the user's sessions at once; the one that asked for it is
+answered and has a second to close itself.
 
 Channel access has a kept and a present setting; both decide about new sessions only. Access mode \"shared\" is for serial channels (`83h`). A
 channel whose kept mode is \"disabled\" stays shut for IPMI until the BMC is removed and added anew: Redfish and the command line go on.
 
 LAN parameters 0 to 26 hold at once and are kept, except \"set in progress\"; 1, 17, 22 and 23 are read-only (`82h`), all others do not
 exist (`80h`), those of IPv6 among them. What nobody has set is real: the address that the request came to, the port that is listened on, a
-locally administered MAC address made from the machine's UUID. No write moves the listener. System info parameters 1 to 7 are kept likewise.
+locally administered MAC address made from the machine's UUID. Parameter 24 is indexed by the suites' numbers, 0 to 15, as ipmitool and
+FreeIPMI read it. No write moves the listener. System info parameters 1 to 7 are kept likewise.
 
-A cold or warm reset of the BMC leaves the machine alone: it is answered, then all sessions end. A cold one also takes \"set in progress\",
+A cold or warm reset of the BMC leaves the machine alone: it is answered, then all sessions end, the one that asked for it a second later. A cold one also takes \"set in progress\",
 the present channel access and the ACPI state back to what they are after a start.
 
 The FRU inventory is made from the machine until a client writes to it; from then on the written bytes are kept. A product area that checks out

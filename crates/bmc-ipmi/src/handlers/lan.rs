@@ -146,7 +146,7 @@ fn change_for(context: &Context, parameter: LanParameter) -> Answer<LanChange> {
             })
         }
         LanParameter::VlanPriority(priority) => Box::new(move |lan| lan.vlan_priority = priority),
-        LanParameter::SuitePrivileges(levels) => suite_privileges(context, levels)?,
+        LanParameter::SuitePrivileges(levels) => suite_privileges(levels)?,
         LanParameter::BadPassword(bad) => Box::new(move |lan| {
             lan.bad_password = BadPasswordThreshold {
                 audit: bad.audit,
@@ -176,8 +176,9 @@ fn check_selector(selector: u8) -> Answer<()> {
     if selector > ALERT_DESTINATIONS { Err(CompletionCode::PARAMETER_OUT_OF_RANGE) } else { Ok(()) }
 }
 
-/// Parameter 24: one level for each suite of parameter 23, in its order. Entries behind the last suite mean nothing.
-fn suite_privileges(context: &Context, levels: [u8; SUITE_ENTRIES_MAX]) -> Answer<LanChange> {
+/// Parameter 24. The specification counts its entries by parameter 23; ipmitool and FreeIPMI count them by the suites' numbers, and so
+/// it is done here. Suites from 16 on have no entry and keep the level they have.
+fn suite_privileges(levels: [u8; SUITE_ENTRIES_MAX]) -> Answer<LanChange> {
     let role = |level: u8| match level {
         0 => Ok(Role::NoAccess),
         level => {
@@ -185,9 +186,20 @@ fn suite_privileges(context: &Context, levels: [u8; SUITE_ENTRIES_MAX]) -> Answe
             level.and_then(role_of).ok_or(CompletionCode::INVALID_DATA_FIELD)
         }
     };
-    let suites = suites(context).into_iter().zip(levels);
-    let roles = suites.map(|(id, level)| Ok((id, role(level)?))).collect::<Answer<Vec<(u8, Role)>>>()?;
+    let roles = (0_u8..).zip(levels).map(|(id, level)| Ok((id, role(level)?)));
+    let roles = roles.collect::<Answer<Vec<(u8, Role)>>>()?;
     Ok(Box::new(move |lan| lan.cipher_suite_privileges.extend(roles.iter().copied())))
+}
+
+/// The entry of a suite in parameter 24: what was set, within what is configured; 0 for one that is neither.
+fn suite_level(context: &Context, lan: &LanSettings, id: u8) -> u8 {
+    let configured = context.lan.configured_suites.iter().find(|policy| policy.suite.id == id);
+    let most = configured.map(|policy| policy.max_privilege);
+    let level = match lan.cipher_suite_privileges.get(&id) {
+        None => most,
+        Some(role) => privilege_of(*role).map(|level| most.map_or(level, |most| level.min(most))),
+    };
+    level.map_or(0, PrivilegeLevel::get)
 }
 
 impl Read for GetLanConfiguration {
@@ -277,11 +289,8 @@ fn value(context: &Context, parameter: u8, selector: u8) -> Answer<LanParameter>
         number::SUITES => LanParameter::Suites(suites(context)),
         number::SUITE_PRIVILEGES => {
             let mut levels = [0; SUITE_ENTRIES_MAX];
-            for (level, policy) in levels.iter_mut().zip(&context.lan.configured_suites) {
-                let most = policy.max_privilege;
-                let set = lan.cipher_suite_privileges.get(&policy.suite.id);
-                let left = set.map_or(Some(most), |role| privilege_of(*role).map(|level| level.min(most)));
-                *level = left.map_or(0, PrivilegeLevel::get);
+            for (id, level) in (0_u8..).zip(levels.iter_mut()) {
+                *level = suite_level(context, lan, id);
             }
             LanParameter::SuitePrivileges(levels)
         }

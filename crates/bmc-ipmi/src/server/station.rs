@@ -151,11 +151,13 @@ impl Station {
 
     /// How long until [`Station::wake`] is to be called; `None` while there is nothing to wait for.
     pub(crate) fn next_wake(&self) -> Option<Duration> {
-        if self.has_to_end_sessions() {
+        if self.bmc.is_reset_due() {
             return Some(Duration::ZERO);
         }
-        let next =
-            [self.endpoint.next_timeout(), self.bmc.boot_flags_expire_at()].into_iter().flatten().min();
+        let next = [self.endpoint.next_timeout(), self.bmc.boot_flags_expire_at(), self.ending.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
         next.map(|at| at.saturating_duration_since(self.clock.now()))
     }
 
@@ -222,7 +224,7 @@ impl Station {
         match finished {
             Ok(Some(Finished { token, session, local, reply })) => {
                 if let Some(session) = session {
-                    self.ending.answered(session);
+                    self.ending.answered(session, self.clock.now());
                 }
                 let transmit = self.reply(token, &reply)?;
                 self.bmc.counters().sent();
@@ -258,31 +260,27 @@ impl Station {
                 self.lockouts.forgive_user(self.name(), user.name.as_bytes());
             }
             self.endpoint.drop_handshakes(|user, _| changed(user));
-            let changed = self.endpoint.sessions().filter(|session| changed(session.user_id));
-            self.ending.end(changed.map(|session| session.id));
+            let other = |id: u8| match (find(&old.accounts, id), find(&new.accounts, id)) {
+                (Some(old), Some(new)) => !old.logs_in_as(new),
+                (old, new) => old.is_some() || new.is_some(),
+            };
+            let changed = self.endpoint.sessions().filter(|session| other(session.user_id));
+            self.ending.end(changed.map(|session| session.id), self.clock.now());
         }
         self.end_sessions().await;
         self.serial()
     }
 
-    /// Whether [`Station::end_sessions`] would end one.
-    fn has_to_end_sessions(&self) -> bool {
-        self.ending.any_due() || !self.ending.any_waiting() && self.bmc.is_reset_due()
-    }
-
     /// Ends the sessions whose time has come: those of changed users, and all of them after a reset of the BMC.
     async fn end_sessions(&mut self) {
-        let reset = self.bmc.is_reset_due();
-        if reset {
+        let now = self.clock.now();
+        if self.bmc.take_reset() {
             self.endpoint.drop_handshakes(|_, _| true);
-            self.ending.end(self.endpoint.sessions().map(|session| session.id));
+            self.ending.end(self.endpoint.sessions().map(|session| session.id), now);
         }
         let ending = &self.ending;
-        let events = self.endpoint.close_sessions(|session| ending.is_due(session.id));
+        let events = self.endpoint.close_sessions(|session| ending.is_due(session.id, now));
         self.heed(None, events).await;
-        if reset && self.ending.is_over() {
-            self.bmc.reset_is_over();
-        }
     }
 
     /// Lets the settings of a machine hold for new logins.
@@ -391,7 +389,9 @@ impl Station {
     async fn execute(&mut self, local: Option<IpAddr>, request: ipmi_session::Request) -> Option<Transmit> {
         let session = request.session.as_ref().map(|session| session.id);
         if session.is_some_and(|id| self.ending.is_ending(id)) {
-            return None;
+            // What it may do has changed; it is only to be closed.
+            let completion = CompletionCode::INSUFFICIENT_PRIVILEGE;
+            return self.reply(request.token, &Reply { completion, data: Vec::new() });
         }
         let context = self.context(local, &request);
         let ipmi_session::Request { token, netfn, lun, cmd, data, .. } = request;

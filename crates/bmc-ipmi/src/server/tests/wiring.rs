@@ -121,6 +121,127 @@ async fn a_changed_password_ends_the_sessions_of_its_user() {
     new.log_in(&bench, &mut station).await.unwrap();
 }
 
+/// A request of this session that the machine's owner answers.
+async fn act(bench: &Bench, station: &mut Station, wire: &mut Wire, request: (u8, u8, &[u8])) -> u8 {
+    wire.request(bench, request.0, request.1, request.2);
+    wire.carry(bench, station).await;
+    match wire.owner(bench, station).await.as_slice() {
+        [ConsoleEvent::Response { completion, .. }] => completion.0,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_changes_their_own_password_is_told_and_may_close_the_session() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    let mut own = Wire::new(&bench, HERE, login("admin", PASSWORD, 17));
+    own.log_in(&bench, &mut station).await.unwrap();
+    let mut other = Wire::new(&bench, "127.0.0.1:40001", login("admin", PASSWORD, 17));
+    other.log_in(&bench, &mut station).await.unwrap();
+    let set = |password: &[u8]| {
+        let mut data = vec![2, 2];
+        data.extend(password);
+        data.resize(18, 0);
+        data
+    };
+    assert_eq!(act(&bench, &mut station, &mut own, (0x06, 0x47, &set(PASSWORD))).await, 0);
+    station.refresh().await;
+    assert_eq!(own.ask(&bench, &mut station, 0x06, 0x01, &[]).await.0, 0, "it is the same as before");
+
+    assert_eq!(act(&bench, &mut station, &mut own, (0x06, 0x47, &set(b"another"))).await, 0);
+    other.request(&bench, 0x06, 0x01, &[]);
+    assert_eq!(other.carry(&bench, &mut station).await, [], "the user's other session is gone");
+    assert_eq!(own.ask(&bench, &mut station, 0x06, 0x01, &[]).await.0, 0xd4, "nothing new is done");
+    let grace = station.next_wake().unwrap();
+    assert!(grace <= Duration::from_secs(1));
+    tokio::time::advance(grace).await;
+    station.wake().await;
+    own.request(&bench, 0x06, 0x01, &[]);
+    assert_eq!(own.carry(&bench, &mut station).await, [], "now it is gone too");
+    let mut new = Wire::new(&bench, HERE, login("admin", b"another", 17));
+    new.log_in(&bench, &mut station).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_ends_the_sessions_and_the_bmc_serves_on() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    let mut own = Wire::new(&bench, HERE, login("admin", PASSWORD, 17));
+    own.log_in(&bench, &mut station).await.unwrap();
+    let mut other = Wire::new(&bench, "127.0.0.1:40001", login("admin", PASSWORD, 17));
+    other.log_in(&bench, &mut station).await.unwrap();
+    assert_eq!(act(&bench, &mut station, &mut own, (0x06, 0x02, &[])).await, 0);
+    assert_eq!(station.next_wake(), Some(Duration::ZERO));
+    station.wake().await;
+    other.request(&bench, 0x06, 0x01, &[]);
+    assert_eq!(other.carry(&bench, &mut station).await, []);
+    let mut next = Wire::new(&bench, "127.0.0.1:40002", login("admin", PASSWORD, 17));
+    next.log_in(&bench, &mut station).await.unwrap();
+    tokio::time::advance(station.next_wake().unwrap()).await;
+    station.wake().await;
+    own.request(&bench, 0x06, 0x01, &[]);
+    assert_eq!(own.carry(&bench, &mut station).await, []);
+    assert_eq!(next.ask(&bench, &mut station, 0x06, 0x01, &[]).await.0, 0, "opened after the reset");
+}
+
+#[tokio::test]
+async fn the_channel_decides_about_new_sessions() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    let mut own = Wire::new(&bench, HERE, login("admin", PASSWORD, 17));
+    own.log_in(&bench, &mut station).await.unwrap();
+    // The present limit: operators.
+    assert_eq!(act(&bench, &mut station, &mut own, (0x06, 0x40, &[1, 0x00, 0x83])).await, 0);
+    let mut high = Wire::new(&bench, "127.0.0.1:40001", login("admin", PASSWORD, 17));
+    assert!(high.log_in(&bench, &mut station).await.is_err());
+    let operator = |port: u16| {
+        let login = ConsoleConfig { privilege: PrivilegeLevel::Operator, ..login("admin", PASSWORD, 17) };
+        Wire::new(&bench, &format!("127.0.0.1:{port}"), login)
+    };
+    operator(40002).log_in(&bench, &mut station).await.unwrap();
+    // Disabled for the present.
+    assert_eq!(act(&bench, &mut station, &mut own, (0x06, 0x40, &[1, 0x80, 0x00])).await, 0);
+    assert!(operator(40003).log_in(&bench, &mut station).await.is_err());
+    // Before the boot only: the machine is off.
+    assert_eq!(act(&bench, &mut station, &mut own, (0x06, 0x40, &[1, 0x81, 0x84])).await, 0);
+    operator(40004).log_in(&bench, &mut station).await.unwrap();
+    bench.power(bmc_core::backend::ObservedPower::Running, bmc_core::power::PowerState::On).await;
+    assert!(operator(40005).log_in(&bench, &mut station).await.is_err());
+}
+
+#[tokio::test]
+async fn users_made_over_ipmi_log_in_as_far_as_they_may() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    let mut admin = Wire::new(&bench, HERE, login("admin", PASSWORD, 17));
+    admin.log_in(&bench, &mut station).await.unwrap();
+    let mut name = b"\x03eve".to_vec();
+    name.resize(17, 0);
+    let mut password = b"\x03\x02secret".to_vec();
+    password.resize(18, 0);
+    let eve = |port: u16| {
+        Wire::new(
+            &bench,
+            &format!("127.0.0.1:{port}"),
+            ConsoleConfig { privilege: PrivilegeLevel::User, ..login("eve", b"secret", 17) },
+        )
+    };
+    let steps: [(u8, &[u8], bool); 7] = [
+        (0x45, &name, false),
+        (0x43, &[0x91, 3, 2], false),
+        (0x47, &[3, 1], false),
+        (0x47, &password, true),
+        (0x43, &[0x81, 3, 2], false),
+        (0x43, &[0x91, 3, 2], true),
+        (0x43, &[0x91, 3, 0x0f], false),
+    ];
+    for (n, (cmd, data, opens)) in (0_u16..).zip(steps) {
+        assert_eq!(act(&bench, &mut station, &mut admin, (0x06, cmd, data)).await, 0);
+        assert_eq!(eve(40_100 + n).log_in(&bench, &mut station).await.is_ok(), opens, "after step {n}");
+    }
+}
+
 #[tokio::test]
 async fn the_kg_must_be_known_when_there_is_one() {
     let bench = Bench::new().await;
