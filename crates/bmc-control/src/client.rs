@@ -222,11 +222,28 @@ impl Client {
     }
 
     /// Sends a request and returns the body of a good answer, unread.
-    async fn open(
+    pub(crate) async fn open(
         &self,
         method: Method,
         path: &str,
         body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<Incoming, ClientError> {
+        let payload = body.map(serde_json::to_vec).transpose();
+        let payload = payload.map_err(|error| ClientError::Protocol(error.to_string()))?.unwrap_or_default();
+        self.exchange(method, path, "application/json", Bytes::from(payload)).await
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn post_octets(&self, path: &str, body: Bytes) -> Result<(), ClientError> {
+        collect(self.exchange(Method::POST, path, "application/octet-stream", body).await?).await.map(drop)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        payload: Bytes,
     ) -> Result<Incoming, ClientError> {
         let stream = UnixStream::connect(&self.path).await.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => ClientError::NotYours(self.path.clone()),
@@ -238,14 +255,12 @@ impl Client {
         // The connection's own error reaches the caller through the response.
         tokio::spawn(async move { drop(connection.await) });
 
-        let payload = body.map(serde_json::to_vec).transpose();
-        let payload = payload.map_err(|error| ClientError::Protocol(error.to_string()))?.unwrap_or_default();
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "polybmc")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(payload)))
+            .header(header::CONTENT_TYPE, content_type)
+            .body(Full::new(payload))
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
@@ -278,7 +293,7 @@ async fn refusal(status: StatusCode, body: Incoming) -> ClientError {
 }
 
 /// The path of a BMC; whatever a URL cannot carry is escaped.
-fn bmc(name: &str, rest: &str) -> String {
+pub(crate) fn bmc(name: &str, rest: &str) -> String {
     let mut path = String::from("/v1/bmcs/");
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && name.len() > 2) {

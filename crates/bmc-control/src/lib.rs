@@ -7,6 +7,7 @@
 //! What is absent: protocols, backends, the store. Passwords travel to the daemon and never back.
 
 mod client;
+mod console;
 mod error;
 pub mod routes;
 mod server;
@@ -18,11 +19,13 @@ pub mod types;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bmc_core::console::Console;
 use bmc_core::event::Event;
 use bmc_core::power::PowerAction;
 use tokio::sync::broadcast;
 
 pub use client::{Client, ClientError, EventLines};
+pub use console::ConsoleOutput;
 pub use error::{ControlError, ErrorKind};
 pub use routes::router;
 pub use socket::{ControlSocket, SOCKET_PATH_MAX_BYTES, SocketError};
@@ -64,6 +67,8 @@ pub trait Admin: Send + Sync + 'static {
     async fn sel(&self, name: &str) -> Result<SelView, ControlError>;
     /// Deletes all entries of the event log.
     async fn clear_sel(&self, name: &str) -> Result<(), ControlError>;
+    /// The machine's serial console.
+    async fn console(&self, name: &str) -> Result<Console, ControlError>;
     /// Kept events with an id above `after`, and all later ones without a gap.
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// Applies a changed configuration file.

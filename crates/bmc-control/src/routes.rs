@@ -6,8 +6,8 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use http::Method;
 use tokio_util::sync::CancellationToken;
 
-use crate::SharedAdmin;
 use crate::server::{self, Shared};
+use crate::{SharedAdmin, console};
 
 /// Largest request body in bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -39,6 +39,8 @@ static ROUTES: &[Route] = &[
     route(Method::PUT, "/v1/bmcs/{name}/boot", || put(server::set_boot)),
     route(Method::GET, "/v1/bmcs/{name}/sel", || get(server::sel)),
     route(Method::DELETE, "/v1/bmcs/{name}/sel", || delete(server::clear_sel)),
+    route(Method::GET, "/v1/bmcs/{name}/console", || get(console::watch)),
+    route(Method::POST, "/v1/bmcs/{name}/console", || post(console::type_in)),
     route(Method::GET, "/v1/events", || get(server::events)),
     route(Method::POST, "/v1/reload", || post(server::reload)),
     route(Method::GET, "/v1/ready", || get(server::ready)),

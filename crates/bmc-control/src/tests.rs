@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bmc_core::account::Secret;
 use bmc_core::boot::{BootEnabled, BootTarget};
+use bmc_core::console::{Console, ConsoleInput, ConsolePort, ConsoleState, console};
 use bmc_core::event::{Event, EventKind, EventLog, FOLLOWER_LAG_EVENTS};
 use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ use crate::*;
 /// Knows one BMC, `node-0`, and says no in instructive ways.
 struct Small {
     events: EventLog,
+    console: (Console, ConsolePort),
 }
 
 fn summary() -> BmcSummary {
@@ -119,6 +121,10 @@ impl Admin for Small {
     async fn clear_sel(&self, name: &str) -> Result<(), ControlError> {
         known(name)
     }
+
+    async fn console(&self, name: &str) -> Result<Console, ControlError> {
+        known(name).map(|()| self.console.0.clone())
+    }
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
         self.events.follow(after)
     }
@@ -137,7 +143,7 @@ struct Served {
 impl Served {
     fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let small = Arc::new(Small { events: EventLog::new(1) });
+        let small = Arc::new(Small { events: EventLog::new(1), console: console() });
         let shutdown = CancellationToken::new();
         let socket = ControlSocket::claim(&folder.path().join("c.sock")).unwrap();
         let task = socket.serve(small.clone(), shutdown.clone()).unwrap();
@@ -291,7 +297,7 @@ async fn the_socket_of_a_dead_daemon_is_replaced() {
     let path = folder.path().join("c.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let socket = ControlSocket::claim(&path).unwrap();
-    let small = Arc::new(Small { events: EventLog::new(1) });
+    let small = Arc::new(Small { events: EventLog::new(1), console: console() });
     socket.serve(small, CancellationToken::new()).unwrap();
     assert_eq!(Client::new(&path).list().await.unwrap().len(), 1);
 }
@@ -354,4 +360,61 @@ fn the_document_names_exactly_the_routes_that_exist() {
         routes::names().map(|(method, path)| (method.to_string(), path.to_owned())).collect();
     assert_eq!(routes, documented());
     assert_eq!(routes.len(), routes::names().count(), "no route twice");
+}
+
+/// A console's far end.
+fn far_end(served: &Served) -> &ConsolePort {
+    &served.small.console.1
+}
+
+#[tokio::test]
+async fn the_console_is_watched_and_typed_into() {
+    let served = Served::start();
+    let client = served.client();
+    far_end(&served).output(b"one\r\ntwo\r\n");
+    let mut kept = client.console("node-0", None, false).await.unwrap();
+    assert_eq!(kept.next().await.unwrap().unwrap(), "one\r\ntwo\r\n");
+    assert!(kept.next().await.unwrap().is_none());
+    let mut last = client.console("node-0", Some(6), true).await.unwrap();
+    assert_eq!(last.next().await.unwrap().unwrap(), "two\r\n");
+    let mut none = client.console("node-0", Some(0), true).await.unwrap();
+
+    let error = client.console_type("node-0", b"x").await.unwrap_err();
+    assert!(matches!(&error, ClientError::Refused(e) if e.kind == ErrorKind::WrongState), "{error}");
+    assert!(error.to_string().contains("off"), "{error}");
+    far_end(&served).set_state(ConsoleState::Open);
+    client.console_type("node-0", &[b'x'; 1500]).await.unwrap();
+    client.console_break("node-0").await.unwrap();
+    far_end(&served).output(b"three");
+    for viewer in [&mut last, &mut none] {
+        assert_eq!(viewer.next().await.unwrap().unwrap(), "three");
+    }
+    let long = raw(&served, request("POST /v1/bmcs/node-0/console", &"x".repeat(1025))).await;
+    assert!(long.contains("at most 1024 bytes"), "{long}");
+    let error = client.console("nobody", None, true).await.unwrap_err();
+    assert_eq!(error.to_string(), "no BMC `nobody`");
+
+    served.shutdown.cancel();
+    assert!(last.next().await.unwrap().is_none(), "a viewer is told of the end");
+    served.task.await.unwrap();
+    let mut small = Arc::into_inner(served.small).unwrap();
+    for piece in [1024, 476] {
+        assert_eq!(small.console.1.input().await, Some(ConsoleInput::Bytes(vec![b'x'; piece])));
+    }
+    assert_eq!(small.console.1.input().await, Some(ConsoleInput::Break));
+}
+
+#[tokio::test]
+async fn a_viewer_that_reads_too_slowly_is_told_what_it_lost() {
+    let served = Served::start();
+    let mut slow = served.client().console("node-0", None, true).await.unwrap();
+    let mut seen = Vec::new();
+    // More than all buffers on the way hold.
+    while !String::from_utf8_lossy(&seen).contains("bytes of output were lost here]") {
+        for _ in 0..200 {
+            far_end(&served).output(&[b'x'; 60_000]);
+            tokio::task::yield_now().await;
+        }
+        seen.extend(slow.next().await.unwrap().unwrap());
+    }
 }

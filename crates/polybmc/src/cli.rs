@@ -91,6 +91,13 @@ Example: polybmc sel node-0 list
          polybmc sel node-0 list -o json
          polybmc sel node-0 clear")]
     Sel(Sel),
+    /// Attach to a machine's serial console
+    #[command(after_help = "\
+Example: polybmc console node-0
+
+Shows what was printed before, then what comes. At the beginning of a line:
+~. leaves, ~B sends a break, ~? lists these, ~~ types ~.")]
+    Console(Console),
     /// Print what happens on all BMCs, one line each
     #[command(after_help = "\
 Example: polybmc events --follow
@@ -384,6 +391,15 @@ impl BootVerb {
             Self::Http => Some(BootTarget::Http),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Console {
+    /// The BMC
+    pub(crate) name: String,
+    /// Show only what is printed from now on
+    #[arg(long)]
+    pub(crate) no_history: bool,
 }
 
 #[derive(Debug, Args)]

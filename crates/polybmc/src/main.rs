@@ -7,6 +7,7 @@ mod backends;
 mod bench;
 mod cli;
 mod config;
+mod console;
 mod daemon;
 mod doctor;
 mod output;

@@ -47,6 +47,7 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         Verb::Power(verb) => power(client, verb).await,
         Verb::Boot(verb) => boot(client, verb).await,
         Verb::Sel(verb) => sel(client, verb).await,
+        Verb::Console(verb) => crate::console::run(client, verb).await,
         Verb::Events(verb) => events(client, verb).await,
         Verb::Reload(reload) => {
             let report = client.reload().await?;

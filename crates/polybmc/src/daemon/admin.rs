@@ -5,8 +5,9 @@ use bmc_control::types::{
     AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SelView, SetBmc,
     SetBoot, VersionInfo,
 };
-use bmc_control::{Admin, ControlError};
+use bmc_control::{Admin, ControlError, ErrorKind};
 use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
+use bmc_core::console::Console;
 use bmc_core::event::Event;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::power::{Origin, PowerAction};
@@ -101,6 +102,13 @@ impl Admin for Daemon {
     async fn clear_sel(&self, name: &str) -> Result<(), ControlError> {
         self.machine(name)?.request(Request::Sel(SelRequest::Clear { if_erasures: None })).await?;
         Ok(())
+    }
+
+    async fn console(&self, name: &str) -> Result<Console, ControlError> {
+        let machine = self.machine(name)?;
+        let none =
+            || ControlError::new(ErrorKind::Unsupported, "this machine's backend has no serial console");
+        machine.console().cloned().ok_or_else(none)
     }
 
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
