@@ -7,6 +7,7 @@
 //! | [`agreement`] | each action over each door, read back over all of them |
 //! | [`doors`] | IPMI, Redfish and the command line in one vocabulary |
 //! | [`redfish`] | a Redfish client of few words |
+//! | [`talk`] | a program in a terminal that one talks to |
 //! | [`console`] | an IPMI session held by the test itself, down to single datagrams |
 #![allow(clippy::panic, clippy::expect_used, reason = "a helper for tests fails the test, and says why")]
 
@@ -16,3 +17,4 @@ pub mod doors;
 pub mod lab;
 pub mod redfish;
 pub mod relay;
+pub mod talk;

@@ -80,12 +80,24 @@ impl Relay {
         Self::lossy(bmc, |_| true)
     }
 
+    /// A wire that lets through what `pass` says, at the BMC's own port on another address: clients refuse Serial over LAN on any other.
+    ///
+    /// # Panics
+    /// When loopback cannot be bound.
+    pub fn at_its_port(bmc: SocketAddr, pass: impl FnMut(&Seen) -> bool + Send + 'static) -> Self {
+        Self::between(bmc, SocketAddr::from((ports::own_address_number(1), bmc.port())), pass)
+    }
+
     /// A wire that lets through what `pass` says.
     ///
     /// # Panics
     /// When loopback cannot be bound.
     pub fn lossy(bmc: SocketAddr, pass: impl FnMut(&Seen) -> bool + Send + 'static) -> Self {
-        let front = UdpSocket::bind((ports::own_address(), 0)).expect("loopback can be bound");
+        Self::between(bmc, SocketAddr::from((ports::own_address(), 0)), pass)
+    }
+
+    fn between(bmc: SocketAddr, front: SocketAddr, pass: impl FnMut(&Seen) -> bool + Send + 'static) -> Self {
+        let front = UdpSocket::bind(front).expect("loopback can be bound");
         front.set_read_timeout(Some(LOOK)).expect("a socket takes a time-out");
         let address = front.local_addr().expect("a bound socket has an address");
         let wire = Arc::new(Wire {
