@@ -267,7 +267,13 @@ impl Endpoint {
             session.last_seen = now;
             session.info.peer = peer;
         }
-        let active = self.sol.of(id).ok_or(DropReason::PayloadType)?;
+        let Some(active) = self.sol.of(id) else {
+            // The console may not have got our farewell, or takes no notice of one that it did not ask for.
+            if verdict == Verdict::New && sol.sequence != 0 {
+                self.sol.farewell = Some(id);
+            }
+            return Err(DropReason::PayloadType);
+        };
         if verdict == Verdict::Seen {
             // A console may send the very same datagram again when our acknowledgement got lost.
             let taken = active.link.again(&sol).ok_or(DropReason::Sequence)?;

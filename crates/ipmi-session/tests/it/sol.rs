@@ -198,8 +198,11 @@ fn payload_of_another_session_is_in_the_way_until_it_is_taken_away() {
     assert_eq!(ask(&mut b, 2, &mut two, ACTIVATE, &WANT).0, C::OK);
     two.sol_start(policy().pace);
     // What the first one still types goes nowhere.
+    one.sol_start(policy().pace);
     one.sol_type(b.now, b"x", false);
+    b.wait(1);
     assert!(settle(&mut b, 1, &mut one, usize::MAX).is_empty());
+    assert!(one.sol_news().unwrap().ended, "and it is told again");
 
     // Its session's end sets it free, and so does switching it off.
     b.bmc.close_sessions(|session| session.peer == peer(2));
