@@ -275,7 +275,7 @@ fn a_long_answer_comes_whole_through_a_bad_wire_and_after_reconnecting() {
     let relay = Relay::at_its_port(node.ipmi, move |seen| {
         // The login is not what is tried here.
         count += u32::from(seen.in_session());
-        !seen.in_session() || count < 8 || count % 3 != 0
+        !seen.in_session() || count < 8 || !count.is_multiple_of(3)
     });
     for round in ["first", "second"] {
         let mut sol = activate(relay.address());
