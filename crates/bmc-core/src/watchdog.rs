@@ -161,6 +161,8 @@ pub enum WatchdogRequest {
     },
     /// Starts it, or starts it over.
     Reset,
+    /// Clears the message flag of the warning, and nothing else.
+    ClearFlag,
     /// Forgets everything, as a reset of the BMC does.
     Forget,
 }
@@ -201,6 +203,8 @@ pub struct Watchdog {
     settings: Option<WatchdogSettings>,
     countdown: Countdown,
     warned: bool,
+    /// The message flag of the warning.
+    flag: bool,
     expired: u8,
     last_action: TimeoutAction,
 }
@@ -211,7 +215,14 @@ const TIMER_INTERRUPT: u16 = 8;
 impl Default for Watchdog {
     fn default() -> Self {
         let countdown = Countdown::Stopped { left: Duration::ZERO };
-        Self { settings: None, countdown, warned: false, expired: 0, last_action: TimeoutAction::None }
+        Self {
+            settings: None,
+            countdown,
+            warned: false,
+            flag: false,
+            expired: 0,
+            last_action: TimeoutAction::None,
+        }
     }
 }
 
@@ -234,6 +245,17 @@ impl Watchdog {
     /// Whether the pre-timeout was reached, since the timer was last set or started.
     pub fn pre_timeout_reached(&self) -> bool {
         self.warned
+    }
+
+    /// Whether the message flag of the warning is up (IPMI 2.0 §22.4, bit 3): from the pre-timeout until it is cleared, the timer is set, or
+    /// the machine goes off or is reset.
+    pub fn flag(&self) -> bool {
+        self.flag
+    }
+
+    /// Clears that flag.
+    pub fn clear_flag(&mut self) {
+        self.flag = false;
     }
 
     /// Which uses have expired, as the bits that [`TimerUse::flag`] names.
@@ -270,7 +292,7 @@ impl Watchdog {
         } else {
             self.countdown = Countdown::Stopped { left: settings.initial_time() };
         }
-        self.warned = false;
+        (self.warned, self.flag) = (false, false);
     }
 
     /// Starts it, or starts it over.
@@ -294,7 +316,7 @@ impl Watchdog {
     /// Stops it where it is: the machine that it watched is gone.
     pub fn stop(&mut self, now: Instant) {
         self.countdown = Countdown::Stopped { left: self.left(now) };
-        self.warned = false;
+        (self.warned, self.flag) = (false, false);
     }
 
     /// When [`expire`](Self::expire) is to be called next; `None` while it does not count.
@@ -309,7 +331,7 @@ impl Watchdog {
         let due = self.next()? <= now;
         let settings = self.settings.as_mut().filter(|_| due)?;
         if !self.warned && settings.warning().is_some() {
-            self.warned = true;
+            (self.warned, self.flag) = (true, true);
             return Some(WatchdogEvent::PreTimeout);
         }
         self.expired |= settings.timer_use.flag();
@@ -360,6 +382,9 @@ mod tests {
         assert_eq!(watchdog.expire(now + seconds(7)), None);
         assert_eq!(watchdog.expire(now + seconds(8)), Some(WatchdogEvent::PreTimeout));
         assert_eq!(watchdog.reset(now + seconds(9)), Err(WatchdogRefusal::PreTimeoutReached));
+        assert!(watchdog.flag());
+        watchdog.clear_flag();
+        assert!(!watchdog.flag() && watchdog.pre_timeout_reached(), "only the flag is cleared");
         assert_eq!(watchdog.next(), Some(now + seconds(10)));
         assert_eq!(watchdog.expire(now + seconds(10)), Some(WatchdogEvent::Timeout { log: false }));
         assert_eq!(watchdog.expire(now + seconds(11)), None);

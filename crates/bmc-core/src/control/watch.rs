@@ -34,6 +34,10 @@ impl Control {
                 self.watchdog.set(now.instant, settings, keep_counting, clear);
             }
             WatchdogRequest::Reset => self.watchdog.reset(now.instant)?,
+            WatchdogRequest::ClearFlag => {
+                self.watchdog.clear_flag();
+                return Ok(());
+            }
             WatchdogRequest::Forget => self.watchdog = Watchdog::default(),
         }
         // What an earlier timeout has not done yet is overtaken.

@@ -2,6 +2,7 @@
 
 use bmc_core::event::EventKind;
 use bmc_core::snapshot::Health;
+use bmc_core::watchdog::WatchdogRequest;
 use ipmi_wire::CompletionCode;
 use ipmi_wire::command::system::{
     AcpiPowerState, ClearMessageFlags, ColdReset, EventMessage, GetAcpiPowerState, GetGlobalEnables,
@@ -10,6 +11,7 @@ use ipmi_wire::command::system::{
 };
 
 use crate::Context;
+use crate::handlers::watchdog;
 use crate::table::{ADMINISTRATOR, Act, Answer, Entry, Read, USER};
 use crate::volatile::AcpiNote;
 
@@ -30,6 +32,9 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::act::<ReadEventMessageBuffer>(ADMINISTRATOR, "22.8", (TESTS, "message_queues_")),
 ];
 
+/// The message flag of the watchdog's pre-timeout (IPMI 2.0 §22.4).
+const WATCHDOG_FLAG: u8 = 0x08;
+
 /// Resets the BMC and not the machine. The server ends the sessions when the answer is on its way, and serves on.
 fn reset(context: &Context, cold: bool) {
     if cold {
@@ -40,7 +45,9 @@ fn reset(context: &Context, cold: bool) {
 }
 
 impl Act for ColdReset {
+    /// Stops the watchdog timer too (IPMI 2.0 §27.6).
     async fn act(self, context: &Context) -> Answer<()> {
+        watchdog::ask(context, WatchdogRequest::Forget).await?;
         reset(context, true);
         Ok(())
     }
@@ -114,15 +121,19 @@ impl Read for GetGlobalEnables {
 }
 
 impl Act for ClearMessageFlags {
-    /// No flag is ever set: messages and events wait for a system interface, and there is none.
-    async fn act(self, _: &Context) -> Answer<()> {
-        Ok(())
+    /// Only the watchdog's flag is ever set: messages and events wait for a system interface, and there is none.
+    async fn act(self, context: &Context) -> Answer<()> {
+        let Self(clear) = self;
+        if clear & WATCHDOG_FLAG == 0 {
+            return Ok(());
+        }
+        watchdog::ask(context, WatchdogRequest::ClearFlag).await
     }
 }
 
 impl Read for GetMessageFlags {
-    fn answer(self, _: &Context) -> Answer<MessageFlags> {
-        Ok(MessageFlags::default())
+    fn answer(self, context: &Context) -> Answer<MessageFlags> {
+        Ok(MessageFlags(if context.bmc.snapshot().watchdog.flag() { WATCHDOG_FLAG } else { 0 }))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
 /// Countdown units in a second.
 const UNITS_PER_SECOND: u16 = 10;
 
-async fn ask(context: &Context, request: WatchdogRequest) -> Answer<()> {
+pub(crate) async fn ask(context: &Context, request: WatchdogRequest) -> Answer<()> {
     let asked = context.bmc.machine().request(Request::Watchdog(request)).await;
     asked.map(|_| ()).map_err(|failure| error::request(&failure))
 }

@@ -52,6 +52,11 @@ async fn a_timer_counts_down_and_acts_on_the_machine() {
     assert_eq!(get(&bench).await[6], 100);
     bench.until(|snapshot| snapshot.watchdog.pre_timeout_reached()).await;
     assert_eq!(reset(&bench).await, 0xd5, "only a set stops it now");
+    assert_eq!(bench.raw(0x06, 0x31, &[]).await, (0, vec![0x08]), "the message flag");
+    assert_eq!(bench.raw(0x06, 0x30, &[0x01]).await.0, 0);
+    assert_eq!(bench.raw(0x06, 0x31, &[]).await, (0, vec![0x08]));
+    assert_eq!(bench.raw(0x06, 0x30, &[0x08]).await.0, 0);
+    assert_eq!(bench.raw(0x06, 0x31, &[]).await, (0, vec![0]));
     bench.until(|snapshot| snapshot.restart_cause == RestartCause::Watchdog).await;
     assert_eq!(bench.calls(), ["nmi", "reset"]);
     assert_eq!(get(&bench).await, [0x04, 0x21, 2, 0x10, 100, 0, 0, 0]);
@@ -70,6 +75,18 @@ async fn a_set_that_says_dont_stop_lets_it_count_on() {
     assert_eq!(get(&bench).await, [0x45, 0x00, 0, 0, 200, 0, 200, 0]);
     assert_eq!(set(&bench, &[0x05, 0x00, 0, 0, 200, 0]).await, 0);
     assert_eq!(get(&bench).await[0], 0x05);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cold_reset_of_the_bmc_forgets_it_and_a_warm_one_does_not() {
+    let bench = Bench::new().await;
+    assert_eq!(set(&bench, &[0x05, 0x00, 0, 0, 100, 0]).await, 0);
+    assert_eq!(reset(&bench).await, 0);
+    assert_eq!(bench.raw(0x06, 0x03, &[]).await.0, 0);
+    assert_eq!(get(&bench).await[0], 0x45);
+    assert_eq!(bench.raw(0x06, 0x02, &[]).await.0, 0);
+    assert_eq!(get(&bench).await, [0x04, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(reset(&bench).await, 0x80);
 }
 
 #[tokio::test]
