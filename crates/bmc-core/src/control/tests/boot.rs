@@ -1,0 +1,114 @@
+//! The boot override and the firmware mode: used up once, kept until then, and never half changed.
+
+use super::*;
+
+#[test]
+fn once_is_used_up_by_the_start_and_kept_when_the_start_fails() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.power(PowerAction::On);
+    let Op::Start(BootPlan::Override(boot)) = bench.finish(Err(broken())) else { panic!("no override") };
+    assert_eq!(boot.target, BootTarget::Pxe);
+    assert!(bench.control.snapshot().boot.is_active(), "it has not booted");
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(*bench.control.snapshot().boot, BootOverride::default());
+    assert!(bench.events.contains(&EventKind::BootOverrideUsed { target: BootTarget::Pxe }));
+}
+
+#[test]
+fn an_override_set_while_the_start_is_under_way_is_for_the_next_boot() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.power(PowerAction::On);
+    bench.boot(BootTarget::Cdrom, BootEnabled::Once);
+    bench.finish(Ok(()));
+    let boot = bench.control.snapshot().boot;
+    assert_eq!((boot.target, boot.enabled), (BootTarget::Cdrom, BootEnabled::Once));
+}
+
+#[test]
+fn a_reboot_from_inside_uses_a_pending_override_and_ends_a_used_one() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.report(Report::Rebooted);
+    assert!(matches!(bench.finish(Ok(())), Op::Reset(BootPlan::Override(_))));
+    assert!(!bench.control.snapshot().boot.is_active());
+    bench.report(Report::Rebooted);
+    assert_eq!(bench.finish(Ok(())), Op::Reset(BootPlan::OwnOrder), "the override was for once");
+    bench.report(Report::Rebooted);
+    assert!(bench.calls.is_empty(), "already boots its own order");
+    assert!(!bench.events.contains(&EventKind::Reset), "the guest rebooted; nobody reset it");
+}
+
+#[test]
+fn a_continuous_override_stays_and_needs_no_help_at_a_reboot() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Continuous);
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert!(bench.control.snapshot().boot.is_active());
+    bench.report(Report::Rebooted);
+    assert!(bench.calls.is_empty());
+}
+
+#[test]
+fn a_start_behind_our_back_follows_the_override() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Cdrom, BootEnabled::Once);
+    bench.report(Report::Power { power: ObservedPower::Running, cause: ChangeCause::Outside });
+    assert!(matches!(bench.finish(Ok(())), Op::Reset(BootPlan::Override(_))));
+    assert_eq!(bench.control.snapshot().restart_cause, RestartCause::PowerButton);
+}
+
+#[test]
+fn the_mark_on_the_running_instance_tells_that_the_override_was_used() {
+    let mut record = record();
+    record.boot_generation = 5;
+    let boot =
+        BootOverride { target: BootTarget::Pxe, enabled: BootEnabled::Once, ..BootOverride::default() };
+    record.boot = Arc::new(boot);
+    for (mark, used) in [(None, false), (Some(4), false), (Some(5), true)] {
+        let mut control = Control::new("m".into(), record.clone());
+        let observed = Observed { info: info(), power: ObservedPower::Running, boot_generation: mark };
+        let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
+        control.handle(now, Input::Report(Report::Available(observed)));
+        assert_eq!(control.snapshot().boot.is_active(), !used, "mark {mark:?}");
+    }
+}
+
+#[test]
+fn a_firmware_switch_decides_over_the_whole_change() {
+    for result in [Ok(()), Err(broken())] {
+        let mut bench = Bench::new(ObservedPower::Off);
+        let change = Change {
+            firmware: Some(FirmwareMode::Uefi),
+            asset_tag: Some("a".to_owned()),
+            ..Change::default()
+        };
+        let id = bench.request(Request::Change(Box::new(change)));
+        assert!(bench.replies.is_empty());
+        bench.finish(result.clone());
+        assert_eq!(bench.replies[&id].is_ok(), result.is_ok());
+        assert_eq!(bench.control.record().identity.asset_tag == "a", result.is_ok());
+    }
+}
+
+#[test]
+fn a_firmware_switch_does_not_undo_an_override_set_meanwhile() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let boot = |target| Some(BootOverride { target, enabled: BootEnabled::Once, ..BootOverride::default() });
+    let change = Change {
+        if_revision: Some(bench.control.snapshot().revision),
+        firmware: Some(FirmwareMode::Uefi),
+        boot: boot(BootTarget::Pxe),
+        ..Change::default()
+    };
+    let id = bench.request(Request::Change(Box::new(change)));
+    bench.change(Change { boot: boot(BootTarget::Cdrom), ..Change::default() }).unwrap();
+    bench.finish(Ok(()));
+    assert_eq!(bench.replies[&id], Err(RequestError::Conflict));
+    assert_eq!(bench.control.record().boot.target, BootTarget::Cdrom);
+}
