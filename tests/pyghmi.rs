@@ -127,7 +127,7 @@ fn wrong_logins_are_told_apart_from_silence() {
 fn unknown_commands_and_long_sessions() {
     let lab = Lab::builder(1).start();
     let node = lab.node(0);
-    let mut steps = vec!["raw 0x2c 0x00 0x00", "raw 0x0a 0x40"];
+    let mut steps = vec!["raw 0x2c 0x00 0x00", "raw 0x0a 0x60"];
     steps.extend(["get_power"; 200]);
     let answers = calls(&node, &steps);
     assert_eq!(answers[0], json!({"code": 0xc1, "data": [0]}));

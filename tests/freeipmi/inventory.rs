@@ -58,10 +58,10 @@ fn ipmi_dcmi_reads_and_sets() {
     let enhanced = dcmi(&node, "--get-enhanced-system-power-statistics");
     assert!(enhanced.contains(&current), "{enhanced}");
 
-    // What is not active is told of as well, and a change of one value keeps the others.
+    // What is not active is told of as well, and a change of one value keeps the others. The action by its number: for its name the tool sends 0.
     let limit = dcmi(&node, "--get-power-limit");
     assert_eq!(field(&limit, "Power Limit Requested"), "65535 watts", "{limit}");
-    dcmi(&node, "--set-power-limit --power-limit-requested=500 --exception-actions=LOG_EVENT_TO_SEL_ONLY");
+    dcmi(&node, "--set-power-limit --power-limit-requested=500 --exception-actions=0x11");
     dcmi(&node, "--activate-deactivate-power-limit=ACTIVATE");
     dcmi(&node, "--set-power-limit --power-limit-requested=501");
     let limit = dcmi(&node, "--get-power-limit");
