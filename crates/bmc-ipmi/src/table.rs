@@ -9,8 +9,8 @@ use ipmi_wire::{CompletionCode, DecodeError, NetFn, PrivilegeLevel};
 
 use crate::Context;
 use crate::handlers::{
-    access, app, boot, channel, chassis, dcmi, fru, lan, sdr, security, sel, sensor, session, sol, system,
-    system_info, users, watchdog,
+    access, app, boot, channel, chassis, dcmi, fru, lan, pef, sdr, security, sel, sensor, session, sol,
+    system, system_info, users, watchdog,
 };
 
 /// The response data, or the completion code of a refusal.
@@ -195,6 +195,7 @@ const ROOMS: &[&[Entry]] = &[
     session::COMMANDS,
     sol::COMMANDS,
     watchdog::COMMANDS,
+    pef::COMMANDS,
     sel::COMMANDS,
     sdr::COMMANDS,
     sensor::COMMANDS,

@@ -58,6 +58,8 @@ pub(crate) struct Volatile {
     pub(crate) channel: ChannelAccess,
     /// Of the LAN parameters.
     pub(crate) lan_guard: SetGuard,
+    /// Of the event filtering parameters.
+    pub(crate) pef_guard: SetGuard,
     /// Of the system info parameters.
     pub(crate) system_info_guard: SetGuard,
     /// The ACPI power state that was set.
@@ -75,6 +77,7 @@ impl Volatile {
     /// Forgets what the session with this id held.
     pub(crate) fn session_closed(&mut self, session: u32) {
         self.lan_guard.release(Some(session));
+        self.pef_guard.release(Some(session));
         self.system_info_guard.release(Some(session));
     }
 }

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use ipmi_wire::record::sel::{EventMessage, SelBody};
 use jiff::Timestamp;
 
-use crate::control::{Control, Effect, Now};
+use crate::control::{Control, Effect, Now, RequestId};
 use crate::error::RequestError;
 use crate::event::EventKind;
+use crate::power::Origin;
 use crate::request::{Outcome, SelRequest};
-use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, Sel, SelWrites, events_for};
+use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, Sel, SelWrites, events_for, filter_action};
 use crate::sensor::list;
+use crate::settings::pef::CONTROL_EVENTS;
+
+/// The id of a request that nobody made: its reply goes nowhere. Requests are numbered from 1.
+const NOBODY: RequestId = 0;
 
 impl Control {
     /// Takes up the stored log.
@@ -38,14 +43,17 @@ impl Control {
     }
 
     /// Logs what has just happened. The one place that feeds the log from within.
-    pub(super) fn log_events(&mut self, now: Now, effects: &[Effect]) {
-        for effect in effects {
-            let Effect::Emit(kind) = effect else { continue };
+    pub(super) fn log_events(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let kinds: Vec<EventKind> = effects
+            .iter()
+            .filter_map(|effect| if let Effect::Emit(kind) = effect { Some(kind.clone()) } else { None })
+            .collect();
+        for kind in &kinds {
             let of = Circumstances { restart: self.record.power.restart, accounts: &self.record.accounts };
             for event in events_for(kind, &of) {
                 if self.generates(&event) {
                     // A full log has said so itself.
-                    let _ = self.take_event(now.timestamp, BMC_GENERATOR, event);
+                    let _ = self.take_event(now, BMC_GENERATOR, event, effects);
                 }
             }
         }
@@ -70,21 +78,39 @@ impl Control {
         enables.events && offsets >> event.offset() & 1 == 1
     }
 
-    /// Takes an event message, the BMC's own or one from outside: it goes to the log, if the log is on.
+    /// Takes an event message, the BMC's own or one from outside: it goes to the log, if the log is on, and through the filters.
     fn take_event(
         &mut self,
-        now: Timestamp,
+        now: Now,
         generator: u16,
         event: EventMessage,
+        effects: &mut Vec<Effect>,
     ) -> Result<Outcome, RequestError> {
+        let logged = self.log_event(now, generator, event);
+        if let Some(action) = self.record.settings.pef.evaluate(generator, &event) {
+            if self.record.settings.pef.control & CONTROL_EVENTS != 0 {
+                // Only what is logged: an action is not filtered again.
+                let _ = self.log_event(now, BMC_GENERATOR, filter_action(action));
+            }
+            self.request_power(now, NOBODY, (action, Origin::EventFilter), effects);
+        }
+        logged
+    }
+
+    fn log_event(&mut self, now: Now, generator: u16, event: EventMessage) -> Result<Outcome, RequestError> {
         if !self.record.settings.system.event_logging {
             return Ok(Outcome::NothingToDo);
         }
-        self.log(now, SelBody::Event { timestamp: 0, generator, event }).map(Outcome::Logged)
+        self.log(now.timestamp, SelBody::Event { timestamp: 0, generator, event }).map(Outcome::Logged)
     }
 
     /// What a client does to the log.
-    pub(super) fn request_log(&mut self, now: Now, request: SelRequest) -> Result<Outcome, RequestError> {
+    pub(super) fn request_log(
+        &mut self,
+        now: Now,
+        request: SelRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Outcome, RequestError> {
         let erases = match &request {
             SelRequest::Delete { if_erasures, .. } | SelRequest::Clear { if_erasures } => *if_erasures,
             _ => None,
@@ -95,7 +121,7 @@ impl Control {
         match request {
             SelRequest::Add(body) => return self.log(now.timestamp, body).map(Outcome::Logged),
             SelRequest::Event { generator, event } => {
-                return self.take_event(now.timestamp, generator, event);
+                return self.take_event(now, generator, event, effects);
             }
             SelRequest::Delete { id, .. } => {
                 let sel = Arc::make_mut(&mut self.sel);

@@ -326,7 +326,7 @@ impl Control {
                 effects.push(Effect::Reply(id, result));
             }
             Input::Request(id, Request::Sel(request)) => {
-                let result = self.request_log(now, request);
+                let result = self.request_log(now, request, &mut effects);
                 effects.push(Effect::Reply(id, result));
             }
             Input::Note(kind) if self.is_noted(now, &kind) => effects.push(Effect::Emit(kind)),
@@ -338,7 +338,7 @@ impl Control {
         self.advance(&mut effects);
         self.sense(&mut effects);
         self.watch_limits(now, &mut effects);
-        self.log_events(now, &effects);
+        self.log_events(now, &mut effects);
         effects
     }
 

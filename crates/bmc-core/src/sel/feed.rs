@@ -10,7 +10,7 @@ use ipmi_wire::record::sel::{
 use crate::account::Accounts;
 use crate::boot::BootTarget;
 use crate::event::EventKind;
-use crate::power::{ChangeCause, Restart, RestartCause};
+use crate::power::{ChangeCause, PowerAction, Restart, RestartCause};
 use crate::sensor::{ThresholdEvent, number};
 use crate::settings::sensors::DriveSlots;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
@@ -100,6 +100,19 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
         | EventKind::Started
         | EventKind::Stopped => Vec::new(),
     }
+}
+
+/// "PEF action" of the system event sensor: event data 2 has a bit for each kind of action.
+pub(crate) fn filter_action(action: PowerAction) -> EventMessage {
+    let event = sensor_event(sensor_type::SYSTEM_EVENT, number::SYSTEM_EVENT, 4);
+    let bit = match action {
+        PowerAction::Off => 0x02,
+        PowerAction::Reset => 0x04,
+        PowerAction::Cycle => 0x08,
+        PowerAction::Nmi => 0x20,
+        PowerAction::On | PowerAction::Soft | PowerAction::GracefulRestart | PowerAction::PushButton => 0,
+    };
+    EventMessage { data: [DATA_2_BY_TYPE | 4, bit, UNSPECIFIED], ..event }
 }
 
 /// An asserted event of a sensor whose offsets are defined by its type, with nothing more to tell.

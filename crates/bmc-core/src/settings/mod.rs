@@ -29,6 +29,7 @@ pub use sol::SolSettings;
 pub use system::{SystemSettings, SystemText};
 pub mod chassis;
 pub mod events;
+pub mod pef;
 
 /// The settings of one BMC, by subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct Settings {
     pub event_receiver: events::EventReceiver,
     /// What is configured by DCMI.
     pub dcmi: dcmi::DcmiSettings,
+    /// Platform event filtering.
+    pub pef: pef::PefSettings,
 }
 
 /// What an [`Edit`] may change.

@@ -9,6 +9,7 @@ pub(crate) mod chassis;
 pub(crate) mod dcmi;
 pub(crate) mod fru;
 pub(crate) mod lan;
+pub(crate) mod pef;
 pub(crate) mod sdr;
 pub(crate) mod security;
 pub(crate) mod sel;

@@ -22,6 +22,7 @@ pub mod fru;
 pub mod lan;
 pub mod login;
 pub mod panel;
+pub mod pef;
 pub mod sdr;
 pub mod security;
 pub mod sel;
