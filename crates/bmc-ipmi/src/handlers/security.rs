@@ -114,6 +114,14 @@ mod tests {
         assert_eq!(key(&bench, 0, &[]).await, (0, [&[2][..], &[0; 20]].concat()), "a client set it to none");
     }
 
+    #[test]
+    fn the_key_is_in_no_log() {
+        let request = [&[0x0e, 1, 1][..], &KEY].concat();
+        let app = ipmi_wire::NetFn::APP;
+        assert_eq!(crate::table::shown_request(app, CMD, &request), "(23 bytes)");
+        assert_eq!(crate::table::shown_response(app, CMD, &KEY), "(20 bytes)");
+    }
+
     #[tokio::test]
     async fn the_key_must_be_one() {
         let bench = Bench::new().await;
