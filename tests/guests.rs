@@ -8,9 +8,13 @@ use polybmc_tests::agreement::{every_boot_override, every_power_action};
 use polybmc_tests::doors::{
     Action, CDROM, CYCLE, DISK, Door, Lasting, Machine, OFF, ON, PXE, RESET, Reply, SOFT, Shown,
 };
-use polybmc_tests::lab::{Lab, SOON};
+use polybmc_tests::lab::{Lab, SOON, ipmitool};
+use polybmc_tests::relay::Relay;
+use polybmc_tests::talk::{Talk, activate};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use testkit::guest::{ANSWER_LIMIT, Firmware, Guest, Libvirtd, URI};
+use testkit::guest::{ANSWER_LIMIT, Firmware, Guest, Libvirtd, SerialLine, URI};
 use testkit::tools::Tool;
 use testkit::wait;
 
@@ -159,6 +163,48 @@ mod guests {
     fn slow_ovmf_obeys_over_ipmi_and_the_command_line() {
         agrees(Firmware::Ovmf, &[Door::Ipmi, Door::Cli]);
     }
+}
+
+/// Typing and reading on the guest's own serial line, beside another viewer, over a bad wire, after reconnecting and through a restart.
+#[test]
+fn guest_is_typed_to_over_serial_over_lan() {
+    let mut guest = Guest::define_with(Firmware::SeaBios, SerialLine::Pty);
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    let node = lab.named("web");
+    let mut first = activate(node.ipmi);
+    first.expect("[SOL Session operational");
+    assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+    assert_eq!(guest.next_boot().from, "disk");
+    first.expect("TESTGUEST booted-from=disk");
+    first.send("ping\r");
+    first.expect("TESTGUEST pong");
+
+    let control = lab.daemon.control().display().to_string();
+    let binary = testkit::paths::polybmc().display().to_string();
+    let mut beside = Talk::start(&binary, &["--control", &control, "console", "web"]);
+    beside.expect("TESTGUEST pong");
+    beside.send("ping\n");
+    first.expect("TESTGUEST pong");
+    beside.expect("TESTGUEST pong");
+
+    // It vanishes without a word; the next one has a wire that loses every fifth datagram, either way.
+    drop(first);
+    ipmitool(node.ipmi).args(["sol", "deactivate"]).ok();
+    let mut chance = StdRng::seed_from_u64(7);
+    let relay = Relay::at_its_port(node.ipmi, move |seen| !seen.in_session() || !chance.random_bool(0.2));
+    let mut second = activate(relay.address());
+    second.expect("[SOL Session operational");
+    second.expect("TESTGUEST pong");
+    second.expect("TESTGUEST pong");
+    second.send("ping\r");
+    second.expect("TESTGUEST pong");
+    second.send("reboot\r");
+    second.expect("TESTGUEST rebooting");
+    assert_eq!(guest.next_boot().from, "disk");
+    second.expect("TESTGUEST booted-from=disk");
+    beside.expect("TESTGUEST booted-from=disk");
+    assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
 }
 
 /// Redfish's mode switches the firmware, and IPMI's next boot does not switch it back.

@@ -6,24 +6,14 @@
     reason = "what a test needs and lacks fails it"
 )]
 
-use std::net::SocketAddr;
-
 use polybmc_tests::lab::{Lab, Node, PASSWORD, USER, ipmitool};
 use polybmc_tests::relay::Relay;
-use polybmc_tests::talk::Talk;
+use polybmc_tests::talk::{Talk, activate};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use testkit::python;
 
 const PROMPT: &str = "root@node-0:~$ ";
-
-/// `ipmitool sol activate` in a terminal.
-#[track_caller]
-fn activate(to: SocketAddr) -> Talk {
-    let (host, port) = (to.ip().to_string(), to.port().to_string());
-    let login = ["-I", "lanplus", "-H", &host, "-p", &port, "-U", USER, "-P", PASSWORD];
-    Talk::in_terminal("ipmitool", &[&login[..], &["sol", "activate"]].concat())
-}
 
 /// `ipmiconsole` in a terminal, without any workaround flag.
 #[track_caller]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -9,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testkit::{tools, wait};
+
+use crate::lab::{PASSWORD, USER};
 
 /// How long an answer may take on a busy host, retransmissions over a bad wire included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +27,14 @@ pub struct Talk {
     seen: String,
     /// How much of that was awaited.
     read: usize,
+}
+
+/// `ipmitool sol activate` as the administrator, in a terminal.
+#[track_caller]
+pub fn activate(to: SocketAddr) -> Talk {
+    let (host, port) = (to.ip().to_string(), to.port().to_string());
+    let login = ["-I", "lanplus", "-H", &host, "-p", &port, "-U", USER, "-P", PASSWORD];
+    Talk::in_terminal("ipmitool", &[&login[..], &["sol", "activate"]].concat())
 }
 
 impl Talk {
