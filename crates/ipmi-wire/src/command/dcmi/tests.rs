@@ -1,3 +1,5 @@
+//! The commands of DCMI, byte by byte.
+
 use alloc::vec;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Images byte by byte, and hostile ones.
+
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec;
