@@ -37,6 +37,9 @@ def call(client, name, *arguments):
     if name == "dcmi_power":
         data = client.raw_command(netfn=0x2C, command=2, data=[0xDC, 1, 0, 0])["data"]
         return data[1] | data[2] << 8
+    if name == "get_sensor_data":
+        readings = client.get_sensor_data()
+        return [{"name": one.name, "value": one.value, "type": one.type, "states": one.states} for one in readings]
     if name == "raw":
         netfn, number, *data = (int(argument, 0) for argument in arguments)
         answer = client.raw_command(netfn=netfn, command=number, data=data)

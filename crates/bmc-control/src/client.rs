@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use crate::error::ControlError;
 use crate::types::{
     AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, PowerRequest, PowerView, ReloadReport, SelView,
-    SetBmc, SetBoot, VersionInfo,
+    SensorView, SetBmc, SetBoot, VersionInfo,
 };
 
 /// Largest answer taken, in bytes: ten thousand BMCs in a list, or all kept events, with room to spare.
@@ -158,6 +158,14 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn boot(&self, name: &str) -> Result<BootView, ClientError> {
         self.call(Method::GET, &bmc(name, "/boot"), None::<&()>).await
+    }
+
+    /// See [`Admin::sensors`](crate::Admin::sensors).
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ClientError> {
+        self.call(Method::GET, &bmc(name, "/sensors"), None::<&()>).await
     }
 
     /// See [`Admin::set_boot`](crate::Admin::set_boot).

@@ -30,7 +30,8 @@ pub use error::{ControlError, ErrorKind};
 pub use routes::router;
 pub use socket::{ControlSocket, SOCKET_PATH_MAX_BYTES, SocketError};
 use types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, ReloadReport, SelView, SetBmc, SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, ReloadReport, SelView, SensorView, SetBmc, SetBoot,
+    VersionInfo,
 };
 
 /// What the daemon can be told over its control socket.
@@ -69,6 +70,8 @@ pub trait Admin: Send + Sync + 'static {
     async fn clear_sel(&self, name: &str) -> Result<(), ControlError>;
     /// The machine's serial console.
     async fn console(&self, name: &str) -> Result<Console, ControlError>;
+    /// The sensors with a reading.
+    async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ControlError>;
     /// Kept events with an id above `after`, and all later ones without a gap.
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>);
     /// Applies a changed configuration file.

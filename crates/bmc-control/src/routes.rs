@@ -41,6 +41,7 @@ static ROUTES: &[Route] = &[
     route(Method::DELETE, "/v1/bmcs/{name}/sel", || delete(server::clear_sel)),
     route(Method::GET, "/v1/bmcs/{name}/console", || get(console::watch)),
     route(Method::POST, "/v1/bmcs/{name}/console", || post(console::type_in)),
+    route(Method::GET, "/v1/bmcs/{name}/sensors", || get(server::sensors)),
     route(Method::GET, "/v1/events", || get(server::events)),
     route(Method::POST, "/v1/reload", || post(server::reload)),
     route(Method::GET, "/v1/ready", || get(server::ready)),

@@ -151,6 +151,10 @@ pub(crate) async fn boot(State(shared): State<Shared>, path: Name) -> Reply {
     Ok(json(&shared.admin.boot(&name(path)?).await?))
 }
 
+pub(crate) async fn sensors(State(shared): State<Shared>, path: Name) -> Reply {
+    Ok(json(&shared.admin.sensors(&name(path)?).await?))
+}
+
 pub(crate) async fn set_boot(State(shared): State<Shared>, path: Name, body: Payload) -> Reply {
     let boot: SetBoot = parse(body)?;
     Ok(json(&shared.admin.set_boot(&name(path)?, boot).await?))

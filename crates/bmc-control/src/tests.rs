@@ -45,6 +45,19 @@ fn boot() -> BootView {
     BootView { target: BootTarget::Pxe, enabled: BootEnabled::Once, uefi: true, uri: None }
 }
 
+fn sensor() -> SensorView {
+    SensorView {
+        number: 2,
+        name: "CPU Temp".to_owned(),
+        kind: "temperature".to_owned(),
+        status: SensorStatus::Ok,
+        reading: Some(41),
+        unit: Some("Cel".to_owned()),
+        states: None,
+        thresholds: [("upper-critical".to_owned(), 95)].into(),
+    }
+}
+
 fn detail() -> BmcDetail {
     BmcDetail {
         summary: summary(),
@@ -111,6 +124,9 @@ impl Admin for Small {
     }
     async fn boot(&self, name: &str) -> Result<BootView, ControlError> {
         known(name).map(|()| boot())
+    }
+    async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ControlError> {
+        known(name).map(|()| vec![sensor()])
     }
     async fn set_boot(&self, _: &str, set: SetBoot) -> Result<BootView, ControlError> {
         Ok(BootView { target: set.target, uri: set.uri, ..boot() })
@@ -193,6 +209,7 @@ async fn every_call_comes_through() {
     let reply = client.set_power("node-0", PowerAction::GracefulRestart).await.unwrap();
     assert_eq!((reply.action, reply.outcome), (PowerAction::GracefulRestart, PowerOutcome::Joined));
     assert_eq!(client.boot("node-0").await.unwrap(), boot());
+    assert_eq!(client.sensors("node-0").await.unwrap(), [sensor()]);
     let set =
         SetBoot { target: BootTarget::Http, persistent: true, uefi: None, uri: Some("http://x/".to_owned()) };
     assert_eq!(client.set_boot("node-0", &set).await.unwrap().uri.as_deref(), Some("http://x/"));

@@ -1,5 +1,6 @@
 //! What goes over the control socket. An interface: members are added, never renamed or removed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -301,4 +302,57 @@ pub struct ReloadReport {
     pub failed: Vec<String>,
     /// Settings that a restart will apply, each in words.
     pub needs_restart: Vec<String>,
+}
+
+/// One sensor now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SensorView {
+    /// Its number, as in IPMI.
+    pub number: u8,
+    /// Its name.
+    pub name: String,
+    /// What it measures, e.g. `temperature`.
+    pub kind: String,
+    /// How it is.
+    pub status: SensorStatus,
+    /// The reading; only of analogue sensors, and only when there is one.
+    pub reading: Option<u32>,
+    /// The reading's unit: `%`, `Cel`, `RPM`, `W`.
+    pub unit: Option<String>,
+    /// The states that hold, by their offsets; only of discrete sensors.
+    pub states: Option<Vec<u8>>,
+    /// The thresholds it has, in the reading's unit, by name.
+    pub thresholds: BTreeMap<String, u32>,
+}
+
+/// How a sensor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SensorStatus {
+    /// As it should be.
+    Ok,
+    /// Beyond a non-critical threshold.
+    Warning,
+    /// Beyond a critical threshold.
+    Critical,
+    /// What it measures is off.
+    Off,
+    /// The machine cannot be reached.
+    Unknown,
+    /// A client switched it off.
+    Disabled,
+}
+
+impl SensorStatus {
+    /// The name used in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Off => "off",
+            Self::Unknown => "unknown",
+            Self::Disabled => "disabled",
+        }
+    }
 }

@@ -18,11 +18,9 @@ use jiff::Timestamp;
 use crate::handlers::app;
 
 /// The id of the controller's record.
-const CONTROLLER_RECORD: u16 = 0x0001;
+const CONTROLLER_RECORD: u16 = 0x00f0;
 /// The id of the record of FRU device 0.
-const FRU_RECORD: u16 = 0x0002;
-/// Records of sensors have the sensor's number below this.
-const SENSOR_RECORDS: u16 = 0x0100;
+const FRU_RECORD: u16 = 0x00f1;
 /// The part that the controller is: a system management module (table 43-13).
 const ENTITY_CONTROLLER: u8 = 6;
 /// The part that FRU device 0 is about: the system board.
@@ -70,18 +68,14 @@ pub(crate) fn records(snapshot: &Snapshot) -> Vec<SdrRecord> {
         SdrRecord { id: CONTROLLER_RECORD, body: SdrBody::Controller(controller) },
         SdrRecord { id: FRU_RECORD, body: SdrBody::Fru(fru) },
     ];
-    records.extend(
-        snapshot
-            .sensors()
-            .iter()
-            .map(|sensor| SdrRecord { id: sensor_record(sensor.number), body: body(sensor) }),
-    );
+    let sensor = |sensor: &Sensor| SdrRecord { id: sensor_record(sensor.number), body: body(sensor) };
+    records.extend(snapshot.sensors().iter().map(sensor));
     records
 }
 
-/// The id of the record of the sensor with this number.
+/// The id of the record of the sensor with this number: the number itself. No sensor has those of the two other records.
 pub(crate) fn sensor_record(number: u8) -> u16 {
-    SENSOR_RECORDS | u16::from(number)
+    number.into()
 }
 
 /// When the set of records last changed.

@@ -98,6 +98,11 @@ Example: polybmc console node-0
 Shows what was printed before, then what comes. At the beginning of a line:
 ~. leaves, ~B sends a break, ~? lists these, ~~ types ~.")]
     Console(Console),
+    /// Show what a machine's sensors read
+    #[command(after_help = "\
+Example: polybmc sensors node-0
+         polybmc sensors node-0 -o json")]
+    Sensors(Show),
     /// Print what happens on all BMCs, one line each
     #[command(after_help = "\
 Example: polybmc events --follow

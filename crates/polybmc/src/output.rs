@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use bmc_control::types::{BmcDetail, BmcSummary, BootView, ReloadReport, SelView};
+use bmc_control::types::{BmcDetail, BmcSummary, BootView, ReloadReport, SelView, SensorView};
 use bmc_core::boot::{BootEnabled, FirmwareMode};
 use bmc_core::event::{Event, EventKind};
 use bmc_core::power::{ChangeCause, PowerPolicy};
@@ -135,6 +135,34 @@ pub(crate) fn sel(sel: &SelView) -> String {
         table.add_row([id, entry.time.to_string(), entry.severity.clone(), entry.message.clone()]);
     }
     finish(&table) + lost
+}
+
+/// The sensors as a table.
+pub(crate) fn sensors(sensors: &[SensorView]) -> String {
+    let mut table = table();
+    table.set_header(["NUMBER", "NAME", "KIND", "READING", "STATUS", "THRESHOLDS"]);
+    for sensor in sensors {
+        let states = |states: &Vec<u8>| {
+            let offsets: Vec<String> = states.iter().map(u8::to_string).collect();
+            if offsets.is_empty() { "no state".to_owned() } else { format!("state {}", offsets.join(", ")) }
+        };
+        let reading = match (sensor.reading, &sensor.states) {
+            (Some(reading), _) => format!("{reading} {}", sensor.unit.as_deref().unwrap_or_default()),
+            (None, Some(held)) => states(held),
+            (None, None) => "-".to_owned(),
+        };
+        let limits: Vec<String> =
+            sensor.thresholds.iter().map(|(name, limit)| format!("{name} {limit}")).collect();
+        table.add_row([
+            format!("{:02x}h", sensor.number),
+            sensor.name.clone(),
+            sensor.kind.clone(),
+            reading,
+            sensor.status.as_str().to_owned(),
+            limits.join(", "),
+        ]);
+    }
+    finish(&table)
 }
 
 fn policy(policy: PowerPolicy) -> &'static str {

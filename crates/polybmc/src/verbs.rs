@@ -48,6 +48,10 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         Verb::Boot(verb) => boot(client, verb).await,
         Verb::Sel(verb) => sel(client, verb).await,
         Verb::Console(verb) => crate::console::run(client, verb).await,
+        Verb::Sensors(show) => {
+            let sensors = client.sensors(&show.name).await?;
+            print(show.output, &sensors, |sensors| output::sensors(sensors))
+        }
         Verb::Events(verb) => events(client, verb).await,
         Verb::Reload(reload) => {
             let report = client.reload().await?;

@@ -25,6 +25,17 @@ pub fn list(slots: &DriveSlots) -> Vec<Sensor> {
         power_supply(number::POWER_SUPPLY_1, 1),
         power_supply(number::POWER_SUPPLY_2, 2),
         analog(number::POWER_DRAW, "Power Draw", SensorType::Other, Place::Board, POWER_DRAW),
+    ];
+    sensors.extend(slots.names().zip(number::DRIVE_SLOT_FIRST..).zip(1..).map(
+        |((disk, number), instance)| {
+            Sensor {
+                instance,
+                // Drive presence.
+                ..states(number, &name(disk), SensorType::DriveSlot, Place::Disk, 0x0001, 0x0001)
+            }
+        },
+    ));
+    sensors.extend([
         // Off (left again when it is on), cycle, mains lost, soft control failure.
         states(number::POWER_UNIT, "Power Unit", SensorType::PowerUnit, Place::Board, 0x0033, 0x0001),
         // S0/G0, S5/G2.
@@ -43,16 +54,7 @@ pub fn list(slots: &DriveSlots) -> Vec<Sensor> {
         ),
         events(number::SESSION_AUDIT, "Session Audit", SensorType::SessionAudit, Place::Controller, 0x000f),
         events(number::EVENT_LOG, "Event Log", SensorType::EventLog, Place::Controller, 0x003f),
-    ];
-    sensors.extend(slots.names().zip(number::DRIVE_SLOT_FIRST..).zip(1..).map(
-        |((disk, number), instance)| {
-            Sensor {
-                instance,
-                // Drive presence.
-                ..states(number, &name(disk), SensorType::DriveSlot, Place::Disk, 0x0001, 0x0001)
-            }
-        },
-    ));
+    ]);
     sensors
 }
 

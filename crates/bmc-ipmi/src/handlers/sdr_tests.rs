@@ -75,20 +75,20 @@ async fn reading_refuses_what_is_not_there() {
     let bench = Bench::new().await;
     let reservation = bench.ask(ReserveSdrRepository).await.0;
     let rows = [
-        (part(reservation, 0x0001, 0, 5), 0x00),
-        (part(0, 0x0001, 0, 5), 0x00),
-        (part(0, 0x0001, 1, 5), 0xc5),
-        (part(reservation + 1, 0x0001, 0, 5), 0xc5),
+        (part(reservation, 0x00f0, 0, 5), 0x00),
+        (part(0, 0x00f0, 0, 5), 0x00),
+        (part(0, 0x00f0, 1, 5), 0xc5),
+        (part(reservation + 1, 0x00f0, 0, 5), 0xc5),
         (part(reservation, 0x0bad, 0, 5), 0xcb),
-        (part(reservation, 0x0001, 200, 5), 0xc9),
-        (part(reservation, 0x0001, 14, 0xff), 0x00),
-        (part(reservation, 0x0001, 19, 1), 0xc9),
-        (part(reservation, 0x0001, 0, 0), 0xcc),
+        (part(reservation, 0x00f0, 200, 5), 0xc9),
+        (part(reservation, 0x00f0, 14, 0xff), 0x00),
+        (part(reservation, 0x00f0, 19, 1), 0xc9),
+        (part(reservation, 0x00f0, 0, 0), 0xcc),
     ];
     for (data, code) in rows {
         assert_eq!(bench.raw(STORAGE, 0x23, &data).await.0, code, "{data:02x?}");
     }
-    bad_lengths(&bench, STORAGE, 0x23, &part(0, 1, 0, 5), &[6]).await;
+    bad_lengths(&bench, STORAGE, 0x23, &part(0, 0xf0, 0, 5), &[6]).await;
 }
 
 #[tokio::test]
@@ -99,13 +99,13 @@ async fn reservation_is_lost_when_the_records_change() {
     let (one, other) = (bench.ask(ReserveSdrRepository).await.0, bench.ask(ReserveSdrRepository).await.0);
     assert_ne!(one, other);
     for reservation in [one, other] {
-        assert_eq!(bench.raw(STORAGE, 0x23, &part(reservation, 1, 3, 5)).await.0, 0x00);
+        assert_eq!(bench.raw(STORAGE, 0x23, &part(reservation, 0xf0, 3, 5)).await.0, 0x00);
     }
     // A disk that goes leaves its slot, and the records as they were.
     disks(&bench, &[]).await;
-    assert_eq!(bench.raw(STORAGE, 0x23, &part(one, 1, 3, 5)).await.0, 0x00);
+    assert_eq!(bench.raw(STORAGE, 0x23, &part(one, 0xf0, 3, 5)).await.0, 0x00);
     disks(&bench, &["vda", "vdb"]).await;
-    assert_eq!(bench.raw(STORAGE, 0x23, &part(one, 1, 3, 5)).await.0, 0xc5);
+    assert_eq!(bench.raw(STORAGE, 0x23, &part(one, 0xf0, 3, 5)).await.0, 0xc5);
     let after = bench.ask(GetSdrRepositoryInfo).await;
     assert_eq!(after.records, before.records + 1);
     bad_lengths(&bench, STORAGE, 0x22, &[], &[0]).await;

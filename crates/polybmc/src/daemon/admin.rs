@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bmc_control::types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SelView, SetBmc,
-    SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SelView, SensorView,
+    SetBmc, SetBoot, VersionInfo,
 };
 use bmc_control::{Admin, ControlError, ErrorKind};
 use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
@@ -85,6 +85,10 @@ impl Admin for Daemon {
 
     async fn boot(&self, name: &str) -> Result<BootView, ControlError> {
         Ok(view::boot(&self.machine(name)?.snapshot().boot))
+    }
+
+    async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ControlError> {
+        Ok(view::sensors(&self.machine(name)?.snapshot()))
     }
 
     async fn set_boot(&self, name: &str, boot: SetBoot) -> Result<BootView, ControlError> {

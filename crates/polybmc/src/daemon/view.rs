@@ -1,8 +1,12 @@
 //! From what the daemon holds to what the control socket shows. Reads snapshots and nothing else.
 
-use bmc_control::types::{BmcDetail, BmcSummary, BootView, SelEntryView, SelView, ServingState};
+use bmc_control::types::{
+    BmcDetail, BmcSummary, BootView, SelEntryView, SelView, SensorStatus, SensorView, ServingState,
+};
 use bmc_core::boot::BootOverride;
 use bmc_core::sel::{Sel, SelEntry};
+use bmc_core::sensor::model::Shown;
+use bmc_core::sensor::{Kind, Sensor, SensorReading, Severity};
 use bmc_core::snapshot::{Health, Snapshot};
 
 use ipmi_wire::record::event_text::{self, EventSeverity};
@@ -108,4 +112,51 @@ pub(super) fn password(snapshot: &Snapshot) -> bmc_core::account::Secret {
 
 pub(super) fn boot(boot: &BootOverride) -> BootView {
     BootView { target: boot.target, enabled: boot.enabled, uefi: boot.efi, uri: boot.http_uri.clone() }
+}
+
+/// The sensors that have a reading; those that only send events are left out.
+pub(super) fn sensors(snapshot: &Snapshot) -> Vec<SensorView> {
+    let sensors = snapshot.sensors();
+    let readable = sensors.iter().filter(|sensor| !matches!(sensor.kind, Kind::EventOnly { .. }));
+    readable
+        .filter_map(|sensor| {
+            snapshot.readings.get(sensor.number).map(|reading| view(snapshot, sensor, reading))
+        })
+        .collect()
+}
+
+fn view(snapshot: &Snapshot, sensor: &Sensor, reading: &SensorReading) -> SensorView {
+    let settings = &snapshot.settings.sensors;
+    let status = match (settings.enables(sensor).scanning, reading.shown) {
+        (false, _) => SensorStatus::Disabled,
+        (true, Shown::Off) => SensorStatus::Off,
+        (true, Shown::Unknown) => SensorStatus::Unknown,
+        (true, Shown::Raw(_) | Shown::States(_)) => match reading.severity() {
+            Severity::Ok => SensorStatus::Ok,
+            Severity::Warning => SensorStatus::Warning,
+            Severity::Critical => SensorStatus::Critical,
+        },
+    };
+    let analog = sensor.analog();
+    let thresholds = settings.thresholds(sensor);
+    let limits = thresholds
+        .iter()
+        .filter_map(|(threshold, raw)| Some((threshold.as_str().to_owned(), analog?.value(raw))));
+    let states = match reading.shown {
+        Shown::States(states) => Some((0..15).filter(|offset| states & 1 << offset != 0).collect()),
+        Shown::Raw(_) | Shown::Off | Shown::Unknown => None,
+    };
+    SensorView {
+        number: sensor.number,
+        name: sensor.name.clone(),
+        kind: sensor.sensor_type.as_str().to_owned(),
+        status,
+        reading: reading
+            .raw()
+            .filter(|_| status != SensorStatus::Disabled)
+            .and_then(|raw| Some(analog?.value(raw))),
+        unit: analog.map(|analog| analog.unit.as_str().to_owned()),
+        states,
+        thresholds: limits.collect(),
+    }
 }
