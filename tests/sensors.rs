@@ -216,8 +216,8 @@ fn ipmi_rs_decodes_every_record() {
                 let name = full.id_string().to_string();
                 let value = full.nominal_value().unwrap();
                 if name == "Fan 1" {
-                    assert_eq!(value.display(true), "3500.00 RPM");
-                    assert_eq!(full.lower_critical_threshold().unwrap().display(true), "800.00 RPM");
+                    assert_eq!(value.display(true), "3500.00 rpm");
+                    assert_eq!(full.lower_critical_threshold().unwrap().display(true), "800.00 rpm");
                     assert_eq!(full.negative_going_threshold_hysteresis_value, NonZeroU8::new(2));
                 }
                 name
