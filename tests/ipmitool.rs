@@ -14,10 +14,14 @@ mod chassis;
 mod dcmi;
 #[path = "ipmitool/fru.rs"]
 mod fru;
+#[path = "ipmitool/lan.rs"]
+mod lan;
 #[path = "ipmitool/power.rs"]
 mod power;
 #[path = "ipmitool/session.rs"]
 mod session;
+#[path = "ipmitool/users.rs"]
+mod users;
 
 use std::time::Duration;
 
