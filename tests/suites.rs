@@ -201,3 +201,53 @@ fn what_proves_nothing_is_not_served_off_loopback() {
         assert!(failure.contains(why) && failure.contains("loopback alone"), "{failure}");
     }
 }
+
+/// K_G as FreeIPMI's bmc-config reads and commits it. It holds for the next login and over a restart, and is in no log.
+#[test]
+fn a_bmc_key_that_a_client_sets() {
+    let mut lab = Lab::builder(1).log("trace").start();
+    let config = |lab: &Lab, key: &[&str], args: &[&str]| {
+        let login = ["-D", "LAN_2_0", "-I", "17", "-u", USER, "-p", PASSWORD, "-l", "ADMIN"];
+        freeipmi("bmc-config", &lab.node(0), &[&login[..], key, args].concat())
+    };
+    // The key alone: there is no K_R, and for the section as a whole bmc-config takes that for a failure.
+    let read = ["--checkout", "-e", "Lan_Conf_Security_Keys:K_G"];
+    let none = "0x0000000000000000000000000000000000000000";
+    let checkout = config(&lab, &[], &read);
+    assert!(checkout.success() && checkout.stdout.contains(none), "{checkout}");
+    let pair = format!("Lan_Conf_Security_Keys:K_G={KG}");
+    let commit = config(&lab, &[], &["--commit", "-e", &pair]);
+    assert!(commit.success(), "{commit}");
+    for restarted in [false, true] {
+        if restarted {
+            lab.daemon.kill();
+            lab.daemon.restart();
+        }
+        assert_eq!(stat(&lab.node(0), "17", &[]), "k_g invalid");
+        assert_eq!(stat(&lab.node(0), "3", &["-k", KG]), "off");
+        let checkout = config(&lab, &["-k", KG], &read);
+        assert!(checkout.success() && checkout.stdout.contains(KG), "{checkout}");
+        let diff = config(&lab, &["-k", KG], &["--diff", "-e", &pair]);
+        assert!(diff.success() && diff.stdout.is_empty(), "{diff}");
+    }
+    assert!(!lab.daemon.log().contains("112233"), "the key was logged");
+}
+
+/// LAN parameter 26: so many wrong passwords, and the user is locked out by whatever way.
+#[test]
+fn a_bad_password_threshold() {
+    let lab = Lab::builder(1).defaults("ipmi15_auth = [\"md5\"]").start();
+    let node = lab.node(0);
+    node.ipmitool().args("lan set 1 bad_pass_thresh 2 1 0 60".split(' ')).ok();
+    let print = node.ipmitool().args(["lan", "print", "1"]).ok();
+    assert!(print.contains("Bad Password Threshold  : 2"), "{print}");
+    let mark = lab.last_event();
+    // With IPMI 1.5 the console cannot tell that the password is wrong: it sends its guess.
+    for _ in 0..2 {
+        ipmitool_v15(&node, "MD5", "wrong").args(["power", "status"]).fails();
+    }
+    let locked = ipmitool(&node, "17", USER, PASSWORD, &[]);
+    assert!(locked.stderr.contains("unauthorized name"), "{locked}");
+    assert_eq!(stat_v15(&node, "MD5", &[]), "username invalid");
+    lab.await_event(mark, "node-0", "locked-out");
+}
