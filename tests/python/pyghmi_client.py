@@ -40,6 +40,8 @@ def call(client, name, *arguments):
     if name == "get_sensor_data":
         readings = client.get_sensor_data()
         return [{"name": one.name, "value": one.value, "type": one.type, "states": one.states} for one in readings]
+    if name == "event_log":
+        return list(client.get_event_log())
     if name == "raw":
         netfn, number, *data = (int(argument, 0) for argument in arguments)
         answer = client.raw_command(netfn=netfn, command=number, data=data)
