@@ -261,7 +261,7 @@ pub fn severity(event: &EventMessage) -> EventSeverity {
     match (event.event_type, event.sensor_type, event.offset()) {
         (THRESHOLD, _, 0 | 7) => Warning,
         (THRESHOLD, _, 2 | 4 | 9 | 11) => Critical,
-        (0x04 | 0x05 | 0x06, _, 1) => Warning,
+        (0x04..=0x06, _, 1) => Warning,
         (0x07, _, 1 | 4) => Warning,
         (0x07, _, 2 | 3 | 5 | 6) => Critical,
         (0x0a, _, 6 | 8) | (0x0b, _, 2..=4 | 6 | 7) => Warning,
