@@ -120,8 +120,15 @@ fn compare(data: u8, [mask, exact, wanted]: [u8; 3]) -> bool {
 }
 
 /// An entry of the alert policy table: 3 bytes as in table 17-4, without the entry's number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertPolicy(pub [u8; 3]);
+
+impl Default for AlertPolicy {
+    /// Off, and for the LAN channel: clients look up the channel of an entry that is off, too.
+    fn default() -> Self {
+        Self([0, 0x10, 0])
+    }
+}
 
 impl AlertPolicy {
     /// The policy that it is a part of, 0 to 15.

@@ -60,6 +60,8 @@ async fn parameters_are_read_back_as_written() {
         assert_eq!(set(&bench, &[parameter, 1]).await, 0x82);
     }
     assert_eq!(get(&bench, 0x80 | 6, 0, 0).await, (0, vec![PefParameter::REVISION]));
+    // An entry that was never set is for the LAN channel.
+    assert_eq!(get(&bench, 9, 5, 0).await.1, [PefParameter::REVISION, 5, 0, 0x10, 0]);
 }
 
 #[tokio::test]
