@@ -34,7 +34,9 @@ async fn capabilities_name_what_there_is() {
 async fn parameters_are_read_back_as_written() {
     let bench = Bench::new().await;
     let filter = filter(3, 0x05);
-    let rows: [(&[u8], (u8, u8, u8), &[u8]); 10] = [
+    /// What is written; which parameter, set and block is read back; what it reads.
+    type Row<'a> = (&'a [u8], (u8, u8, u8), &'a [u8]);
+    let rows: [Row<'_>; 10] = [
         (&[1, 0x03], (1, 0, 0), &[0x03]),
         (&[2, 0xff], (2, 0, 0), &[0x2e]),
         (&[3, 60], (3, 0, 0), &[60]),

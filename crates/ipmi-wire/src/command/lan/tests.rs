@@ -1,3 +1,5 @@
+//! LAN configuration parameters against golden bytes.
+
 use std::vec;
 
 use proptest::prelude::*;
