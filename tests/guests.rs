@@ -192,7 +192,7 @@ fn guest_is_typed_to_over_serial_over_lan() {
     drop(first);
     ipmitool(node.ipmi).args(["sol", "deactivate"]).ok();
     let mut chance = StdRng::seed_from_u64(7);
-    let relay = Relay::at_its_port(node.ipmi, move |seen| !seen.in_session() || !chance.random_bool(0.2));
+    let relay = Relay::at_its_port(node.ipmi, move |seen| !seen.is_sol() || !chance.random_bool(0.2));
     let mut second = activate(relay.address());
     second.expect("[SOL Session operational");
     second.expect("TESTGUEST pong");

@@ -42,6 +42,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Whether it carries Serial over LAN: payload type 1.
+    pub fn is_sol(&self) -> bool {
+        self.in_session() && self.bytes.get(5).is_some_and(|byte| byte & 0x3f == 1)
+    }
+
     /// Whether it is a datagram inside an RMCP+ session: RMCP class 7, format 06h, an id other than 0.
     pub fn in_session(&self) -> bool {
         let id = self.bytes.get(6..10).unwrap_or_default();
