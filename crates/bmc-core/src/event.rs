@@ -124,6 +124,20 @@ pub enum EventKind {
         /// What was done about it.
         action: ExceptionAction,
     },
+    /// Somebody opened an IPMI session. Only where the session audit sensor's event enables ask for it: a poller does that all day.
+    SessionOpened {
+        /// Who.
+        user: String,
+        /// From where.
+        source: String,
+    },
+    /// An IPMI session ended, however that came about. Likewise.
+    SessionClosed {
+        /// Whose.
+        user: String,
+        /// From where it was used last.
+        source: String,
+    },
     /// Too many wrong passwords.
     LockedOut {
         /// Whose.

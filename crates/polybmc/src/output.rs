@@ -214,6 +214,8 @@ fn what(kind: &EventKind) -> String {
                 event.reading.map_or_else(String::new, |reading| format!(": {reading} {}", event.unit));
             format!("sensor {} {verb} {limit}{reading}", event.name)
         }
+        EventKind::SessionOpened { user, source } => format!("IPMI session of {user} opened from {source}"),
+        EventKind::SessionClosed { user, source } => format!("IPMI session of {user} from {source} ended"),
         EventKind::LoginFailed { user, source } => format!("wrong user or password: {user} from {source}"),
         EventKind::LimitExceeded { limited, reading, limit, action } => {
             let (unit, done) = (limited.unit(), action.as_str());

@@ -38,6 +38,9 @@ impl Control {
     pub(super) fn is_noted(&mut self, now: Now, kind: &EventKind) -> bool {
         match kind {
             EventKind::LoginFailed { user, source } => self.audit.admits(now.instant, user, source),
+            EventKind::SessionOpened { .. } | EventKind::SessionClosed { .. } => {
+                self.record.settings.sensors.audits_sessions()
+            }
             _ => true,
         }
     }

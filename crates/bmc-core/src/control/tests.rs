@@ -10,6 +10,9 @@ use crate::error::BackendErrorKind;
 use crate::power::{ChangeCause, Origin, PowerPolicy, RestartCause};
 use crate::request::{ACKNOWLEDGE_AFTER, Identify};
 use crate::sel::SelState;
+use crate::sensor::{list, number};
+use crate::settings::Edit;
+use crate::settings::sensors::Enables;
 use crate::snapshot::Identity;
 
 mod boot;
@@ -529,4 +532,28 @@ fn guesses_at_passwords_are_logged_once_a_minute() {
     bench.pass(Duration::from_secs(60));
     bench.input(failed("admin"));
     assert_eq!(logged(&bench).len(), 3);
+}
+
+#[test]
+fn sessions_are_logged_only_where_a_client_asked_for_it() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let who = || ("admin".to_owned(), "192.0.2.1".to_owned());
+    let session = |bench: &mut Bench| {
+        let ((user, source), before) = (who(), bench.events.len());
+        bench.input(Input::Note(EventKind::SessionOpened { user, source }));
+        let (user, source) = who();
+        bench.input(Input::Note(EventKind::SessionClosed { user, source }));
+        bench.events.len() - before
+    };
+    assert_eq!(session(&mut bench), 0);
+    bench.request(Request::Edit(Edit::new(|editable| {
+        let sensors = list(&editable.settings.sensors.slots);
+        let audit = sensors.iter().find(|sensor| sensor.number == number::SESSION_AUDIT).unwrap();
+        let sensors = &mut editable.settings.sensors;
+        let enables = sensors.enables(audit);
+        sensors.set_enables(audit, Enables { assertions: 0x000f, ..enables });
+        Ok(())
+    })));
+    assert_eq!(session(&mut bench), 2);
+    assert_eq!(logged(&bench), [(0x2a, 0, false), (0x2a, 1, false)]);
 }

@@ -66,6 +66,8 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
         EventKind::Nmi => {
             vec![sensor_event(sensor_type::CRITICAL_INTERRUPT, number::CRITICAL_INTERRUPT, 0)]
         }
+        EventKind::SessionOpened { user, .. } => vec![audit(0, user, of.accounts)],
+        EventKind::SessionClosed { user, .. } => vec![audit(1, user, of.accounts)],
         EventKind::LoginFailed { user, .. } => vec![audit(2, user, of.accounts)],
         EventKind::LockedOut { user, .. } => vec![audit(3, user, of.accounts)],
         EventKind::WatchdogPreTimeout { timer_use, interrupt } => vec![watchdog(8, *timer_use, *interrupt)],
@@ -172,7 +174,7 @@ fn list_type(sensor: u8) -> u8 {
     sensors.iter().find(|other| other.number == sensor).map_or(0x0b, |found| found.sensor_type.code())
 }
 
-/// 2: invalid user name or password; 3: user disabled after too many.
+/// 0 and 1: session activated and deactivated; 2: invalid user name or password; 3: user disabled after too many.
 fn audit(offset: u8, user: &str, accounts: &Accounts) -> EventMessage {
     let event = sensor_event(sensor_type::SESSION_AUDIT, number::SESSION_AUDIT, offset);
     // 0 stands for a user who is not known.

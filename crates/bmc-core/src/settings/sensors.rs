@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds};
+use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds, number};
 
 /// Most drive slots of one machine; disks beyond them have no sensor.
 pub const DRIVE_SLOTS_MAX: usize = 32;
+
+/// Of the session audit sensor: sessions that are activated and deactivated. Its other events tell of failed logins.
+const SESSIONS_COME_AND_GO: u16 = 0b0011;
 
 /// The sensors' settings. What nobody set is the sensor's default, and not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,11 @@ pub struct Enables {
     pub deassertions: u16,
 }
 
+/// Events of a sensor that are not sent until a client asks for them: a poller opens and closes sessions all day.
+fn quiet_at_first(sensor: &Sensor) -> u16 {
+    if sensor.number == number::SESSION_AUDIT { SESSIONS_COME_AND_GO } else { 0 }
+}
+
 impl SensorSettings {
     /// The thresholds of a sensor.
     pub fn thresholds(&self, sensor: &Sensor) -> Thresholds {
@@ -65,9 +73,15 @@ impl SensorSettings {
         changed.unwrap_or_else(|| Enables {
             scanning: true,
             events: sensor.analog().is_none_or(|analog| analog.events),
-            assertions: sensor.events(),
+            assertions: sensor.events() & !quiet_at_first(sensor),
             deassertions: sensor.deassertions(),
         })
+    }
+
+    /// Whether the opening or closing of a session is to be told.
+    pub fn audits_sessions(&self) -> bool {
+        let enables = self.changed.get(&number::SESSION_AUDIT).and_then(|changed| changed.enables);
+        enables.is_some_and(|enables| enables.events && enables.assertions & SESSIONS_COME_AND_GO != 0)
     }
 
     /// Sets a threshold, raw. One that the sensor does not have stays away.

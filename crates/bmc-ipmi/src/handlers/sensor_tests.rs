@@ -150,6 +150,9 @@ async fn event_enable_decides_what_is_told() {
     // Enabling what there is not changes nothing.
     assert_eq!(bench.raw(SENSOR, 0x28, &[CPU, 0xd0, 0xff, 0xff, 0xff, 0xff]).await.0, 0);
     assert_eq!(bench.raw(SENSOR, 0x29, &[CPU]).await, (0, all));
+    assert_eq!(bench.raw(SENSOR, 0x29, &[number::SESSION_AUDIT]).await, (0, vec![0xc0, 0x0c, 0, 0, 0]));
+    // Sessions that come and go are told only on request.
+    assert_eq!(bench.raw(SENSOR, 0x28, &[number::SESSION_AUDIT, 0xd0, 0x03]).await.0, 0);
     assert_eq!(bench.raw(SENSOR, 0x29, &[number::SESSION_AUDIT]).await, (0, vec![0xc0, 0x0f, 0, 0, 0]));
     assert_eq!(bench.raw(SENSOR, 0x28, &[CPU, 0x30]).await.0, 0xcc, "enable and disable at once");
     assert_eq!(bench.raw(SENSOR, 0x28, &[NONE, 0xc0]).await.0, 0xcb);

@@ -314,6 +314,8 @@ impl Station {
                         self.sol.close();
                     }
                     self.ending.closed(session.id);
+                    let (user, source) = audited(&session);
+                    self.bmc.machine().note(EventKind::SessionClosed { user, source });
                     tracing::debug!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, ?reason, "IPMI session closed");
                 }
                 Event::SolActivated { session } => {
@@ -353,6 +355,8 @@ impl Station {
         let user = session.user_name.as_bytes();
         self.lockouts.succeeded(self.name(), user, source_of(session.peer));
         self.lockouts.forgive_user(self.name(), user);
+        let (user, source) = audited(session);
+        self.bmc.machine().note(EventKind::SessionOpened { user, source });
         let privilege = session.max_privilege;
         tracing::info!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, %privilege, "IPMI session opened");
     }
@@ -447,6 +451,11 @@ impl Station {
     fn name(&self) -> &str {
         self.bmc.machine().name()
     }
+}
+
+/// Whose a session is, and from where, as the session audit tells it.
+fn audited(session: &SessionInfo) -> (String, String) {
+    (session.user_name.to_string(), source_of(session.peer).to_string())
 }
 
 /// A peer's address as lock-outs know it: an IPv4 peer of an IPv6 socket by its IPv4 address, so that it is one with the same
