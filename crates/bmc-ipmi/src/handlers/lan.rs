@@ -286,7 +286,12 @@ fn value(context: &Context, parameter: u8, selector: u8) -> Answer<LanParameter>
         number::SUITE_SUPPORT => {
             LanParameter::SuiteSupport(u8::try_from(suites(context).len()).unwrap_or(u8::MAX))
         }
-        number::SUITES => LanParameter::Suites(suites(context)),
+        number::SUITES => {
+            // All entries, as real BMCs have them: parameter 22 says how many count.
+            let mut entries = suites(context);
+            entries.resize(SUITE_ENTRIES_MAX, 0);
+            LanParameter::Suites(entries)
+        }
         number::SUITE_PRIVILEGES => {
             let mut levels = [0; SUITE_ENTRIES_MAX];
             for (id, level) in (0_u8..).zip(levels.iter_mut()) {
