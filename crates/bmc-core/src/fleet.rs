@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::account::{AccountError, Accounts, Secret};
+use crate::alert::{ALERTS_PENDING_MAX, Alert};
 use crate::backend::{Backend, MachineRef, Reports};
 use crate::boot::{BootOptions, BootOverride};
 use crate::clock::Clock;
@@ -44,6 +45,7 @@ pub struct MachineHandle {
     owner: mpsc::UnboundedSender<Message>,
     pending: Arc<Semaphore>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    alerts: broadcast::WeakSender<Alert>,
     console: Option<Console>,
 }
 
@@ -67,6 +69,11 @@ impl MachineHandle {
     /// A receiver that wakes at every newly published state.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
+    }
+
+    /// The alerts from now on; `None` once the machine is gone. Whoever is slow loses the oldest of more than [`ALERTS_PENDING_MAX`].
+    pub fn alerts(&self) -> Option<broadcast::Receiver<Alert>> {
+        self.alerts.upgrade().map(|alerts| alerts.subscribe())
     }
 
     /// The machine's serial console, if its backend offers one.
@@ -257,13 +264,15 @@ impl Fleet {
         let gate = Gate::default();
         let machine = backend.attach(machine_ref, gate.guard(reports));
         let console = machine.console();
-        let adoption = Adoption { name: Arc::clone(&name), control, committed, machine, snapshots };
+        let (alerts, _) = broadcast::channel(ALERTS_PENDING_MAX);
+        let weak_alerts = alerts.downgrade();
+        let adoption = Adoption { name: Arc::clone(&name), control, committed, machine, snapshots, alerts };
         // An owner outlives every fleet.
         let _ = owner.send(Message::Adopt(key, Box::new(adoption)));
         gate.open();
 
         let pending = Arc::new(Semaphore::new(REQUESTS_PENDING_MAX));
-        Ok(MachineHandle { name, key, owner, pending, snapshots: receiver, console })
+        Ok(MachineHandle { name, key, owner, pending, snapshots: receiver, alerts: weak_alerts, console })
     }
 
     /// The entries of a BMC's event log.

@@ -7,6 +7,7 @@
 //! What is absent: completion codes, Redfish names, hypervisors, sockets; and below [`owner`], clocks and tasks.
 
 pub mod account;
+pub mod alert;
 pub mod backend;
 pub mod boot;
 pub mod clock;

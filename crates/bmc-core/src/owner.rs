@@ -17,9 +17,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error};
 
+use crate::alert::Alert;
 use crate::backend::{Machine, Report};
 use crate::clock::Clock;
 use crate::control::{CallId, Control, Effect, Input, Limited, MachineRecord, Now, Op, RequestId, Timer};
@@ -64,6 +65,7 @@ pub(crate) struct Adoption {
     pub(crate) committed: Option<MachineRecord>,
     pub(crate) machine: Arc<dyn Machine>,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(crate) alerts: broadcast::Sender<Alert>,
 }
 
 /// What all owners share.
@@ -80,6 +82,7 @@ struct Slot {
     committed: Option<MachineRecord>,
     machine: Arc<dyn Machine>,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    alerts: broadcast::Sender<Alert>,
     replies: HashMap<RequestId, Answer>,
     next_request: RequestId,
     /// Present while a commit is under way.
@@ -167,6 +170,7 @@ impl Owner {
             committed: adoption.committed,
             machine: adoption.machine,
             snapshots: adoption.snapshots,
+            alerts: adoption.alerts,
             replies: HashMap::new(),
             next_request: 0,
             commit: None,
@@ -326,6 +330,8 @@ impl Owner {
                 Effect::Again(id, change) => {
                     slot.inbox.push_front(Input::Request(id, Request::Change(change)));
                 }
+                // Without a frontend that sends alerts there is nobody to tell.
+                Effect::Alert(alert) => drop(slot.alerts.send(alert)),
                 Effect::Emit(kind) => {
                     let time = self.surroundings.clock.timestamp();
                     self.surroundings.events.emit(time, &slot.name, slot.control.uuid(), kind);

@@ -1,20 +1,25 @@
 //! What a handler knows about the request besides its data.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use bmc_core::alert::Alert;
 use bmc_core::clock::Clock;
 use bmc_core::error::RequestError;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::request::Request;
+use bmc_core::settings::lan::AlertDestination;
 use bmc_core::settings::{ChannelAccess, ChannelMode, Edit, Editable};
 use bmc_core::snapshot::Snapshot;
 use ipmi_session::{AuthPolicy, Password, SuitePolicy};
 use ipmi_wire::PrivilegeLevel;
+use ipmi_wire::pet::{self, Pet, Trap};
+use ipmi_wire::record::sel::{EVM_REVISION, EventMessage};
 use ipmi_wire::session::v15::AuthType;
 
+use crate::alerts::{self, Alerts};
 use crate::boot_guard::BootGuard;
 use crate::counters::LanCounters;
 use crate::sdr_repository::Reservations;
@@ -34,6 +39,9 @@ pub struct Bmc {
     sel_guard: Mutex<SelGuard>,
     sdr_reservations: Mutex<Reservations>,
     volatile: Mutex<Volatile>,
+    alerts: Mutex<Alerts>,
+    /// When this BMC began.
+    started: Instant,
     counters: LanCounters,
 }
 
@@ -50,6 +58,8 @@ impl Bmc {
         Self {
             machine,
             profile,
+            alerts: Mutex::default(),
+            started: clock.now(),
             clock,
             boot_guard: Mutex::default(),
             sol_guard: Mutex::default(),
@@ -152,6 +162,81 @@ impl Bmc {
     /// Works on the volatile settings. `work` must not wait.
     pub(crate) fn with_volatile<T>(&self, work: impl FnOnce(&mut Volatile) -> T) -> T {
         work(&mut self.volatile.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works on the alerts under way. `work` must not wait.
+    pub(crate) fn with_alerts<T>(&self, work: impl FnOnce(&mut Alerts) -> T) -> T {
+        work(&mut self.alerts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes an alert that an event filter calls for, if alerts may leave over this channel.
+    pub(crate) fn send_alert(&self, alert: &Alert, channel: u8) {
+        if !self.channel_access().alerting {
+            return;
+        }
+        let snapshot = self.snapshot();
+        let settings = &snapshot.settings;
+        let destination = |number: u8| settings.lan.destinations.get(&number).cloned();
+        let steps = alerts::steps(settings.pef.policies.values(), alert.policy, channel, destination);
+        let trap = self.trap(&snapshot, alert);
+        if !self.with_alerts(|alerts| alerts.submit(self.clock.now(), trap, steps)) {
+            tracing::warn!(bmc = %self.machine.name(), "too many alerts are under way; one is not sent");
+        }
+    }
+
+    /// Takes an alert that a client calls for, with an event or none; `false` while another such one is under way.
+    pub(crate) fn send_immediate(
+        &self,
+        destination: AlertDestination,
+        event: Option<(u8, EventMessage)>,
+    ) -> bool {
+        const UNSPECIFIED: u8 = 0xff;
+        let nothing = EventMessage {
+            revision: EVM_REVISION,
+            sensor_type: 0,
+            sensor_number: 0,
+            deasserted: false,
+            event_type: 0,
+            data: [0; 3],
+        };
+        let (generator, event) = event.unwrap_or((UNSPECIFIED, nothing));
+        let snapshot = self.snapshot();
+        let alert = Alert {
+            policy: 0,
+            severity: 0,
+            generator: generator.into(),
+            event,
+            time: snapshot.sel.time(self.clock.timestamp()),
+            utc_offset: snapshot.sel.state().utc_offset,
+        };
+        let trap = self.trap(&snapshot, &alert);
+        self.with_alerts(|alerts| alerts.submit_immediate(self.clock.now(), trap, destination))
+    }
+
+    fn trap(&self, snapshot: &Snapshot, alert: &Alert) -> Trap {
+        let settings = &snapshot.settings;
+        let [sensor_device, _] = alert.generator.to_le_bytes();
+        let utc_offset = alert.utc_offset.map_or(pet::UTC_OFFSET_UNSPECIFIED, i16::cast_unsigned);
+        let pet = Pet {
+            guid: settings.pef.guid.unwrap_or(snapshot.uuid.into_bytes()),
+            sequence: 0,
+            time: alert.time.saturating_sub(pet::EPOCH_SECONDS),
+            utc_offset,
+            severity: alert.severity,
+            sensor_device,
+            entity: [0; 2],
+            event: alert.event,
+            manufacturer: self.profile.manufacturer,
+            system: self.profile.product,
+        };
+        let hundredths = self.clock.now().saturating_duration_since(self.started).as_millis() / 10;
+        Trap {
+            community: settings.lan.community.clone().into_bytes(),
+            agent: settings.lan.address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets(),
+            // Runs over after 497 days, as it should.
+            uptime: u32::try_from(hundredths & u128::from(u32::MAX)).unwrap_or_default(),
+            pet,
+        }
     }
 
     /// The counters of the LAN channel.

@@ -97,6 +97,14 @@ and no more. A machine that goes off or restarts stops it, and so does a restart
 the hypervisor is away, is a power fault and is not made up for later. A pre-timeout longer than the countdown is refused with
 `CCh`, Reset Watchdog Timer after the pre-timeout with `D5h`.
 
+Event filters see every event that goes to the log, and those that a full log has no place for. An alert is a platform event trap of SNMP version 1
+to the IPv4 address of its destination, on the port that the configuration says (`trap_port`, 162); gateways, VLANs and hardware addresses
+of destinations are kept and the host's routing decides. It tells the community of LAN parameter 16, the event, the severity of its filter, and the
+time of the event log's clock, but no entity and no alert string. The next destination of a policy has its turn when the last one has
+acknowledged or been tried as often as configured. 32 alerts can be under way; alerts are forgotten when the daemon ends.
+PET Acknowledge needs no session and must repeat the trap's number, time, sensor and event data. There is no
+PEF postpone timer, and the start-up delays are kept and have no effect.
+
 There are 15 users. User 1 is the null user, without a name for ever; the others' names have 1 to 16 printable ASCII characters without
 spaces and are unique (`CCh`), because Redfish finds people by name. The empty name gives an id back, with password and rights. A user who is
 enabled but has no name or no password cannot log in, nor one with \"no access\". A password of 16 bytes is tested as 16 bytes, one of

@@ -13,6 +13,7 @@
 //!
 //! What is absent: backends (the core hides them), HTTP, cryptography (`ipmi-session` has it).
 
+mod alerts;
 mod boot_guard;
 pub mod context;
 mod counters;

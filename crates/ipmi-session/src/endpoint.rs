@@ -66,7 +66,8 @@ type Handled = Result<Received, DropReason>;
 impl Endpoint {
     /// The only commands that reach the handlers without a session: Get System GUID, Get Channel Authentication
     /// Capabilities and Get Channel Cipher Suites.
-    pub const SESSIONLESS: [(NetFn, u8); 3] = [(NetFn::APP, 0x37), (NetFn::APP, 0x38), (NetFn::APP, 0x54)];
+    pub const SESSIONLESS: [(NetFn, u8); 4] =
+        [(NetFn::SENSOR_EVENT, 0x17), (NetFn::APP, 0x37), (NetFn::APP, 0x38), (NetFn::APP, 0x54)];
 
     /// The commands that never become events because the session layer answers them: Get Session Challenge and
     /// Activate Session (outside a session), Set Session Privilege Level, Close Session, Get Session Info and the commands that

@@ -233,6 +233,8 @@ pub enum Sent {
         /// The number of the packet that it acknowledges; 0 for none.
         ack: u8,
     },
+    /// An alert, which the frontend made.
+    Alert,
     /// A response.
     Response {
         /// The session's id, 0 outside a session.

@@ -42,6 +42,7 @@ pub mod error;
 pub mod guid;
 pub mod message;
 pub mod netfn;
+pub mod pet;
 pub mod privilege;
 pub mod rakp;
 pub mod reader;

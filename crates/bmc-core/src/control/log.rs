@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipmi_wire::record::sel::{EventMessage, SelBody};
 use jiff::Timestamp;
 
+use crate::alert::Alert;
 use crate::control::{Control, Effect, Now, RequestId};
 use crate::error::RequestError;
 use crate::event::EventKind;
@@ -90,12 +91,18 @@ impl Control {
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, RequestError> {
         let logged = self.log_event(now, generator, event);
-        if let Some(action) = self.record.settings.pef.evaluate(generator, &event) {
+        let verdict = self.record.settings.pef.evaluate(generator, &event);
+        if let Some(action) = verdict.power {
             if self.record.settings.pef.control & CONTROL_EVENTS != 0 {
                 // Only what is logged: an action is not filtered again.
                 let _ = self.log_event(now, BMC_GENERATOR, filter_action(action));
             }
             self.request_power(now, NOBODY, (action, Origin::EventFilter), effects);
+        }
+        // After the actions, as table 17-1 has it.
+        let (time, utc_offset) = (self.sel.time(now.timestamp), self.sel.state().utc_offset);
+        for (policy, severity) in verdict.alerts {
+            effects.push(Effect::Alert(Alert { policy, severity, generator, event, time, utc_offset }));
         }
         logged
     }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::alert::Alert;
 use crate::backend::{MachineInfo, ObservedPower, Statistics};
 use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
@@ -129,6 +130,8 @@ pub enum Effect {
     After(Duration, Timer),
     /// Log an event.
     Emit(EventKind),
+    /// Tell people far away of an event.
+    Alert(Alert),
     /// Give [`Input::Request`] with this change again, before any other input: what it had to wait for is done.
     Again(RequestId, Box<Change>),
 }

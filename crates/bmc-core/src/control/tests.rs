@@ -96,6 +96,7 @@ impl Bench {
                 Effect::Call(id, op) => self.calls.push((id, op)),
                 Effect::After(delay, timer) => self.timers.push((self.now.instant + delay, timer)),
                 Effect::Emit(kind) => self.events.push(kind),
+                Effect::Alert(_) => {}
                 Effect::Again(id, change) => self.input(Input::Request(id, Request::Change(change))),
             }
         }

@@ -31,8 +31,8 @@ pub mod action {
     pub const POWER_CYCLE: u8 = 0x08;
     /// Diagnostic interrupt.
     pub const DIAGNOSTIC_INTERRUPT: u8 = 0x20;
-    /// All that this BMC takes. Alerts are configured and kept, and not sent: it does not say that it has them.
-    pub const ALL: u8 = POWER_OFF | RESET | POWER_CYCLE | DIAGNOSTIC_INTERRUPT;
+    /// All that this BMC takes.
+    pub const ALL: u8 = ALERT | POWER_OFF | RESET | POWER_CYCLE | DIAGNOSTIC_INTERRUPT;
 }
 
 /// Bit 0 of the control: filters are evaluated at all.
@@ -141,28 +141,54 @@ impl AlertPolicy {
         self.0[0] & 0x08 != 0
     }
 
+    /// When it counts: 0 always; else not after an alert of the same policy was delivered: 1 to 4 (table 17-4).
+    pub fn mode(&self) -> u8 {
+        self.0[0] & 0x07
+    }
+
+    /// The channel of the destination.
+    pub fn channel(&self) -> u8 {
+        self.0[1] >> 4
+    }
+
     /// The alert destination.
     pub fn destination(&self) -> u8 {
         self.0[1] & 0x0f
     }
 }
 
+/// What an event calls for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is done to the machine: of the actions called for the one that comes first in table 17-1.
+    pub power: Option<PowerAction>,
+    /// The alert policies to follow, each with how bad the event is; the lowest policy comes first.
+    pub alerts: BTreeMap<u8, u8>,
+}
+
 impl PefSettings {
-    /// What an event does to the machine: of the actions that it calls for the one that comes first in table 17-1.
-    pub fn evaluate(&self, generator: u16, event: &EventMessage) -> Option<PowerAction> {
+    /// What an event calls for.
+    pub fn evaluate(&self, generator: u16, event: &EventMessage) -> Verdict {
+        let mut alerts = BTreeMap::new();
         if self.control & CONTROL_ENABLE == 0 {
-            return None;
+            return Verdict::default();
         }
         let passed =
-            self.filters.values().filter(|filter| filter.is_enabled() && filter.matches(generator, event));
-        let actions = passed.fold(0, |actions, filter| actions | filter.actions()) & self.actions;
+            || self.filters.values().filter(|filter| filter.is_enabled() && filter.matches(generator, event));
+        if self.actions & action::ALERT != 0 {
+            for filter in passed().filter(|filter| filter.actions() & action::ALERT != 0) {
+                alerts.entry(filter.policy()).or_insert_with(|| filter.severity());
+            }
+        }
+        let actions = passed().fold(0, |actions, filter| actions | filter.actions()) & self.actions;
         let order = [
             (action::POWER_OFF, PowerAction::Off),
             (action::POWER_CYCLE, PowerAction::Cycle),
             (action::RESET, PowerAction::Reset),
             (action::DIAGNOSTIC_INTERRUPT, PowerAction::Nmi),
         ];
-        order.iter().find(|(bit, _)| actions & bit != 0).map(|(_, power)| *power)
+        let power = order.iter().find(|(bit, _)| actions & bit != 0).map(|(_, power)| *power);
+        Verdict { power, alerts }
     }
 }
 
@@ -207,13 +233,15 @@ mod tests {
     fn the_gravest_action_that_is_allowed_is_taken() {
         let mut pef = PefSettings { actions: action::ALL, ..Default::default() };
         pef.filters.insert(1, filter(|f| f[1] = action::RESET | action::ALERT));
-        pef.filters.insert(2, filter(|f| (f[1], f[2]) = (action::POWER_OFF | action::ALERT, 3)));
-        assert_eq!(pef.evaluate(0x20, &EVENT), None, "off until a client says so");
+        pef.filters.insert(2, filter(|f| (f[1], f[2], f[3]) = (action::POWER_OFF | action::ALERT, 3, 0x10)));
+        assert_eq!(pef.evaluate(0x20, &EVENT), Verdict::default(), "off until a client says so");
         pef.control = CONTROL_ENABLE;
-        assert_eq!(pef.evaluate(0x20, &EVENT), Some(PowerAction::Off));
+        let alerts = BTreeMap::from([(0, 0), (3, 0x10)]);
+        assert_eq!(pef.evaluate(0x20, &EVENT), Verdict { power: Some(PowerAction::Off), alerts });
         pef.actions = action::RESET;
-        assert_eq!(pef.evaluate(0x20, &EVENT), Some(PowerAction::Reset));
+        let reset = Verdict { power: Some(PowerAction::Reset), ..Default::default() };
+        assert_eq!(pef.evaluate(0x20, &EVENT), reset);
         pef.filters.insert(1, filter(|f| f[0] = 0));
-        assert_eq!(pef.evaluate(0x20, &EVENT), None);
+        assert_eq!(pef.evaluate(0x20, &EVENT), Verdict::default());
     }
 }

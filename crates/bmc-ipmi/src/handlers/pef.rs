@@ -2,22 +2,27 @@
 
 use bmc_core::request::Request;
 use bmc_core::settings::Edit;
+use bmc_core::settings::lan::ALERT_DESTINATIONS;
 use bmc_core::settings::pef::{
     ALERT_POLICIES, ALERT_STRING_BLOCK_BYTES, ALERT_STRING_BLOCKS, ALERT_STRINGS, AlertPolicy, EVENT_FILTERS,
     EventFilter, PefSettings, action,
 };
 use ipmi_wire::CompletionCode;
 use ipmi_wire::command::pef::{
-    GetLastProcessedEvent, GetPefCapabilities, GetPefConfig, LastProcessedEvent, PefCapabilities,
-    PefParameter, SetLastProcessedEvent, SetPefConfig,
+    AlertImmediate, AlertImmediateStatus, AlertOperation, GetLastProcessedEvent, GetPefCapabilities,
+    GetPefConfig, LastProcessedEvent, PefCapabilities, PefParameter, PetAcknowledge, SetLastProcessedEvent,
+    SetPefConfig,
 };
 use ipmi_wire::command::sel::{LAST_RECORD, TIME_UNSPECIFIED};
 
-use crate::table::{ADMINISTRATOR, Act, Answer, Entry, OPERATOR, Read, USER};
+use crate::alerts::Alerts;
+use crate::table::{ADMINISTRATOR, Access, Act, Answer, Entry, OPERATOR, Read, USER};
 use crate::{Context, error};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/pef_tests.rs";
+/// Where those of the alerts stand.
+const ALERT_TESTS: &str = "bmc-ipmi/src/alerts_tests.rs";
 
 /// The commands of this room.
 pub(crate) const COMMANDS: &[Entry] = &[
@@ -26,8 +31,12 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::read::<GetPefConfig>(OPERATOR, "30.4", (TESTS, "parameters_")),
     Entry::act::<SetLastProcessedEvent>(ADMINISTRATOR, "30.5", (TESTS, "last_processed")),
     Entry::read::<GetLastProcessedEvent>(ADMINISTRATOR, "30.6", (TESTS, "last_processed")),
+    Entry::act::<AlertImmediate>(ADMINISTRATOR, "30.7", (TESTS, "alert_immediate")),
+    Entry::read::<PetAcknowledge>(Access::Anybody, "30.8", (ALERT_TESTS, "an_acknowledged")),
 ];
 
+/// The channel that a request came over.
+const CHANNEL_OF_REQUEST: u8 = 0x0e;
 /// `82h` of Set PEF Configuration Parameters: the parameter can only be read.
 const READ_ONLY: CompletionCode = CompletionCode(0x82);
 /// The command set's version: IPMI 1.5 and 2.0.
@@ -246,6 +255,54 @@ impl Read for GetLastProcessedEvent {
             by_software: pef.last_by_software,
             by_bmc: pef.last_by_bmc,
         })
+    }
+}
+
+/// `81h` of Alert Immediate: one is under way.
+const ALERT_IN_PROGRESS: CompletionCode = CompletionCode(0x81);
+
+impl Act for AlertImmediate {
+    async fn act(self, context: &Context) -> Answer<AlertImmediateStatus> {
+        if self.channel != context.lan.number && self.channel != CHANNEL_OF_REQUEST {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
+        match self.operation {
+            AlertOperation::Status => {
+                Ok(AlertImmediateStatus(Some(context.bmc.with_alerts(|alerts| alerts.immediate_status()))))
+            }
+            AlertOperation::ClearStatus => {
+                context.bmc.with_alerts(Alerts::clear_immediate_status);
+                Ok(AlertImmediateStatus(None))
+            }
+            AlertOperation::Send => {
+                let snapshot = context.bmc.snapshot();
+                let destination = snapshot.settings.lan.destinations.get(&self.destination);
+                let destination = destination.filter(|destination| !destination.address.is_unspecified());
+                // A trap has no place for strings, and nobody to be sent to is a wrong number.
+                let destination = destination.filter(|_| self.destination <= ALERT_DESTINATIONS);
+                let destination = destination.ok_or(CompletionCode::INVALID_DATA_FIELD)?.clone();
+                if self.string.is_some_and(|string| string > ALERT_STRINGS) {
+                    return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
+                }
+                if !context.bmc.channel_access().alerting {
+                    return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+                }
+                if context.bmc.send_immediate(destination, self.event) {
+                    Ok(AlertImmediateStatus(None))
+                } else {
+                    Err(ALERT_IN_PROGRESS)
+                }
+            }
+        }
+    }
+}
+
+impl Read for PetAcknowledge {
+    fn answer(self, context: &Context) -> Answer<()> {
+        let now = context.bmc.clock().now();
+        // Whether the trap is still waited for is nobody's business.
+        context.bmc.with_alerts(|alerts| alerts.acknowledge(now, &self));
+        Ok(())
     }
 }
 

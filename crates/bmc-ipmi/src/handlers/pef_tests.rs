@@ -26,7 +26,7 @@ fn filter(number: u8, actions: u8) -> Vec<u8> {
 #[tokio::test]
 async fn capabilities_name_what_there_is() {
     let bench = Bench::new().await;
-    assert_eq!(bench.raw(0x04, 0x10, &[]).await, (0, vec![0x51, 0x2e, EVENT_FILTERS]));
+    assert_eq!(bench.raw(0x04, 0x10, &[]).await, (0, vec![0x51, 0x2f, EVENT_FILTERS]));
     bad_lengths(&bench, 0x04, 0x10, &[], &[0]).await;
 }
 
@@ -38,7 +38,7 @@ async fn parameters_are_read_back_as_written() {
     type Row<'a> = (&'a [u8], (u8, u8, u8), &'a [u8]);
     let rows: [Row<'_>; 10] = [
         (&[1, 0x03], (1, 0, 0), &[0x03]),
-        (&[2, 0xff], (2, 0, 0), &[0x2e]),
+        (&[2, 0xff], (2, 0, 0), &[0x2f]),
         (&[3, 60], (3, 0, 0), &[60]),
         (&[4, 61], (4, 0, 0), &[61]),
         (&filter, (6, 3, 0), &filter[1..]),
@@ -87,6 +87,8 @@ async fn parameters_that_are_wrong_are_refused() {
     bad_lengths(&bench, 0x04, 0x13, &[1, 0, 0], &[3]).await;
     bad_lengths(&bench, 0x04, 0x14, &[0, 0, 0], &[3]).await;
     bad_lengths(&bench, 0x04, 0x15, &[], &[0]).await;
+    bad_lengths(&bench, 0x04, 0x16, &[1, 0x40, 0], &[3, 11]).await;
+    bad_lengths(&bench, 0x04, 0x17, &[], &[12]).await;
     bench.break_store();
     assert_eq!(set(&bench, &[3, 99]).await, 0xff);
 }
@@ -143,4 +145,39 @@ async fn a_filter_acts_on_the_machine_and_that_is_an_event() {
         .filter_map(|entry| Some(entry.record.event()?.sensor_type))
         .collect();
     assert_eq!(kinds, [0x09, 0x12, 0x13]);
+}
+
+#[tokio::test]
+async fn alert_immediate_sends_where_somebody_is() {
+    let bench = Bench::new().await;
+    let now = bench.context.bmc.clock().now();
+    for (wrong, code) in [
+        (&[2, 0x01, 0][..], 0xcc),
+        (&[1, 0xc1, 0], 0xcc),
+        // Nobody is at the destination, or it does not exist.
+        (&[1, 0x01, 0], 0xcc),
+        (&[1, 0x0f, 0], 0xcc),
+    ] {
+        assert_eq!(bench.raw(0x04, 0x16, wrong).await, (code, vec![]), "{wrong:02x?}");
+    }
+    assert_eq!(bench.raw(0x04, 0x16, &[1, 0x41, 0]).await, (0, vec![0x00]));
+    let address = [0x0c, 0x01, 1, 19, 1, 0, 0, 127, 0, 0, 9, 0, 0, 0, 0, 0, 0];
+    assert_eq!(bench.raw(address[0], address[1], &address[2..]).await.0, 0);
+    assert_eq!(bench.raw(0x04, 0x16, &[1, 0x01, 0x89]).await.0, 0xc9);
+    let event = [1, 0x01, 0, 0x41, 4, 9, 0xe0, 0x6f, 5, 0xff, 0xff];
+    assert_eq!(bench.raw(0x04, 0x16, &event).await, (0, vec![]));
+    assert_eq!(bench.raw(0x04, 0x16, &event).await.0, 0x81);
+    assert_eq!(bench.raw(0x04, 0x16, &[1, 0x41, 0]).await, (0, vec![0xff]));
+    let later = now + std::time::Duration::from_secs(60);
+    let sent = bench.context.bmc.with_alerts(|alerts| alerts.poll(later));
+    let trap = ipmi_wire::pet::Trap::decode(&sent[0].bytes).unwrap();
+    assert_eq!((sent.len(), sent[0].to), (1, std::net::Ipv4Addr::new(127, 0, 0, 9)));
+    assert_eq!((trap.community.as_slice(), trap.pet.specific()), (&b"public"[..], 0x09_6f05));
+    assert_eq!((trap.pet.sensor_device, trap.pet.sequence), (0x41, 1));
+    bench.context.bmc.with_alerts(|alerts| alerts.poll(later + std::time::Duration::from_secs(60)));
+    assert_eq!(bench.raw(0x04, 0x16, &[1, 0x41, 0]).await, (0, vec![0x01]));
+    assert_eq!(bench.raw(0x04, 0x16, &[1, 0x81, 0]).await, (0, vec![]));
+    assert_eq!(bench.raw(0x04, 0x16, &[1, 0x41, 0]).await, (0, vec![0x00]));
+    bench.context.bmc.with_volatile(|volatile| volatile.channel.alerting = false);
+    assert_eq!(bench.raw(0x04, 0x16, &event).await.0, 0xd5);
 }

@@ -31,6 +31,8 @@ pub struct IpmiConfig {
     pub inactivity_timeout: Duration,
     /// Sessions at a time, at most [`limits::MAX_SESSIONS`].
     pub sessions_max: usize,
+    /// The UDP port at the destinations of alerts.
+    pub trap_port: u16,
     /// Who the controller says it is.
     pub profile: DeviceProfile,
 }
@@ -45,6 +47,7 @@ impl Default for IpmiConfig {
             kg: None,
             inactivity_timeout: limits::INACTIVITY_TIMEOUT,
             sessions_max: limits::DEFAULT_SESSIONS,
+            trap_port: ipmi_wire::pet::PORT,
             profile: DeviceProfile::default(),
         }
     }

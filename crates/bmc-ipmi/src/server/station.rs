@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bmc_core::account::{Account, Accounts};
+use bmc_core::alert::Alert;
 use bmc_core::clock::Clock;
 use bmc_core::error::RequestError;
 use bmc_core::event::EventKind;
@@ -24,6 +25,7 @@ use ipmi_session::{
 };
 use ipmi_wire::CompletionCode;
 use rand_core::CryptoRng;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::{JoinError, JoinSet};
 
 use super::config::IpmiConfig;
@@ -77,6 +79,7 @@ pub(crate) struct Station {
     random: Random,
     in_flight: JoinSet<Option<Finished>>,
     sol: SolView,
+    alerts: Option<broadcast::Receiver<Alert>>,
     ending: Ending,
 }
 
@@ -87,6 +90,8 @@ pub(crate) enum Work {
     Finished(Result<Option<Finished>, JoinError>),
     /// The machine has printed something that a session wants to see.
     Printed,
+    /// An event filter calls for an alert.
+    Alert(Alert),
 }
 
 impl Station {
@@ -98,6 +103,7 @@ impl Station {
         random: Random,
     ) -> Result<Self, ConfigError> {
         let known = machine.snapshot();
+        let alerts = machine.alerts();
         let bmc = Arc::new(Bmc::new(machine, config.profile.clone(), Arc::clone(fleet.clock())));
         let users = Users {
             bmc: Arc::clone(&bmc),
@@ -119,6 +125,7 @@ impl Station {
             random,
             in_flight: JoinSet::new(),
             sol: SolView::default(),
+            alerts,
             ending: Ending::default(),
         };
         station.endpoint.set_sol_policy(station.sol_policy());
@@ -154,10 +161,15 @@ impl Station {
         if self.bmc.is_reset_due() {
             return Some(Duration::ZERO);
         }
-        let next = [self.endpoint.next_timeout(), self.bmc.boot_flags_expire_at(), self.ending.next_due()]
-            .into_iter()
-            .flatten()
-            .min();
+        let next = [
+            self.endpoint.next_timeout(),
+            self.bmc.boot_flags_expire_at(),
+            self.ending.next_due(),
+            self.bmc.with_alerts(|alerts| alerts.next_due()),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         next.map(|at| at.saturating_duration_since(self.clock.now()))
     }
 
@@ -174,7 +186,9 @@ impl Station {
         let events = self.endpoint.handle_timeout(now);
         self.heed(None, events).await;
         self.end_sessions().await;
-        self.serial()
+        let mut outgoing = self.serial();
+        outgoing.extend(self.traps());
+        outgoing
     }
 
     /// Waits for the next command that the machine's owner has answered; `None` when none is under way.
@@ -187,6 +201,7 @@ impl Station {
         tokio::select! {
             Some(finished) = self.in_flight.join_next() => Work::Finished(finished),
             () = self.sol.changed() => Work::Printed,
+            alert = next_alert(&mut self.alerts) => Work::Alert(alert),
             else => std::future::pending().await,
         }
     }
@@ -196,7 +211,22 @@ impl Station {
         match work {
             Work::Finished(finished) => self.finished(finished).into_iter().collect(),
             Work::Printed => self.serial(),
+            Work::Alert(alert) => {
+                self.bmc.send_alert(&alert, self.lan.number);
+                self.traps()
+            }
         }
+    }
+
+    /// The traps to send now.
+    fn traps(&self) -> Vec<Outgoing> {
+        let traps = self.bmc.with_alerts(|alerts| alerts.poll(self.clock.now()));
+        let outgoing = traps.into_iter().map(|trap| {
+            let to = SocketAddr::from((trap.to, self.config.trap_port));
+            self.bmc.counters().sent();
+            Outgoing { transmit: Transmit { to, bytes: trap.bytes, what: Sent::Alert }, local: None }
+        });
+        outgoing.collect()
     }
 
     /// Moves Serial over LAN on; returns what to send now.
@@ -456,6 +486,20 @@ impl Station {
 /// Whose a session is, and from where, as the session audit tells it.
 fn audited(session: &SessionInfo) -> (String, String) {
     (session.user_name.to_string(), source_of(session.peer).to_string())
+}
+
+/// Waits for the next alert; for ever where there are none.
+async fn next_alert(alerts: &mut Option<broadcast::Receiver<Alert>>) -> Alert {
+    while let Some(receiver) = alerts {
+        match receiver.recv().await {
+            Ok(alert) => return alert,
+            Err(RecvError::Lagged(lost)) => {
+                tracing::warn!(lost, "alerts came faster than they could be sent")
+            }
+            Err(RecvError::Closed) => *alerts = None,
+        }
+    }
+    std::future::pending().await
 }
 
 /// A peer's address as lock-outs know it: an IPv4 peer of an IPv6 socket by its IPv4 address, so that it is one with the same

@@ -98,6 +98,11 @@ fn send_now(socket: &UdpSocket, bytes: &[u8], to: SocketAddr, from: Option<IpAdd
         None => None,
     };
     let parts = [IoSlice::new(bytes)];
+    let to = match (socket.local_addr()?, to) {
+        // Alerts go to IPv4 addresses alone.
+        (SocketAddr::V6(_), SocketAddr::V4(to)) => SocketAddr::from((to.ip().to_ipv6_mapped(), to.port())),
+        _ => to,
+    };
     let to = SockaddrStorage::from(to);
     sendmsg(socket.as_raw_fd(), &parts, control.as_slice(), MsgFlags::empty(), Some(&to))?;
     Ok(())

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::command::{Payload, bare_request, command};
+use crate::record::sel::EventMessage;
 use crate::{DecodeError, Reader, Writer};
 
 /// Get PEF Capabilities (IPMI 2.0 §30.1). No data.
@@ -173,6 +174,127 @@ impl Payload for LastProcessedEvent {
     }
 }
 
+/// Alert Immediate (IPMI 2.0 §30.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertImmediate {
+    /// The channel of the destination.
+    pub channel: u8,
+    /// What to do.
+    pub operation: AlertOperation,
+    /// The destination; 0 is the volatile one.
+    pub destination: u8,
+    /// An alert string, if one is to be sent; 0 is the volatile one.
+    pub string: Option<u8>,
+    /// The event to tell, and who saw it.
+    pub event: Option<(u8, EventMessage)>,
+}
+
+/// What Alert Immediate does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertOperation {
+    /// Sends an alert.
+    Send,
+    /// Tells how the last one ended.
+    Status,
+    /// Forgets that.
+    ClearStatus,
+}
+
+command!(AlertImmediate, SENSOR_EVENT, 0x16, "Alert Immediate", AlertImmediateStatus);
+
+impl Payload for AlertImmediate {
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let channel = r.u8()? & 0x0f;
+        let second = r.u8()?;
+        let operation = match second >> 6 {
+            0 => AlertOperation::Send,
+            1 => AlertOperation::Status,
+            2 => AlertOperation::ClearStatus,
+            _ => return Err(DecodeError::value("alert operation", second)),
+        };
+        let third = r.u8()?;
+        let string = (third & 0x80 != 0).then_some(third & 0x7f);
+        let event = if r.is_empty() { None } else { Some((r.u8()?, EventMessage::read(r)?)) };
+        Ok(Self { channel, operation, destination: second & 0x0f, string, event })
+    }
+
+    fn write(&self, w: &mut Writer) {
+        let operation = match self.operation {
+            AlertOperation::Send => 0,
+            AlertOperation::Status => 0x40,
+            AlertOperation::ClearStatus => 0x80,
+        };
+        w.u8(self.channel & 0x0f).u8(operation | self.destination & 0x0f);
+        w.u8(self.string.map_or(0, |string| 0x80 | string));
+        if let Some((generator, event)) = &self.event {
+            w.u8(*generator);
+            event.write(w);
+        }
+    }
+}
+
+/// The answer to [`AlertImmediate`]: one of its constants where the status was asked for, nothing otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertImmediateStatus(pub Option<u8>);
+
+impl AlertImmediateStatus {
+    /// No alert was sent.
+    pub const NONE: u8 = 0x00;
+    /// It was delivered, or sent where nobody acknowledges.
+    pub const DELIVERED: u8 = 0x01;
+    /// Nobody has acknowledged it.
+    pub const TIMED_OUT: u8 = 0x03;
+    /// It is under way.
+    pub const IN_PROGRESS: u8 = 0xff;
+}
+
+impl Payload for AlertImmediateStatus {
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(if r.is_empty() { None } else { Some(r.u8()?) }))
+    }
+
+    fn write(&self, w: &mut Writer) {
+        w.bytes(self.0.as_slice());
+    }
+}
+
+/// PET Acknowledge (IPMI 2.0 §30.8): the fields of a trap that was received. Needs no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PetAcknowledge {
+    /// The trap's number.
+    pub sequence: u16,
+    /// The trap's time.
+    pub time: u32,
+    /// The trap's event source type.
+    pub source: u8,
+    /// Who saw the event.
+    pub sensor_device: u8,
+    /// The sensor's number.
+    pub sensor_number: u8,
+    /// The event data.
+    pub data: [u8; 3],
+}
+
+command!(PetAcknowledge, SENSOR_EVENT, 0x17, "PET Acknowledge", ());
+
+impl Payload for PetAcknowledge {
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            sequence: r.u16_le()?,
+            time: r.u32_le()?,
+            source: r.u8()?,
+            sensor_device: r.u8()?,
+            sensor_number: r.u8()?,
+            data: r.array()?,
+        })
+    }
+
+    fn write(&self, w: &mut Writer) {
+        w.u16_le(self.sequence).u32_le(self.time).u8(self.source).u8(self.sensor_device);
+        w.u8(self.sensor_number).bytes(&self.data);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +312,32 @@ mod tests {
         golden(&GetLastProcessedEvent, "", &[]);
         let last = LastProcessedEvent { last_addition: 1, last_record: 2, by_software: 3, by_bmc: 4 };
         golden(&last, "01000000 0200 0300 0400", &[]);
+        let event = EventMessage {
+            revision: 4,
+            sensor_type: 9,
+            sensor_number: 0xe0,
+            deasserted: true,
+            event_type: 0x6f,
+            data: [1, 2, 3],
+        };
+        let operation = AlertOperation::Status;
+        let plain = AlertImmediate { channel: 1, operation, destination: 2, string: Some(3), event: None };
+        golden(&plain, "01 42 83", &[11]);
+        golden(
+            &AlertImmediate { event: Some((0x20, event)), ..plain },
+            "01 42 83 20 04 09 e0 ef 010203",
+            &[3],
+        );
+        golden(&AlertImmediateStatus(None), "", &[1]);
+        golden(&AlertImmediateStatus(Some(3)), "03", &[0]);
+        let ack = PetAcknowledge {
+            sequence: 0x0102,
+            time: 0x0304_0506,
+            source: 0x20,
+            sensor_device: 0x21,
+            sensor_number: 0xe0,
+            data: [1, 2, 3],
+        };
+        golden(&ack, "0201 06050403 20 21 e0 010203", &[]);
     }
 }

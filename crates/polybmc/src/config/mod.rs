@@ -171,6 +171,8 @@ pub(crate) struct Defaults {
     pub(crate) ipmi15_auth: Vec<AuthType>,
     /// The BMC key; `None`: one-key logins.
     pub(crate) kg: Option<Kg>,
+    /// The UDP port at the destinations of alerts.
+    pub(crate) trap_port: u16,
     pub(crate) power_policy: Option<PowerPolicy>,
 }
 
@@ -230,6 +232,8 @@ pub(crate) struct BmcConfig {
     pub(crate) ipmi15_auth: Vec<AuthType>,
     /// The BMC key; `None`: one-key logins.
     pub(crate) kg: Option<Kg>,
+    /// The UDP port at the destinations of alerts.
+    pub(crate) trap_port: u16,
 }
 
 impl BmcConfig {
@@ -251,6 +255,7 @@ impl Default for Defaults {
             cipher_suites: suites::default_suites(),
             ipmi15_auth: Vec::new(),
             kg: None,
+            trap_port: ipmi_wire::pet::PORT,
             power_policy: None,
         }
     }
@@ -294,6 +299,7 @@ impl Defaults {
             cipher_suites: self.cipher_suites.clone(),
             ipmi15_auth: self.ipmi15_auth.clone(),
             kg: self.kg.clone(),
+            trap_port: self.trap_port,
         }
     }
 }

@@ -183,6 +183,9 @@ fn defaults(mut table: Reader<'_>) -> Defaults {
         defaults.ipmi15_auth = found;
     }
     defaults.kg = kg(&mut table);
+    if let Some(port) = table.port("trap_port") {
+        defaults.trap_port = port;
+    }
     defaults.power_policy = table.word("power_policy", &POWER_POLICIES).map(|policy| policy.value);
     table.finish();
     defaults

@@ -98,6 +98,7 @@ impl BmcConfig {
             suites: self.cipher_suites.clone(),
             ipmi15_auth: self.ipmi15_auth.clone(),
             kg: self.kg.as_ref().and_then(Kg::key),
+            trap_port: self.trap_port,
             ..IpmiConfig::default()
         }
     }
