@@ -14,7 +14,9 @@ impl Control {
         match report {
             Report::Available(observed) => self.available(now, observed, effects),
             Report::Unavailable(error) => {
-                if self.health != Some(Health::Unavailable(error.clone())) {
+                // Another wording of the same trouble, such as the next failed attempt to connect, is no news.
+                let known = matches!(&self.health, Some(Health::Unavailable(now)) if now.kind == error.kind);
+                if !known {
                     effects.push(Effect::Emit(EventKind::Unavailable { reason: error.message.clone() }));
                 }
                 self.health = Some(Health::Unavailable(error));

@@ -558,3 +558,19 @@ fn sessions_are_logged_only_where_a_client_asked_for_it() {
     assert_eq!(session(&mut bench), 2);
     assert_eq!(logged(&bench), [(0x2a, 0, false), (0x2a, 1, false)]);
 }
+
+#[test]
+fn trouble_is_told_once_however_it_is_worded() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let told = |bench: &Bench| {
+        let kinds = bench.events.iter();
+        kinds.filter(|kind| matches!(kind, EventKind::Unavailable { .. })).count()
+    };
+    bench.report(Report::Unavailable(BackendError::unavailable("the connection was lost")));
+    bench.report(Report::Unavailable(BackendError::unavailable("the connection was refused")));
+    assert_eq!(told(&bench), 1);
+    let Health::Unavailable(reason) = bench.control.snapshot().health else { panic!("unavailable") };
+    assert_eq!(reason.message, "the connection was refused", "the present reason is shown");
+    bench.report(Report::Unavailable(BackendError::new(BackendErrorKind::NotFound, "undefined")));
+    assert_eq!(told(&bench), 2, "another trouble");
+}
