@@ -19,6 +19,9 @@ use ipmi_rs::connection::{
     RequestTargetAddress,
 };
 use ipmi_rs::rmcp::Rmcp;
+use ipmi_rs::storage::sel::{
+    Entry as SelEntry, EventDirection, EventMessageRevision, GetSelEntry, GetSelInfo, RecordId, SelCommand,
+};
 use ipmi_rs::{Ipmi, IpmiError};
 use polybmc_tests::lab::{Lab, Node, PASSWORD, USER};
 
@@ -116,4 +119,39 @@ fn errors_arrive_as_errors() {
     // error it was; but RAKP 2 is what it fails at, and not silence.
     let unknown = login(&node, "nobody", PASSWORD).map(|_| ()).unwrap_err();
     assert!(unknown.contains("RakpMessage2"), "{unknown}");
+}
+
+#[test]
+fn decodes_the_event_log() {
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    // A power unit that failed to go off softly, and one that came back.
+    node.ipmitool().args("raw 4 2 4 9 0x42 0x6f 5 0xff 0xff".split(' ')).ok();
+    node.ipmitool().args("raw 4 2 4 9 0x42 0xef 0 0xff 0xff".split(' ')).ok();
+    let mut ipmi = login(&node, USER, PASSWORD).unwrap();
+    let info = ipmi.send_recv(GetSelInfo).unwrap();
+    assert_eq!((info.version_maj, info.version_min, info.overflow), (1, 5, false));
+    assert!(info.bytes_free > 0 && info.supported_cmds.contains(&SelCommand::Reserve));
+    let mut found = Vec::new();
+    let mut next = RecordId::FIRST;
+    while !next.is_last() {
+        let answer = ipmi.send_recv(GetSelEntry::new(None, next)).unwrap();
+        next = answer.next_entry;
+        let SelEntry::System {
+            event_message_format,
+            sensor_type,
+            sensor_number,
+            event_direction,
+            event_type,
+            ..
+        } = answer.entry
+        else {
+            panic!("{answer:?}");
+        };
+        assert_eq!((event_message_format, event_type), (EventMessageRevision::V2_0, 0x6f));
+        found.push((sensor_type, sensor_number, event_direction));
+    }
+    assert_eq!(found.len(), usize::from(info.entries));
+    let ours: Vec<_> = found.iter().filter(|event| event.1 == 0x42).collect();
+    assert_eq!(ours, [&(9, 0x42, EventDirection::Assert), &(9, 0x42, EventDirection::Deassert)]);
 }
