@@ -172,6 +172,7 @@ fn an_alert_is_a_trap_that_others_understand_and_acknowledge() {
     let (trap, bytes) = receive();
     assert_eq!((trap.community.as_slice(), trap.pet.specific()), (&b"watchers"[..], 0x09_6f00));
     assert_eq!((trap.pet.severity, trap.pet.event.sensor_number), (0x10, 0xe0));
+    assert_eq!(node.ipmi.ip(), std::net::IpAddr::from(trap.agent), "where it comes from");
 
     let seen = dissect(&bytes);
     for wanted in [
@@ -198,6 +199,13 @@ fn an_alert_is_a_trap_that_others_understand_and_acknowledge() {
     let acknowledged = ipmi_pet(&node, &trap, &bytes, true);
     assert!(acknowledged.success(), "{acknowledged}");
     assert_eq!(ipmitool(&node, "raw 4 0x16 1 0x41 0").trim(), "01", "{acknowledged}");
+
+    // An event of the machine itself tells the entity, too.
+    node.bring_up();
+    ipmitool(&node, "power off");
+    let (trap, _) = receive();
+    assert_eq!((trap.pet.event.sensor_type, trap.pet.sensor_device), (9, 0x20));
+    assert_ne!(trap.pet.entity, [0; 2]);
 
     // Not over a channel whose alerts are off: what comes next is the alert after they are on again.
     ipmitool(&node, "raw 6 0x40 1 0xa2 0x44");

@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use bmc_core::settings::lan::AlertDestination;
@@ -75,6 +75,8 @@ struct Job {
 pub(crate) struct Alerts {
     jobs: Vec<Job>,
     last_sequence: u16,
+    /// The address that is listened on, where it is one.
+    listens: Option<Ipv4Addr>,
     /// How the last immediate alert ended.
     immediate: Option<bool>,
 }
@@ -89,6 +91,9 @@ impl Alerts {
             return false;
         }
         trap.pet.sequence = self.next_sequence();
+        if let ([0, 0, 0, 0], Some(listens)) = (trap.agent, self.listens) {
+            trap.agent = listens.octets();
+        }
         self.jobs.push(Job { trap, steps, sent: None, due: now, delivered: false, immediate: false });
         true
     }
@@ -110,6 +115,14 @@ impl Alerts {
             self.immediate = None;
         }
         taken
+    }
+
+    /// Notes the address that is listened on: traps come from there unless clients have set another one.
+    pub(crate) fn listens_on(&mut self, address: IpAddr) {
+        self.listens = match address.to_canonical() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
     }
 
     /// One of the constants of [`AlertImmediateStatus`].

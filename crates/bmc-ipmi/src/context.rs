@@ -10,6 +10,8 @@ use bmc_core::clock::Clock;
 use bmc_core::error::RequestError;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::request::Request;
+use bmc_core::sel::BMC_GENERATOR;
+use bmc_core::sensor::list;
 use bmc_core::settings::lan::AlertDestination;
 use bmc_core::settings::{ChannelAccess, ChannelMode, Edit, Editable};
 use bmc_core::snapshot::Snapshot;
@@ -216,6 +218,10 @@ impl Bmc {
     fn trap(&self, snapshot: &Snapshot, alert: &Alert) -> Trap {
         let settings = &snapshot.settings;
         let [sensor_device, _] = alert.generator.to_le_bytes();
+        // Only of our own sensors it is known where they sit.
+        let own = alert.generator == BMC_GENERATOR;
+        let sensors = if own { list(&settings.sensors.slots) } else { Vec::new() };
+        let sensor = sensors.iter().find(|sensor| sensor.number == alert.event.sensor_number);
         let utc_offset = alert.utc_offset.map_or(pet::UTC_OFFSET_UNSPECIFIED, i16::cast_unsigned);
         let pet = Pet {
             guid: settings.pef.guid.unwrap_or(snapshot.uuid.into_bytes()),
@@ -224,7 +230,7 @@ impl Bmc {
             utc_offset,
             severity: alert.severity,
             sensor_device,
-            entity: [0; 2],
+            entity: sensor.map_or([0; 2], |sensor| [sensor.place.entity_id(), sensor.instance]),
             event: alert.event,
             manufacturer: self.profile.manufacturer,
             system: self.profile.product,

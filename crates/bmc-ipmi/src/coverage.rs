@@ -99,8 +99,9 @@ the hypervisor is away, is a power fault and is not made up for later. A pre-tim
 
 Event filters see every event that goes to the log, and those that a full log has no place for. An alert is a platform event trap of SNMP version 1
 to the IPv4 address of its destination, on the port that the configuration says (`trap_port`, 162); gateways, VLANs and hardware addresses
-of destinations are kept and the host's routing decides. It tells the community of LAN parameter 16, the event, the severity of its filter, and the
-time of the event log's clock, but no entity and no alert string. The next destination of a policy has its turn when the last one has
+of destinations are kept and the host's routing decides. It tells the community of LAN parameter 16, the event, the severity of its filter, the
+time of the event log's clock and, for the BMC's own sensors, the entity, but no alert string. Its sender is the address that clients set or, without one, that
+the BMC listens on. The next destination of a policy has its turn when the last one has
 acknowledged or been tried as often as configured. 32 alerts can be under way; alerts are forgotten when the daemon ends.
 PET Acknowledge needs no session and must repeat the trap's number, time, sensor and event data. There is no
 PEF postpone timer, and the start-up delays are kept and have no effect.

@@ -16,7 +16,7 @@ use crate::settings::sensors::DriveSlots;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
 /// The BMC as the generator of an event: its address, channel 0, LUN 0.
-pub(crate) const BMC_GENERATOR: u16 = 0x20;
+pub const BMC_GENERATOR: u16 = 0x20;
 
 /// Bits 7 and 6 of event data 1: event data 2 is what the sensor's type says.
 const DATA_2_BY_TYPE: u8 = 0xc0;

@@ -30,7 +30,8 @@ mod stored;
 mod tests;
 
 pub(crate) use audit::AuditLimit;
-pub(crate) use feed::{BMC_GENERATOR, Circumstances, LIMIT, events_for, filter_action};
+pub use feed::BMC_GENERATOR;
+pub(crate) use feed::{Circumstances, LIMIT, events_for, filter_action};
 pub(crate) use stored::{StoredEntry, entry_key, entry_number, entry_prefix};
 
 /// Places for entries. The last one is kept for the entry that tells that the log is full.

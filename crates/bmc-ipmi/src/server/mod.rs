@@ -68,6 +68,7 @@ impl IpmiServer {
         let socket = Socket::bind(address).await.map_err(|error| BindError::new(address, error))?;
         let local_addr = socket.local_addr().map_err(|error| BindError::new(address, error))?;
         let station = Station::new(machine.clone(), fleet, config, local_addr.port(), Box::new(random))?;
+        station.listens_on(local_addr.ip());
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(socket, station, machine, stop.clone()));
         Ok(Self { local_addr, stop: stop.drop_guard(), task })

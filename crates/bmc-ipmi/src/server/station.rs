@@ -132,6 +132,11 @@ impl Station {
         Ok(station)
     }
 
+    /// Notes the address that is listened on, from which alerts come.
+    pub(crate) fn listens_on(&self, address: IpAddr) {
+        self.bmc.with_alerts(|alerts| alerts.listens_on(address));
+    }
+
     /// Takes one datagram from `peer` that came to `local`; returns what to send now. Never waits for the machine's owner.
     pub(crate) async fn datagram(
         &mut self,
