@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use ipmi_wire::record::sel::{EventMessage, SelBody};
+use ipmi_wire::record::sel::{EventMessage, SelBody, sensor_type};
 use jiff::Timestamp;
 
 use crate::alert::Alert;
-use crate::control::{Control, Effect, Now, RequestId};
+use crate::control::{Control, Effect, Now};
 use crate::error::RequestError;
 use crate::event::EventKind;
-use crate::power::Origin;
 use crate::request::{Outcome, SelRequest};
-use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, Sel, SelWrites, events_for, filter_action};
+use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, SEL_AUDITS_MAX, Sel, SelWrites, events_for};
 use crate::sensor::list;
-use crate::settings::pef::CONTROL_EVENTS;
 
-/// The id of a request that nobody made: its reply goes nowhere. Requests are numbered from 1.
-const NOBODY: RequestId = 0;
+/// Whether events may make event filters do something to the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evaluation {
+    /// They may.
+    Filtered,
+    /// They do nothing to the machine: an event filter's own action caused them, and would be caused by them again.
+    OnlyLogged,
+}
 
 impl Control {
     /// Takes up the stored log.
@@ -47,7 +51,7 @@ impl Control {
     }
 
     /// Logs what has just happened. The one place that feeds the log from within.
-    pub(super) fn log_events(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn log_events(&mut self, now: Now, evaluation: Evaluation, effects: &mut Vec<Effect>) {
         let kinds: Vec<EventKind> = effects
             .iter()
             .filter_map(|effect| if let Effect::Emit(kind) = effect { Some(kind.clone()) } else { None })
@@ -57,7 +61,7 @@ impl Control {
             for event in events_for(kind, &of) {
                 if self.generates(&event) {
                     // A full log has said so itself.
-                    let _ = self.take_event(now, BMC_GENERATOR, event, effects);
+                    let _ = self.take_event(now, evaluation, BMC_GENERATOR, event, effects);
                 }
             }
         }
@@ -86,20 +90,19 @@ impl Control {
     fn take_event(
         &mut self,
         now: Now,
+        evaluation: Evaluation,
         generator: u16,
         event: EventMessage,
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, RequestError> {
         let logged = self.log_event(now, generator, event);
         let verdict = self.record.settings.pef.evaluate(generator, &event);
-        if let Some(action) = verdict.power {
-            if self.record.settings.pef.control & CONTROL_EVENTS != 0 {
-                // Only what is logged: an action is not filtered again.
-                let _ = self.log_event(now, BMC_GENERATOR, filter_action(action));
-            }
-            self.request_power(now, NOBODY, (action, Origin::EventFilter), effects);
+        if evaluation == Evaluation::Filtered
+            && let Some(action) = verdict.power
+        {
+            self.filter_wants(action);
         }
-        // After the actions, as table 17-1 has it.
+        // An alert is no event: also what an action caused is worth one.
         let (time, utc_offset) = (self.sel.time(now.timestamp), self.sel.state().utc_offset);
         for (policy, severity) in verdict.alerts {
             effects.push(Effect::Alert(Alert { policy, severity, generator, event, time, utc_offset }));
@@ -107,8 +110,15 @@ impl Control {
         logged
     }
 
-    fn log_event(&mut self, now: Now, generator: u16, event: EventMessage) -> Result<Outcome, RequestError> {
-        if !self.record.settings.system.event_logging {
+    pub(super) fn log_event(
+        &mut self,
+        now: Now,
+        generator: u16,
+        event: EventMessage,
+    ) -> Result<Outcome, RequestError> {
+        let audits = generator == BMC_GENERATOR && event.sensor_type == sensor_type::SESSION_AUDIT;
+        let share_is_used = audits && self.sel.audits() >= SEL_AUDITS_MAX;
+        if !self.record.settings.system.event_logging || share_is_used {
             return Ok(Outcome::NothingToDo);
         }
         self.log(now.timestamp, SelBody::Event { timestamp: 0, generator, event }).map(Outcome::Logged)
@@ -131,7 +141,7 @@ impl Control {
         match request {
             SelRequest::Add(body) => return self.log(now.timestamp, body).map(Outcome::Logged),
             SelRequest::Event { generator, event } => {
-                return self.take_event(now, generator, event, effects);
+                return self.take_event(now, Evaluation::Filtered, generator, event, effects);
             }
             SelRequest::Delete { id, .. } => {
                 let sel = Arc::make_mut(&mut self.sel);
@@ -150,6 +160,10 @@ impl Control {
     }
 
     fn log(&mut self, now: Timestamp, body: SelBody) -> Result<u16, RequestError> {
+        // The log is shared with what is published: it is not copied for nothing.
+        if self.sel.is_shut() {
+            return Err(RequestError::NoSpace { what: "event log" });
+        }
         let added = Arc::make_mut(&mut self.sel).add(now, body, &mut self.sel_writes);
         self.record.sel = *self.sel.state();
         added.map_err(|_| RequestError::NoSpace { what: "event log" })

@@ -35,6 +35,7 @@ use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod change;
+mod filter;
 mod history;
 mod limits;
 mod log;
@@ -48,6 +49,7 @@ mod watch;
 
 pub use change::IDENTIFY_MAX;
 pub use limits::Limited;
+use log::Evaluation;
 pub use record::MachineRecord;
 
 /// How long an operating system may take to shut down before the machine counts as on again.
@@ -244,6 +246,8 @@ pub struct Control {
     watchdog_next: Option<TimeoutAction>,
     /// The stop under way is the watchdog's.
     watchdog_stops: bool,
+    /// What event filters do.
+    filters: filter::FilterActions,
     pending_change: Option<PendingChange>,
 
     // What is shown besides.
@@ -295,6 +299,7 @@ impl Control {
             interval: Interval::None,
             watchdog_next: None,
             watchdog_stops: false,
+            filters: filter::FilterActions::default(),
             pending_change: None,
             power_fault: false,
             watchdog: Watchdog::default(),
@@ -312,6 +317,7 @@ impl Control {
     /// Takes one input; returns what to do about it.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let evaluation = self.evaluation(&input);
         match input {
             Input::Request(id, Request::Power(action, origin)) => {
                 self.request_power(now, id, (action, origin), &mut effects);
@@ -338,11 +344,23 @@ impl Control {
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }
-        self.advance(&mut effects);
-        self.sense(&mut effects);
-        self.watch_limits(now, &mut effects);
-        self.log_events(now, &mut effects);
+        self.settle(now, evaluation, &mut effects);
+        let seen = effects.len();
+        if self.filters_act(now, &mut effects) {
+            let mut caused = effects.split_off(seen);
+            self.settle(now, Evaluation::OnlyLogged, &mut caused);
+            effects.append(&mut caused);
+        }
+        self.filters_settle();
         effects
+    }
+
+    /// What follows from an input by itself, and the log of what `effects` tell.
+    fn settle(&mut self, now: Now, evaluation: Evaluation, effects: &mut Vec<Effect>) {
+        self.advance(effects);
+        self.sense(effects);
+        self.watch_limits(now, effects);
+        self.log_events(now, evaluation, effects);
     }
 
     /// The durable state, to be committed before effects are carried out.

@@ -46,6 +46,7 @@ impl Control {
             self.clear_valid_bit(restart.cause, effects);
             self.wanted_by = Some(restart);
         }
+        self.filters.overtaken_by(decision);
         match decision {
             Decision::Start => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
@@ -108,7 +109,7 @@ impl Control {
         }
     }
 
-    fn restart_under_way(&self, now: Now) -> Option<PowerAction> {
+    pub(super) fn restart_under_way(&self, now: Now) -> Option<PowerAction> {
         let (action, settles) = self.restart?;
         settles.is_none_or(|until| now.instant < until).then_some(action)
     }
@@ -142,6 +143,7 @@ impl Control {
         self.shutdown_next = false;
         self.restart = None;
         self.watchdog_next = None;
+        self.filters.forget();
         self.interval = Interval::None;
         if let Some(start) = self.start_next.take() {
             self.wanted_by = None;
@@ -190,12 +192,16 @@ impl Control {
                 (Err(error), None) => self.fault(error, effects),
                 (Err(_), Some(_)) => {}
             }
+            self.filters.interrupts.retain(|call| *call != id);
             if let Some(request) = request {
                 effects.push(Effect::Reply(request, done(result)));
             }
             return;
         }
         let Some(call) = self.call.take_if(|call| call.id == id) else { return };
+        if result.is_err() {
+            self.filters.forget_begun();
+        }
         match &result {
             Ok(()) => self.call_succeeded(now, &call.op, effects),
             Err(error) => self.call_failed(&call.op, error, effects),
@@ -339,6 +345,8 @@ impl Control {
             }
         } else if let Some(action) = self.watchdog_next.take() {
             self.watchdog_acts(action, effects);
+        } else if let Some(action) = self.filter_due() {
+            self.filter_begins(action, effects);
         } else if self.shutdown_next && self.observed == ObservedPower::Running {
             self.shutdown_next = false;
             self.begin_shutdown(Waiters::nobody(), effects);

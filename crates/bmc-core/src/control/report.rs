@@ -19,6 +19,7 @@ impl Control {
                 if !known {
                     effects.push(Effect::Emit(EventKind::Unavailable { reason: error.message.clone() }));
                 }
+                self.filters_lost(&error, effects);
                 self.health = Some(Health::Unavailable(error));
             }
             Report::Info(info) => self.learn(now, info),
@@ -103,6 +104,7 @@ impl Control {
                 if before != ObservedPower::Off {
                     self.run_ended(now, cause);
                     self.watchdog_stop(now);
+                    self.filters.next = None;
                 }
                 self.shutdown = None;
                 self.shutdown_next = false;

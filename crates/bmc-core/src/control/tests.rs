@@ -16,6 +16,7 @@ use crate::settings::sensors::Enables;
 use crate::snapshot::Identity;
 
 mod boot;
+mod filter;
 mod history;
 mod limits;
 mod rules;

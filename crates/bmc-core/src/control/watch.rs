@@ -109,6 +109,7 @@ impl Control {
         self.interval = Interval::None;
         self.restart = None;
         self.check_boot = false;
+        self.filters.forget();
         match action {
             TimeoutAction::None => {}
             TimeoutAction::HardReset => {

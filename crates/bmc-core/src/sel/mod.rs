@@ -41,6 +41,9 @@ pub const SEL_ALMOST_FULL: usize = SEL_ENTRIES_MAX / 4 * 3;
 /// Below so many entries the log may tell again that it is almost full.
 const SEL_HALF_FULL: usize = SEL_ENTRIES_MAX / 2;
 
+/// Entries that tell of sessions and wrong passwords: strangers cause those, and must not take the places of what the hardware has to say.
+pub const SEL_AUDITS_MAX: usize = SEL_ENTRIES_MAX / 4;
+
 /// Offsets of the sensor type Event Logging Disabled.
 const OFFSET_FULL: u8 = 4;
 const OFFSET_ALMOST_FULL: u8 = 5;
@@ -73,6 +76,8 @@ pub struct SelState {
     pub overflow: bool,
     /// The log has told that it is almost full.
     almost_full_told: bool,
+    /// The number of the entry that tells that the log is full, while it is held. An entry that only looks like it is an ordinary one.
+    full_mark: Option<u64>,
     /// No entry from now on has a lower number; kept true only where the entries do not tell it themselves.
     next_number: u64,
 }
@@ -118,8 +123,26 @@ impl Sel {
 
     /// How many more entries can be added.
     pub fn room(&self) -> usize {
-        let ordinary = self.entries.iter().filter(|entry| !is_full_mark(entry)).count();
+        let ordinary = self.entries.len().saturating_sub(usize::from(self.state.full_mark.is_some()));
         (SEL_ENTRIES_MAX - 1).saturating_sub(ordinary)
+    }
+
+    /// Whether another entry would change nothing: there is no place, and the log knows and tells that.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.room() == 0 && self.state.overflow && self.tells_full()
+    }
+
+    /// Whether the last place has been used.
+    fn tells_full(&self) -> bool {
+        self.state.full_mark.is_some() || self.entries.len() >= SEL_ENTRIES_MAX
+    }
+
+    /// How many entries tell of sessions and of wrong passwords.
+    pub(crate) fn audits(&self) -> usize {
+        let audits = |entry: &&SelEntry| {
+            entry.record.event().is_some_and(|event| event.sensor_type == sensor_type::SESSION_AUDIT)
+        };
+        self.entries.iter().filter(audits).count()
     }
 
     /// Grows whenever something is erased; starts anew with the daemon.
@@ -147,8 +170,12 @@ impl Sel {
     fn next_number(&self) -> u64 {
         let after_last = self.entries.last().map_or(1, |entry| entry.number + 1);
         let mut number = after_last.max(self.state.next_number);
-        // After 65534 records ids begin anew; one that is still in use is passed over. There are fewer entries than ids.
-        while self.entry(id_of(number)).is_some() {
+        // After 65534 records ids begin anew; one that is still in use is passed over. One of so many ids is free, since there are fewer
+        // entries than ids.
+        for _ in &self.entries {
+            if self.entry(id_of(number)).is_none() {
+                break;
+            }
             number += 1;
         }
         number
@@ -191,13 +218,18 @@ impl Sel {
 
     /// The last place of the log tells that the log is full.
     fn tell_full(&mut self, time: u32, writes: &mut SelWrites) {
-        if !self.entries.iter().any(is_full_mark) {
-            self.push(time, own_event(OFFSET_FULL), writes);
+        if !self.tells_full() {
+            let number = self.next_number();
+            self.push_as(number, time, own_event(OFFSET_FULL), writes);
+            self.state.full_mark = Some(number);
         }
     }
 
     fn push(&mut self, time: u32, body: SelBody, writes: &mut SelWrites) -> u16 {
-        let number = self.next_number();
+        self.push_as(self.next_number(), time, body, writes)
+    }
+
+    fn push_as(&mut self, number: u64, time: u32, body: SelBody, writes: &mut SelWrites) -> u16 {
         let record = SelRecord { id: id_of(number), body }.stamped(time);
         let entry = SelEntry { number, record, added: time };
         self.entries.push(entry);
@@ -209,7 +241,9 @@ impl Sel {
     pub(crate) fn delete(&mut self, now: Timestamp, id: u16, writes: &mut SelWrites) -> bool {
         let Some(at) = self.entries.iter().position(|entry| entry.record.id == id) else { return false };
         self.erased(now);
-        writes.insert(self.entries.remove(at).number, None);
+        let number = self.entries.remove(at).number;
+        writes.insert(number, None);
+        self.state.full_mark.take_if(|mark| *mark == number);
         self.state.almost_full_told &= self.entries.len() >= SEL_HALF_FULL;
         true
     }
@@ -220,6 +254,7 @@ impl Sel {
         writes.extend(self.entries.drain(..).map(|entry| (entry.number, None)));
         self.state.overflow = false;
         self.state.almost_full_told = false;
+        self.state.full_mark = None;
         // A multiple of the ids there are, so that ids begin anew and numbers do not.
         self.state.next_number = self.state.next_number.div_ceil(RECORD_ID_MAX) * RECORD_ID_MAX + 1;
     }
@@ -234,12 +269,6 @@ impl Sel {
 fn id_of(number: u64) -> u16 {
     // At most RECORD_ID_MAX, so it fits.
     u16::try_from(number.saturating_sub(1) % RECORD_ID_MAX + 1).unwrap_or(1)
-}
-
-/// Whether this is the entry for which the last place is kept.
-fn is_full_mark(entry: &SelEntry) -> bool {
-    matches!(&entry.record.body, SelBody::Event { generator: BMC_GENERATOR, event, .. }
-        if event.sensor_type == sensor_type::EVENT_LOGGING && event.offset() == OFFSET_FULL)
 }
 
 /// An event of the log itself.

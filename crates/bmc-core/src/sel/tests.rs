@@ -90,7 +90,9 @@ fn a_full_log_loses_nothing_and_says_so_once() {
     assert_eq!(bench.fill(), SEL_ENTRIES_MAX - 2);
     assert_eq!((bench.own(OFFSET_ALMOST_FULL), bench.own(OFFSET_FULL)), (1, 1));
     assert_eq!(bench.sel.entries().len(), SEL_ENTRIES_MAX);
-    assert!(is_full_mark(bench.sel.entries().last().unwrap()));
+    let mark = bench.sel.entries().last().unwrap();
+    assert_eq!(mark.record.event().unwrap().sensor_type, sensor_type::EVENT_LOGGING);
+    assert_eq!(bench.sel.state().full_mark, Some(mark.number));
     assert!(bench.sel.state().overflow);
     let before = bench.sel.clone();
     assert_eq!(bench.add(), Err(SelFull));
@@ -108,6 +110,33 @@ fn a_full_log_loses_nothing_and_says_so_once() {
     assert!(!bench.sel.state().overflow && bench.sel.entries().is_empty());
     assert_eq!(bench.sel.room(), SEL_ENTRIES_MAX - 1);
     assert_eq!(bench.add(), Ok(1));
+}
+
+#[test]
+fn entries_that_look_like_the_mark_of_a_full_log_are_bounded_like_all_others() {
+    let mut bench = Bench::default();
+    let forged = own_event(OFFSET_FULL);
+    let added =
+        (0..2000).filter(|_| bench.change(|sel, writes| sel.add(at(100), forged, writes)).is_ok()).count();
+    assert_eq!((added, bench.sel.entries().len()), (SEL_ENTRIES_MAX - 2, SEL_ENTRIES_MAX));
+    assert!(bench.sel.is_shut());
+    // The log's own mark is the one it remembers, whatever else looks like it.
+    let mark = bench.sel.entries().last().unwrap().number;
+    assert_eq!(bench.sel.state().full_mark, Some(mark));
+    assert!(bench.delete(1) && !bench.sel.is_shut());
+    assert_eq!(bench.sel.room(), 1);
+}
+
+#[test]
+fn a_log_beyond_its_bound_takes_nothing_and_finds_its_next_number() {
+    let mut bench = Bench::default();
+    bench.fill();
+    let entry = bench.sel.entries()[0];
+    let entries: Vec<SelEntry> = (1..=RECORD_ID_MAX).map(|number| SelEntry { number, ..entry }).collect();
+    let mut sel = Sel::load(SelState::default(), entries);
+    assert_eq!(sel.add(at(100), body(1), &mut SelWrites::new()), Err(SelFull));
+    assert_eq!(sel.entries().len() as u64, RECORD_ID_MAX);
+    assert!(sel.delete(at(100), entry.record.id, &mut SelWrites::new()));
 }
 
 #[test]
