@@ -21,6 +21,8 @@ pub mod coverage;
 pub mod dispatch;
 pub mod error;
 mod handlers;
+#[cfg(test)]
+mod privilege_tests;
 pub mod profile;
 mod sdr_repository;
 mod sel_guard;
