@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
 use tracing::{debug, error};
@@ -42,8 +42,20 @@ pub(crate) struct Answer {
     pub(crate) _place: OwnedSemaphorePermit,
 }
 
+/// How long after a failed commit the same state is tried again, until it is stored.
+pub const STORE_RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// When a timer runs out, and a number of its own.
 type TimerKey = (Instant, u64);
+
+/// What is due when a timer runs out.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// The machine's own affair.
+    Control(Timer),
+    /// What could not be stored is tried again.
+    Store,
+}
 
 /// What an owner is told.
 pub(crate) enum Message {
@@ -95,6 +107,8 @@ struct Slot {
     watchdog_timer: Option<TimerKey>,
     power_limit_timer: Option<TimerKey>,
     inlet_limit_timer: Option<TimerKey>,
+    /// Present while the state could not be stored and nothing else has tried again.
+    store_timer: Option<TimerKey>,
     released: Option<oneshot::Sender<()>>,
 }
 
@@ -102,14 +116,22 @@ struct Slot {
 struct Commit {
     record: MachineRecord,
     effects: Vec<Effect>,
-    /// Where to return to if a request's change cannot be stored. A report cannot be undone: its change stays and is stored with the next.
+    /// Where to return to if a request's change cannot be stored. A report cannot be undone: its change stays, and is tried again by
+    /// `store_timer` or with the next change.
     undo: Option<(RequestId, Box<Control>)>,
+}
+
+impl Slot {
+    /// Whether everything that is to outlive the daemon is in the store.
+    fn is_stored(&self) -> bool {
+        self.committed.as_ref() == Some(self.control.record()) && self.control.log_writes().is_empty()
+    }
 }
 
 pub(crate) struct Owner {
     surroundings: Arc<Surroundings>,
     slots: HashMap<MachineKey, Slot>,
-    timers: BTreeMap<TimerKey, (MachineKey, Timer)>,
+    timers: BTreeMap<TimerKey, (MachineKey, Due)>,
     next_timer: u64,
     sender: mpsc::WeakUnboundedSender<Message>,
 }
@@ -181,6 +203,7 @@ impl Owner {
             watchdog_timer: None,
             power_limit_timer: None,
             inlet_limit_timer: None,
+            store_timer: None,
             released: None,
         };
         self.slots.insert(key, slot);
@@ -224,8 +247,7 @@ impl Owner {
                 _ => None,
             };
             let effects = slot.control.handle(now, input);
-            if slot.committed.as_ref() == Some(slot.control.record()) && slot.control.log_writes().is_empty()
-            {
+            if slot.is_stored() {
                 self.carry_out(key, effects);
             } else {
                 self.begin_commit(key, effects, undo);
@@ -240,6 +262,9 @@ impl Owner {
         undo: Option<(RequestId, Box<Control>)>,
     ) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
+        if let Some(timer) = slot.store_timer.take() {
+            self.timers.remove(&timer);
+        }
         let record = slot.control.record().clone();
         let batch = batch(&slot.name, slot.committed.as_ref(), &record, slot.control.log_writes());
         slot.commit = Some(Commit { record, effects, undo });
@@ -275,12 +300,34 @@ impl Owner {
                     }
                     None => self.carry_out(key, commit.effects),
                 }
+                self.store_later(key);
             }
         }
         if let Some(done) = self.slots.get_mut(&key).and_then(|slot| slot.released.take()) {
             self.release(key, done);
         }
         self.work(key);
+    }
+
+    /// Sees to it that what could not be stored is tried again, also when nothing happens to the machine any more.
+    fn store_later(&mut self, key: MachineKey) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        if slot.is_stored() {
+            return;
+        }
+        self.next_timer += 1;
+        let at = (self.surroundings.clock.now() + STORE_RETRY_AFTER, self.next_timer);
+        slot.store_timer = Some(at);
+        self.timers.insert(at, (key, Due::Store));
+    }
+
+    fn store_again(&mut self, key: MachineKey) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        slot.store_timer = None;
+        // A commit that is under way carries all there is.
+        if slot.commit.is_none() && !slot.is_stored() {
+            self.begin_commit(key, Vec::new(), None);
+        }
     }
 
     fn carry_out(&mut self, key: MachineKey, effects: Vec<Effect>) {
@@ -325,7 +372,7 @@ impl Owner {
                     if let Some(stale) = stale {
                         self.timers.remove(&stale);
                     }
-                    self.timers.insert(at, (key, timer));
+                    self.timers.insert(at, (key, Due::Control(timer)));
                 }
                 Effect::Again(id, change) => {
                     slot.inbox.push_front(Input::Request(id, Request::Change(change)));
@@ -346,8 +393,10 @@ impl Owner {
             if entry.key().0 > now {
                 return;
             }
-            let (key, timer) = entry.remove();
-            self.input(key, Input::Timer(timer));
+            match entry.remove() {
+                (key, Due::Control(timer)) => self.input(key, Input::Timer(timer)),
+                (key, Due::Store) => self.store_again(key),
+            }
         }
     }
 }

@@ -17,12 +17,13 @@ use bmc_core::clock::SystemClock;
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{AddError, Fleet, MachineHandle, MachineSetup, REQUESTS_PENDING_MAX};
+use bmc_core::owner::STORE_RETRY_AFTER;
 use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerState};
 use bmc_core::request::{ACKNOWLEDGE_AFTER, Change, Identify, Outcome, Request, SelRequest};
 use bmc_core::snapshot::IdentifyState;
 use bmc_core::store::{Change as StoreChange, Record, Revision, Store, StoreError, Write};
 use ipmi_wire::record::sel::SelBody;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use uuid::Uuid;
 
 /// Reads and commits a test lets through when it does not care.
@@ -34,12 +35,20 @@ struct Disk {
     full: AtomicBool,
     reads: Semaphore,
     writes: Semaphore,
+    /// Told of each commit that was made.
+    stored: Notify,
 }
 
 impl Disk {
     fn new() -> Arc<Self> {
         let [reads, writes] = [(); 2].map(|()| Semaphore::new(PLENTY));
-        Arc::new(Self { records: Mutex::default(), full: AtomicBool::new(false), reads, writes })
+        Arc::new(Self {
+            records: Mutex::default(),
+            full: AtomicBool::new(false),
+            reads,
+            writes,
+            stored: Notify::new(),
+        })
     }
 
     fn text(&self, key: &str) -> String {
@@ -76,6 +85,7 @@ impl Store for Disk {
                 }
             }
         }
+        self.stored.notify_waiters();
         Ok(Revision(1))
     }
 
@@ -267,6 +277,26 @@ async fn what_cannot_be_stored_did_not_happen() {
     assert!(fleet.events().follow(0).0.is_empty(), "no event tells of it");
     disk.full.store(false, Ordering::SeqCst);
     assert_eq!(handle.request(pxe_once()).await, Ok(Outcome::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_and_could_not_be_stored_is_tried_again_without_another_input() {
+    let (disk, backend) = (Disk::new(), Arc::new(Obedient::default()));
+    let fleet = fleet(&disk).await;
+    let handle = served(&fleet, &backend).await;
+    let before = disk.text("machine/bmc");
+    disk.full.store(true, Ordering::SeqCst);
+    // The machine runs, whatever the disk says.
+    assert_eq!(handle.request(Request::Power(PowerAction::On, Origin::Client)).await, Ok(Outcome::Done));
+    tokio::time::advance(STORE_RETRY_AFTER * 5 / 2).await;
+    assert_eq!(disk.text("machine/bmc"), before);
+    disk.full.store(false, Ordering::SeqCst);
+    let events = handle.snapshot().sel.entries().len();
+    assert!(events > 0);
+    // The store speaks up, and the clock that stands still goes on when everybody waits.
+    disk.stored.notified().await;
+    assert_ne!(disk.text("machine/bmc"), before);
+    assert_eq!(disk.list("sel/").await.unwrap().len(), events);
 }
 
 #[tokio::test]
