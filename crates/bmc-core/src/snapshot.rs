@@ -13,7 +13,7 @@ use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
 use crate::power_history::PoweredTime;
 use crate::power_meter::PowerMeter;
 use crate::sel::Sel;
-use crate::sensor::{Readings, Sensor, list};
+use crate::sensor::{Readings, Sensor};
 use crate::settings::Settings;
 use crate::watchdog::Watchdog;
 
@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     /// What the machine is doing, as last told; all zero while it is off.
     pub statistics: Statistics,
+    /// Which sensors it has; [`Snapshot::sensors`] tells them.
+    pub(crate) sensors: Arc<[Sensor]>,
     /// What its sensors show.
     pub readings: Arc<Readings>,
     /// The event log.
@@ -76,8 +78,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The machine's sensors, in the order in which clients see them.
-    pub fn sensors(&self) -> Vec<Sensor> {
-        list(&self.settings.sensors.slots)
+    pub fn sensors(&self) -> &[Sensor] {
+        &self.sensors
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn sensor_record(number: u8) -> u16 {
 
 /// When the set of records last changed.
 pub(crate) fn changed(snapshot: &Snapshot) -> Timestamp {
-    snapshot.settings.sensors.slots.changed.unwrap_or(Timestamp::UNIX_EPOCH)
+    snapshot.settings.sensors.sensors_changed().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// A record's bytes.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::control::{Control, Effect, Now, Timer, Waiters};
 use crate::event::EventKind;
-use crate::sensor::{Readings, list, number};
+use crate::sensor::{Readings, number};
 use crate::settings::dcmi::ExceptionAction;
 
 /// What has a limit.
@@ -144,8 +144,7 @@ impl Control {
 
     fn sensed_value(&self, sensor: u8) -> Option<u32> {
         let raw = self.readings.get(sensor)?.raw()?;
-        let sensors = list(&self.record.settings.sensors.slots);
-        let sensor = sensors.iter().find(|listed| listed.number == sensor)?;
+        let sensor = self.sensors.iter().find(|listed| listed.number == sensor)?;
         sensor.analog().map(|analog| analog.value(raw))
     }
 

@@ -30,7 +30,7 @@ use crate::power::{PowerAction, PowerState, Restart};
 use crate::power_meter::PowerMeter;
 use crate::request::{Change, Outcome, Request};
 use crate::sel::{AuditLimit, Sel, SelWrites};
-use crate::sensor::Readings;
+use crate::sensor::{Readings, Sensor, list_of};
 use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::watchdog::{TimeoutAction, Watchdog};
 
@@ -210,6 +210,8 @@ pub struct Control {
     info: Option<Arc<MachineInfo>>,
     observed: ObservedPower,
     statistics: Statistics,
+    /// Made anew when drive slots or processors change.
+    sensors: Arc<[Sensor]>,
     readings: Arc<Readings>,
     power_meter: Arc<PowerMeter>,
     watches: limits::Watches,
@@ -273,6 +275,7 @@ const UNTOLD_UUID_NAMESPACE: Uuid = Uuid::from_u128(0x7c9b_6f0e_52d1_4f53_9d0a_8
 impl Control {
     /// A machine that the backend has told nothing about yet.
     pub fn new(name: Arc<str>, record: MachineRecord) -> Self {
+        let sensors = list_of(&record.settings.sensors).into();
         Self {
             name,
             record,
@@ -280,6 +283,7 @@ impl Control {
             info: None,
             observed: ObservedPower::Off,
             statistics: Statistics::default(),
+            sensors,
             readings: Arc::default(),
             power_meter: Arc::default(),
             watches: limits::Watches::default(),
@@ -403,6 +407,7 @@ impl Control {
             identity: Arc::clone(&self.record.identity),
             settings: Arc::clone(&self.record.settings),
             statistics: self.statistics,
+            sensors: Arc::clone(&self.sensors),
             readings: Arc::clone(&self.readings),
             sel: Arc::clone(&self.sel),
             power_meter: Arc::clone(&self.power_meter),

@@ -70,10 +70,11 @@ impl Control {
         let machine = &mut self.record.machine;
         machine.uuid = Some(info.uuid);
         machine.name.clone_from(&info.name);
-        let mut slots = self.record.settings.sensors.slots.clone();
-        slots.update(&info.disks, now.timestamp);
-        if slots != self.record.settings.sensors.slots {
-            Arc::make_mut(&mut self.record.settings).sensors.slots = slots;
+        let mut sensors = self.record.settings.sensors.clone();
+        sensors.slots.update(&info.disks, now.timestamp);
+        sensors.scale_power(info.processors, now.timestamp);
+        if sensors != self.record.settings.sensors {
+            Arc::make_mut(&mut self.record.settings).sensors = sensors;
         }
         self.info = Some(Arc::new(info));
     }
@@ -193,7 +194,8 @@ impl Control {
         }
     }
 
-    /// Keeps the durable "was on" true, but only where the policy will ask for it: elsewhere a power change costs no commit.
+    /// Keeps the durable "was on" true, but only where the policy will ask for it. (A power change is a commit in any case: its time and
+    /// cause are part of the record.)
     pub(super) fn note_was_on(&mut self) {
         if self.record.power_policy == PowerPolicy::Previous {
             self.record.was_on = self.lit;

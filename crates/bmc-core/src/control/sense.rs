@@ -7,7 +7,7 @@ use crate::control::{Control, Effect};
 use crate::error::RequestError;
 use crate::power::PowerState;
 use crate::request::Outcome;
-use crate::sensor::list;
+use crate::sensor::list_of;
 use crate::sensor::model::Conditions;
 use crate::settings::Settings;
 
@@ -54,6 +54,12 @@ impl Control {
             return;
         }
         let settings = &sensed.settings.sensors;
+        if !self.sensed.as_ref().is_some_and(|before| before.settings.sensors.has_sensors_of(settings)) {
+            let sensors = list_of(settings);
+            if *self.sensors != *sensors {
+                self.sensors = sensors.into();
+            }
+        }
         let conditions = Conditions {
             info: sensed.info.as_deref(),
             slots: &settings.slots,
@@ -64,7 +70,7 @@ impl Control {
             watchdog: sensed.watchdog,
         };
         let mut readings = (*self.readings).clone();
-        let events = readings.sense(&list(&settings.slots), settings, &conditions);
+        let events = readings.sense(&self.sensors, settings, &conditions);
         if readings != *self.readings {
             self.readings = Arc::new(readings);
         }

@@ -1,13 +1,22 @@
 //! Which sensors a machine has.
 
 use crate::sensor::{Analog, Hysteresis, Kind, Place, Sensor, SensorType, Thresholds, Unit, model, number};
-use crate::settings::sensors::DriveSlots;
+use crate::settings::sensors::{DriveSlots, PowerScale, SensorSettings};
 
 /// Longest sensor name in characters (IPMI 2.0 §43.1, the id string).
 pub const NAME_MAX: usize = 16;
 
-/// Every sensor of a machine with these drive slots, in the order in which clients see them.
+/// Every sensor of a machine, in the order in which clients see them. Who has its snapshot finds them there, already made.
+pub fn list_of(settings: &SensorSettings) -> Vec<Sensor> {
+    scaled(&settings.slots, settings.power_scale)
+}
+
+/// The same for a machine with these drive slots whose power draw is shown in the smallest steps.
 pub fn list(slots: &DriveSlots) -> Vec<Sensor> {
+    scaled(slots, PowerScale::default())
+}
+
+fn scaled(slots: &DriveSlots, scale: PowerScale) -> Vec<Sensor> {
     let mut sensors = vec![
         analog(number::CPU_LOAD, "CPU Load", SensorType::Other, Place::Processor, CPU_LOAD),
         analog(
@@ -24,7 +33,7 @@ pub fn list(slots: &DriveSlots) -> Vec<Sensor> {
         Sensor { instance: 2, ..analog(number::FAN_2, "Fan 2", SensorType::Fan, Place::Fan, FAN) },
         power_supply(number::POWER_SUPPLY_1, 1),
         power_supply(number::POWER_SUPPLY_2, 2),
-        analog(number::POWER_DRAW, "Power Draw", SensorType::Other, Place::Board, POWER_DRAW),
+        analog(number::POWER_DRAW, "Power Draw", SensorType::Other, Place::Board, power_draw(scale)),
     ];
     sensors.extend(slots.names().zip(number::DRIVE_SLOT_FIRST..).zip(1..).map(
         |((disk, number), instance)| {
@@ -104,13 +113,20 @@ const FAN: Analog = Analog {
 
 const POWER_DRAW: Analog = Analog {
     unit: Unit::Watts,
-    step: 4,
+    step: model::WATTS_PER_STEP_MIN,
     raw_max: 250,
     nominal: 16,
     thresholds: Thresholds::upper([Some(235), Some(245), None]),
     hysteresis: Hysteresis { positive: 2, negative: 0 },
     events: true,
 };
+
+/// The power draw in the steps of this machine.
+fn power_draw(scale: PowerScale) -> Analog {
+    // Where the steps are larger a machine at full load reads about 200, and idle a quarter of it.
+    let nominal = if scale.step() > POWER_DRAW.step { 125 } else { POWER_DRAW.nominal };
+    Analog { step: scale.step(), nominal, ..POWER_DRAW }
+}
 
 fn sensor(number: u8, name: &str, sensor_type: SensorType, place: Place, kind: Kind) -> Sensor {
     Sensor { number, name: name.to_owned(), sensor_type, place, instance: 1, kind }

@@ -1,7 +1,7 @@
 //! The sensors of a machine: one model behind SDR, Redfish and the command line.
 //!
 //! ```text
-//!  MachineInfo, drive slots ──► list() ──► Sensor (what it is, its defaults)
+//!  drive slots, processors ──► list_of() ─► Sensor (what it is, its defaults)
 //!                                             │
 //!  power, statistics ─────────► model ────────┤ raw reading
 //!  settings ──────────────────────────────────┤ thresholds, hysteresis, enables
@@ -18,7 +18,7 @@ pub mod number;
 mod reading;
 mod threshold;
 
-pub use list::{NAME_MAX, list};
+pub use list::{NAME_MAX, list, list_of};
 pub use reading::{Readings, SensorReading, ThresholdEvent};
 pub use threshold::{Hysteresis, Severity, Threshold, Thresholds, severity};
 

@@ -10,6 +10,9 @@
 //! | board temperature | 28 °C idle, 38 °C at full load | 24 °C |
 //! | fans | 3000 RPM idle, 9000 RPM at full load | none |
 //! | power draw | 40 W and 2 W for each processor idle, 8 W for each at full load | 8 W of standby power |
+//!
+//! A modelled value never raises an alarm by itself: at full load of a machine of any size every sensor that sends events by default stays
+//! within its thresholds. The power draw is shown in larger steps where the machine is larger ([`watts_per_step`]).
 
 use crate::backend::{MachineInfo, Statistics};
 use crate::power::PowerState;
@@ -20,6 +23,12 @@ use crate::settings::sensors::DriveSlots;
 pub const INLET_CELSIUS: u8 = 22;
 /// What a machine that is off draws, in watts.
 pub const STANDBY_WATTS: u32 = 8;
+/// Most processors that count towards the power draw, so that DCMI can tell all of it in its sixteen bits.
+pub const PROCESSORS_MAX: u32 = 8_000;
+/// What one raw step of the power draw stands for at least, in watts.
+pub const WATTS_PER_STEP_MIN: u16 = 4;
+/// The highest raw reading of the power draw that load alone can cause. Its thresholds lie above.
+const FULL_LOAD_RAW: u32 = 200;
 
 /// What the readings depend on.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +77,14 @@ pub fn show(sensor: &Sensor, conditions: &Conditions<'_>) -> Shown {
 /// Power drawn by a machine of so many processors, in watts.
 pub fn watts(processors: u32, load_percent: u8) -> u32 {
     let load = u32::from(load_percent.min(100));
-    let processors = processors.max(1);
+    let processors = processors.clamp(1, PROCESSORS_MAX);
     40 + processors * 2 + processors * 6 * load / 100
+}
+
+/// The watts that one raw step of the power draw stands for in a machine of so many processors: the smallest step with which work is no alarm.
+pub fn watts_per_step(processors: u32) -> u16 {
+    let step = watts(processors, 100).div_ceil(FULL_LOAD_RAW);
+    u16::try_from(step).unwrap_or(u16::MAX).max(WATTS_PER_STEP_MIN)
 }
 
 /// An analogue value in its unit.

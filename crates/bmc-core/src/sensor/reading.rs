@@ -179,9 +179,9 @@ fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Statistics;
+    use crate::backend::{MachineInfo, Statistics};
     use crate::power::PowerState;
-    use crate::sensor::{list, number};
+    use crate::sensor::{list, list_of, number};
     use crate::settings::sensors::DriveSlots;
 
     struct Bench {
@@ -290,5 +290,41 @@ mod tests {
         assert!(bench.readings.rearm(cpu.number, u16::MAX, u16::MAX));
         assert_eq!(bench.load(PowerState::On, 60).len(), 1);
         assert!(!bench.readings.rearm(0xee, u16::MAX, u16::MAX));
+    }
+
+    #[test]
+    fn work_is_no_alarm_in_a_machine_of_any_size() {
+        for processors in [0, 1, 4, 95, 96, 113, 118, 256, 1024, 4096, 20_000, u32::MAX] {
+            let mut settings = SensorSettings::default();
+            settings.scale_power(processors, jiff::Timestamp::UNIX_EPOCH);
+            let sensors = list_of(&settings);
+            let info = MachineInfo { processors, ..Default::default() };
+            let mut readings = Readings::default();
+            for (power, load) in [(PowerState::Off, 0), (PowerState::On, 0), (PowerState::On, 100)] {
+                let statistics = Statistics { cpu_percent: load, memory_percent: load, ..Default::default() };
+                let conditions = Conditions {
+                    info: Some(&info),
+                    slots: &settings.slots,
+                    power,
+                    power_fault: false,
+                    reachable: true,
+                    statistics,
+                    watchdog: 0,
+                };
+                let events = readings.sense(&sensors, &settings, &conditions);
+                assert!(events.is_empty(), "{processors} processors: {events:?}");
+            }
+            let draw = sensors.iter().find(|sensor| sensor.number == number::POWER_DRAW).unwrap();
+            let reading = readings.get(draw.number).unwrap();
+            let analog = draw.analog().unwrap();
+            let (shown, drawn) = (analog.value(reading.raw().unwrap()), model::watts(processors, 100));
+            assert!(
+                shown.abs_diff(drawn) <= analog.step.into(),
+                "{processors} processors: {shown} of {drawn} W"
+            );
+            assert!(u16::try_from(shown).is_ok(), "DCMI can tell it");
+            // The factor of a record has ten bits, one of them its sign.
+            assert!(reading.beyond == 0 && analog.step < 512, "{processors} processors");
+        }
     }
 }

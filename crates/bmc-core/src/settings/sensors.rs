@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds, number};
+use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds, model, number};
 
 /// Most drive slots of one machine; disks beyond them have no sensor.
 pub const DRIVE_SLOTS_MAX: usize = 32;
@@ -19,6 +19,8 @@ const SESSIONS_COME_AND_GO: u16 = 0b0011;
 pub struct SensorSettings {
     /// The drive slots.
     pub slots: DriveSlots,
+    /// The steps in which the power draw is shown.
+    pub power_scale: PowerScale,
     changed: BTreeMap<u8, Changed>,
 }
 
@@ -104,9 +106,57 @@ impl SensorSettings {
         self.changed.entry(sensor.number).or_default().enables = Some(enables);
     }
 
+    /// Shows the power draw in the steps of a machine of so many processors. Thresholds that were set stay as many watts as before.
+    pub(crate) fn scale_power(&mut self, processors: u32, now: Timestamp) {
+        let step = model::watts_per_step(processors);
+        let before = self.power_scale.step();
+        if step == before {
+            return;
+        }
+        self.power_scale = PowerScale { step, changed: Some(now) };
+        let Some(changed) = self.changed.get_mut(&number::POWER_DRAW) else { return };
+        for value in changed.thresholds.values_mut() {
+            let steps = (u32::from(*value) * u32::from(before)).div_ceil(u32::from(step));
+            *value = u8::try_from(steps).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// When the set of sensors, or what a record says of one, last changed; `None` while it never did.
+    pub fn sensors_changed(&self) -> Option<Timestamp> {
+        self.slots.changed.max(self.power_scale.changed)
+    }
+
+    /// Whether both stand for the same sensors.
+    pub(crate) fn has_sensors_of(&self, other: &Self) -> bool {
+        self.slots == other.slots && self.power_scale == other.power_scale
+    }
+
     /// Every sensor has its defaults again, as the initialization agent leaves them (IPMI 2.0 §33.6).
     pub fn reset(&mut self) {
         self.changed.clear();
+    }
+}
+
+/// What one raw step of the power draw stands for: a byte has to hold what the whole machine draws. Kept, so that readings mean the same
+/// after a restart while the hypervisor has not told the machine's size yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PowerScale {
+    step: u16,
+    /// When it last changed; `None` while it never did.
+    pub changed: Option<Timestamp>,
+}
+
+impl Default for PowerScale {
+    fn default() -> Self {
+        Self { step: model::WATTS_PER_STEP_MIN, changed: None }
+    }
+}
+
+impl PowerScale {
+    /// Watts for each raw step, at least 1.
+    pub fn step(self) -> u16 {
+        self.step.max(1)
     }
 }
 
@@ -145,7 +195,7 @@ impl DriveSlots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sensor::{list, number};
+    use crate::sensor::{list, list_of, number};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -189,5 +239,21 @@ mod tests {
         assert_eq!(serde_json::from_str::<SensorSettings>("{}").unwrap(), SensorSettings::default());
         settings.reset();
         assert_eq!(settings, SensorSettings::default());
+    }
+
+    #[test]
+    fn thresholds_of_the_power_draw_keep_their_watts_when_the_machine_grows() {
+        let mut settings = SensorSettings::default();
+        let draw = |settings: &SensorSettings| {
+            list_of(settings).into_iter().find(|sensor| sensor.number == number::POWER_DRAW).unwrap()
+        };
+        settings.set_threshold(&draw(&settings), Threshold::UpperCritical, 200);
+        settings.scale_power(95, at(1));
+        assert_eq!((settings.power_scale.step(), settings.sensors_changed()), (4, None));
+        settings.scale_power(256, at(2));
+        assert_eq!((settings.power_scale.step(), settings.sensors_changed()), (11, Some(at(2))));
+        let sensor = draw(&settings);
+        let critical = settings.thresholds(&sensor).get(Threshold::UpperCritical).unwrap();
+        assert!((800..811).contains(&sensor.analog().unwrap().value(critical)));
     }
 }

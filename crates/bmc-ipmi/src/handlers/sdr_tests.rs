@@ -50,7 +50,8 @@ async fn reading_gives_every_record_whole_and_in_pieces() {
     let records = walk(&bench, 16).await;
     assert_eq!(walk(&bench, 7).await, records);
     assert_eq!(usize::from(bench.ask(GetSdrRepositoryInfo).await.records), records.len());
-    let sensors = bench.machine.snapshot().sensors();
+    let snapshot = bench.machine.snapshot();
+    let sensors = snapshot.sensors();
     let described: Vec<u8> = records
         .iter()
         .filter_map(|record| match &record.body {

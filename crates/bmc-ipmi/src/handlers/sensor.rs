@@ -50,8 +50,8 @@ const EVENT_OFFSETS: u16 = 0x7fff;
 
 /// A sensor that is there.
 fn find(snapshot: &Snapshot, number: u8) -> Answer<Sensor> {
-    let found = snapshot.sensors().into_iter().find(|sensor| sensor.number == number);
-    found.ok_or(CompletionCode::NOT_PRESENT)
+    let found = snapshot.sensors().iter().find(|sensor| sensor.number == number);
+    found.cloned().ok_or(CompletionCode::NOT_PRESENT)
 }
 
 /// The analogue part of a sensor that has one.

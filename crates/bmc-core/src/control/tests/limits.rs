@@ -158,3 +158,21 @@ fn the_inlet_has_a_limit_that_may_end_with_the_run() {
         assert_eq!(kept, persistent.then_some(limit));
     }
 }
+
+#[test]
+fn a_big_machine_at_full_load_draws_what_it_draws_and_alarms_nobody() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    let info = (*bench.control.snapshot().info.unwrap()).clone();
+    bench.load(0);
+    let (small, before) = (bench.watts(), bench.control.snapshot());
+    bench.load(50);
+    assert!(Arc::ptr_eq(&before.sensors, &bench.control.snapshot().sensors), "the list is made once");
+    bench.report(Report::Info(MachineInfo { processors: 256, ..info }));
+    let grown = bench.control.snapshot();
+    assert!(!Arc::ptr_eq(&before.sensors, &grown.sensors));
+    assert_ne!(before.settings.sensors.sensors_changed(), grown.settings.sensors.sensors_changed());
+    bench.load(100);
+    assert!(small < 100 && bench.watts().abs_diff(40 + 256 * 8) <= 11, "{} W", bench.watts());
+    let alarm = |event: &EventKind| matches!(event, EventKind::SensorThreshold(_));
+    assert!(!bench.events.iter().any(alarm), "{:?}", bench.events);
+}

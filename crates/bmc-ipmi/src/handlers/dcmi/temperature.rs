@@ -20,9 +20,8 @@ fn sensors(snapshot: &Snapshot, part: Part) -> Vec<Sensor> {
         Part::Processor => Place::Processor,
         Part::Board => Place::Board,
     };
-    let mut sensors = snapshot.sensors();
-    sensors.retain(|sensor| sensor.sensor_type == SensorType::Temperature && sensor.place == place);
-    sensors
+    let wanted = |sensor: &&Sensor| sensor.sensor_type == SensorType::Temperature && sensor.place == place;
+    snapshot.sensors().iter().filter(wanted).cloned().collect()
 }
 
 fn count(sensors: &[Sensor]) -> u8 {
