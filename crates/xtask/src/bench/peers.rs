@@ -28,11 +28,21 @@ pub(super) enum Peer {
     SushyFake,
 }
 
-/// Who is measured over IPMI, with which suite. Suite 3 is the only one that all have. The others are compared with
-/// the last.
+/// Who is measured over IPMI, with which suite: polybmc with each that it has, the default one first. Suite 3 is the only one that all
+/// have. The others are compared with the last.
 pub(super) const IPMI: &[(Peer, &str)] = &[
     (Peer::PolybmcSim, "17"),
+    (Peer::PolybmcSim, "16"),
+    (Peer::PolybmcSim, "15"),
+    (Peer::PolybmcSim, "12"),
+    (Peer::PolybmcSim, "11"),
+    (Peer::PolybmcSim, "8"),
+    (Peer::PolybmcSim, "7"),
+    (Peer::PolybmcSim, "6"),
     (Peer::PolybmcSim, "3"),
+    (Peer::PolybmcSim, "2"),
+    (Peer::PolybmcSim, "1"),
+    (Peer::PolybmcSim, "0"),
     (Peer::PolybmcLibvirt, "3"),
     (Peer::IpmiSim, "3"),
     (Peer::VirtualBmc, "3"),
@@ -154,7 +164,8 @@ fn polybmc_daemon(
     let text = format!(
         "[daemon]\nlog = \"warn\"\n[redfish]\nenabled = false\n\
          [[bmc]]\nname = \"bench\"\nbackend = \"{backend}\"\nmachine = \"{machine}\"\n\
-         ipmi = \"{ipmi}\"\nredfish = \"{redfish}\"\n"
+         ipmi = \"{ipmi}\"\nredfish = \"{redfish}\"\n\
+         cipher_suites = [0, 1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17]\n"
     );
     fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
     let mut command = shell::command(binary);
