@@ -13,7 +13,8 @@
 //! ```
 //!
 //! At most one call to the backend is under way (a diagnostic interrupt excepted); what must follow it waits in `Control` and is
-//! issued by `Control::advance`, the only place that starts anything by itself.
+//! issued by `Control::advance`. What else acts without being asked: the watchdog timer (`watch`), limits of DCMI (`limits`), event
+//! filters (`filter`), and the power restore policy when the daemon comes (`report`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
