@@ -33,9 +33,9 @@ impl Ending {
 
     /// One request of this session has been answered.
     pub(crate) fn answered(&mut self, session: u32, now: Instant) {
-        if let Some(waiting) = self.waiting.get_mut(&session) {
-            *waiting = waiting.saturating_sub(1);
-        }
+        // A session that was closed meanwhile is not to be remembered again.
+        let Some(waiting) = self.waiting.get_mut(&session) else { return };
+        *waiting = waiting.saturating_sub(1);
         self.waiting.retain(|_, waiting| *waiting > 0);
         self.answered.insert(session, now);
     }
@@ -114,5 +114,15 @@ mod tests {
         ending.closed(3);
         ending.lost();
         assert!(!ending.is_ending(3));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_session_that_was_closed_before_its_answer() {
+        let start = Instant::now();
+        let mut ending = Ending::default();
+        ending.asked(1);
+        ending.closed(1);
+        ending.answered(1, start);
+        assert!(ending.waiting.is_empty() && ending.answered.is_empty() && ending.ending.is_empty());
     }
 }
