@@ -29,7 +29,7 @@ use crate::sel_guard::SelGuard;
 use crate::sol_guard::SolGuard;
 use crate::table::Answer;
 use crate::volatile::Volatile;
-use crate::{DeviceProfile, error, handlers};
+use crate::{DeviceProfile, error};
 
 /// What all doors of one BMC share.
 pub struct Bmc {
@@ -92,17 +92,16 @@ impl Bmc {
         &self.clock
     }
 
-    /// When [`Bmc::expire_boot_flags`] is to be called; `None` while there is nothing to wait for.
+    /// When [`Bmc::take_expired_boot_flags`] is to be called; `None` while there is nothing to wait for.
     pub fn boot_flags_expire_at(&self) -> Option<Instant> {
         self.with_boot_guard(|guard| guard.expires_at())
     }
 
-    /// Clears boot flags that were to be used within their time and were not, if that time is over.
-    pub async fn expire_boot_flags(&self) {
+    /// Takes the time limit of the boot flags away if it is over, and returns the machine as it was when they were set: they are to be
+    /// cleared unless they were used.
+    pub(crate) fn take_expired_boot_flags(&self) -> Option<Arc<Snapshot>> {
         let now = self.clock.now();
-        if let Some(set) = self.with_boot_guard(|guard| guard.take_expired(now)) {
-            handlers::boot::clear_unused(&self.machine, &set).await;
-        }
+        self.with_boot_guard(|guard| guard.take_expired(now))
     }
 
     /// Forgets what the session with this id held.

@@ -33,6 +33,7 @@ use super::ending::Ending;
 use super::sol::{self, SolView};
 use super::users::Users;
 use crate::dispatch::{Command, may_wait};
+use crate::handlers::boot::clear_unused;
 use crate::table::{shown_request, shown_response};
 use crate::{Bmc, Caller, Context, LanChannel, Reply, dispatch};
 
@@ -181,10 +182,11 @@ impl Station {
     /// Lets go of what has waited too long; returns what to send now.
     pub(crate) async fn wake(&mut self) -> Vec<Outgoing> {
         let now = self.clock.now();
-        if self.bmc.boot_flags_expire_at().is_some_and(|at| at <= now) {
-            let bmc = Arc::clone(&self.bmc);
+        // The limit is gone before the owner has been asked: the next turn has nothing to wait for.
+        if let Some(set) = self.bmc.take_expired_boot_flags() {
+            let machine = self.bmc.machine().clone();
             self.in_flight.spawn(async move {
-                bmc.expire_boot_flags().await;
+                clear_unused(&machine, &set).await;
                 None
             });
         }

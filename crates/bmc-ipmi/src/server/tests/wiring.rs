@@ -400,6 +400,7 @@ async fn flags_after_a_minute(clearing: u8, chassis_control: bool) -> bool {
     bench.machine.snapshot().boot.is_active()
 }
 
+    assert_ne!(station.next_wake(), Some(Duration::ZERO), "it does not spin until the owner has answered");
 #[tokio::test(start_paused = true)]
 async fn the_valid_bit_has_a_time_limit_only_when_asked_for() {
     assert!(flags_after_a_minute(0x1f, false).await, "as after a start");
