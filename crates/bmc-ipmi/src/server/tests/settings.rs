@@ -109,3 +109,31 @@ async fn a_bad_password_threshold_without_a_time_disables_the_account() {
     guess(&bench, &mut station).await;
     bench.until(|snapshot| snapshot.accounts.iter().all(|user| !user.enabled)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_cannot_be_disabled_is_locked_until_it_can() {
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig::default());
+    set(&bench, |settings| settings.lan.bad_password.threshold = 1).await;
+    bench.break_store();
+    guess(&bench, &mut station).await;
+    // Behind this request, which fails too, the first try has failed.
+    bench.machine.request(Request::Change(Box::default())).await.unwrap_err();
+    tokio::task::yield_now().await;
+    let got = Wire::new(&bench, HERE, login("admin", PASSWORD, 17)).log_in(&bench, &mut station).await;
+    let locked = LoginError::Refused { message: "RAKP 1", status: RakpStatus::UNAUTHORIZED_NAME };
+    assert_eq!(got, Err(locked));
+    assert!(bench.machine.snapshot().accounts.iter().any(|user| user.enabled));
+    bench.store.fail_commits(None);
+    bench.until(|snapshot| snapshot.accounts.iter().all(|user| !user.enabled)).await;
+    // An administrator decides anew.
+    let enabled = Edit::new(|editable| {
+        editable.accounts.edit(2, |user| user.enabled = true).unwrap();
+        Ok(())
+    });
+    while station.is_busy() {
+        let _ = station.next_finished().await;
+    }
+    bench.machine.request(Request::Edit(enabled)).await.unwrap();
+    Wire::new(&bench, HERE, login("admin", PASSWORD, 17)).log_in(&bench, &mut station).await.unwrap();
+}
