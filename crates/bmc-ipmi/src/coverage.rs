@@ -131,7 +131,7 @@ sampling; DHCP parameters are kept and have no effect, because the address comes
 
 Serial over LAN has one instance, for one session at a time. Payloads are protected as their session is: a console that asks for less is
 refused with `84h`, and so is a session that encrypts less than SOL parameter 2 demands; one that asks for encryption in a session without
-any gets what there is. A user without payload access, or below the level of parameter 2, is refused with `D4h`; a machine without a
+any gets what there is. A user without payload access, or below the level of parameter 2, is refused with `D4h`, and loses what it has when that is set later; a machine without a
 serial console, or parameter 1 off, with `81h`. A packet that is not acknowledged is sent again as parameter 4 says; after that it waits
 for the next sign of life of the console and is not dropped. Characters for a machine that is off are acknowledged, with
 \"transfer unavailable\". The bit rates are kept and have no effect; the volatile one is as parameter 5 again after a restart.

@@ -127,6 +127,16 @@ impl Endpoint {
         ids.into_iter().filter_map(|id| self.end_session(id, CloseReason::ByBmc)).collect()
     }
 
+    /// Takes from these sessions what the session layer gives them: they lose Serial over LAN, and of the commands it answers itself they may
+    /// only close themselves (all others: `D4h`). For sessions that are to end, but not before their last answers. What happens meanwhile
+    /// to their other requests is for the shell to decide.
+    pub fn retire_sessions(&mut self, mut which: impl FnMut(&SessionInfo) -> bool) -> Vec<Event> {
+        for session in self.sessions.values_mut().filter(|session| which(&session.info)) {
+            session.retired = true;
+        }
+        self.take_sol_from_retired()
+    }
+
     /// Gives up the handshakes that `which` picks, by the user's id and the console's address. From RAKP 1 or Get Session
     /// Challenge on a handshake is judged by the user as it was then; so whoever changes, removes or locks out a user calls this too.
     pub fn drop_handshakes(&mut self, mut which: impl FnMut(u8, SocketAddr) -> bool) {

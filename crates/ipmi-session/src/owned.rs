@@ -49,7 +49,9 @@ impl Endpoint {
         if (header.netfn, header.rs_lun) != (NetFn::APP, BMC_LUN) {
             return None;
         }
-        let privilege = self.sessions.get(&id)?.info.privilege;
+        let session = self.sessions.get(&id)?;
+        // A retired session may close itself, as a session of the lowest level may.
+        let privilege = if session.retired { PrivilegeLevel::Callback } else { session.info.privilege };
         let needed = match header.cmd {
             SetSessionPrivilegeLevel::CODE | GetSessionInfo::CODE => PrivilegeLevel::User,
             CloseSession::CODE => PrivilegeLevel::Callback,

@@ -41,6 +41,8 @@ pub(crate) struct Session {
     /// Requests that wait for their answer.
     pub(crate) pending: usize,
     pub(crate) last_seen: Instant,
+    /// Whether it is only to be closed.
+    pub(crate) retired: bool,
     /// What opened the session, for a console that did not get the answer.
     pub(crate) opened_by: OpenedBy,
     /// The last number that was sent.
@@ -79,6 +81,7 @@ impl Session {
             cache: Cache::default(),
             pending: 0,
             last_seen: now,
+            retired: false,
             opened_by,
             out_sequence,
         }

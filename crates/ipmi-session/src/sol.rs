@@ -4,7 +4,7 @@
 //!              Activate Payload
 //!   Inactive ────────────────────► Active: one session, one link ([`link`])
 //!      ▲                             │ Deactivate Payload, of the session itself or of another one (which then is told)
-//!      │                             │ the session ends; Serial over LAN is switched off
+//!      │                             │ the session ends or is retired; Serial over LAN is switched off, or forbidden to it
 //!      └─────────────────────────────┘
 //! ```
 //!
@@ -109,7 +109,7 @@ pub enum SolEnd {
     ByConsole,
     /// Another session, whose id this is, deactivated it.
     BySession(u32),
-    /// It was switched off, or the shell asked for it.
+    /// It was switched off, or the session may not have it any more.
     ByBmc,
 }
 
@@ -177,10 +177,23 @@ impl Endpoint {
         &self.sol.policy
     }
 
-    /// Changes the rules. Switching Serial over LAN off ends it; otherwise a session that has it keeps it.
+    /// Changes the rules. A session that has Serial over LAN loses it if it could not activate it now.
     pub fn set_sol_policy(&mut self, policy: SolPolicy) -> Vec<Event> {
         self.sol.policy = policy;
-        if !policy.enabled {
+        let may = |id| {
+            let is_weak = self.sessions.get(&id).is_none_or(|session| is_weak(&session.protection, &policy));
+            !is_weak && self.check_sol_access(id, INSTANCES).is_ok()
+        };
+        if self.sol_session().is_some_and(|id| !may(id)) {
+            self.sol.end(SolEnd::ByBmc);
+        }
+        std::mem::take(&mut self.sol.events)
+    }
+
+    /// Ends Serial over LAN if the session that has it is retired.
+    pub(crate) fn take_sol_from_retired(&mut self) -> Vec<Event> {
+        let is_retired = |id| self.sessions.get(&id).is_some_and(|session| session.retired);
+        if self.sol_session().is_some_and(is_retired) {
             self.sol.end(SolEnd::ByBmc);
         }
         std::mem::take(&mut self.sol.events)
@@ -395,8 +408,16 @@ fn check_protection(wish: u8, session: &Protection, policy: &SolPolicy) -> Resul
     let (encrypts, authenticates) = (session.encrypts(), session.authenticates());
     let less =
         encrypts && wish & sol_aux::ENCRYPTION == 0 || authenticates && wish & sol_aux::AUTHENTICATION == 0;
-    let weak = policy.force_encryption && !encrypts || policy.force_authentication && !authenticates;
-    if less || weak { Err(CompletionCode::PAYLOAD_NOT_WITHOUT_ENCRYPTION) } else { Ok(()) }
+    if less || is_weak(session, policy) {
+        Err(CompletionCode::PAYLOAD_NOT_WITHOUT_ENCRYPTION)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a session protects less than is forced.
+fn is_weak(session: &Protection, policy: &SolPolicy) -> bool {
+    policy.force_encryption && !session.encrypts() || policy.force_authentication && !session.authenticates()
 }
 
 /// Acknowledges the first `taken` of `all` characters. While no machine listens they are taken all the same, as a line without anybody at

@@ -323,7 +323,8 @@ impl Station {
             self.ending.end(self.endpoint.sessions().map(|session| session.id), now);
         }
         let ending = &self.ending;
-        let events = self.endpoint.close_sessions(|session| ending.is_due(session.id, now));
+        let mut events = self.endpoint.retire_sessions(|session| ending.is_ending(session.id));
+        events.extend(self.endpoint.close_sessions(|session| ending.is_due(session.id, now)));
         self.heed(None, events).await;
     }
 

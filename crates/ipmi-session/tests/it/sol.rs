@@ -213,6 +213,56 @@ fn payload_of_another_session_is_in_the_way_until_it_is_taken_away() {
 }
 
 #[test]
+fn payload_goes_from_a_session_that_may_not_have_it_any_more() {
+    let of = |change: fn(&mut SolPolicy)| {
+        let mut policy = policy();
+        change(&mut policy);
+        policy
+    };
+    for (suite, policy, ends) in [
+        (3, of(|p| p.users_without = 1 << 2), true),
+        (3, of(|p| p.users_without = !(1 << 2)), false),
+        (3, of(|p| p.privilege = PrivilegeLevel::Oem), true),
+        (3, of(|p| p.privilege = PrivilegeLevel::Administrator), false),
+        (3, of(|p| p.force_encryption = true), false),
+        (2, of(|p| p.force_encryption = true), true),
+        (2, of(|p| p.force_authentication = true), false),
+        (1, of(|p| p.force_authentication = true), true),
+        (3, of(|p| p.port = 1623), false),
+    ] {
+        let mut b = bench(&[suite]);
+        let mut console = login(&mut b, 1, suite);
+        let wish = [1, 1, 0xc0, 0, 0, 0];
+        assert_eq!(ask(&mut b, 1, &mut console, ACTIVATE, &wish).0, C::OK);
+        console.sol_start(policy.pace);
+        let events = b.bmc.set_sol_policy(policy);
+        let ended = matches!(events[..], [Event::SolDeactivated { reason: SolEnd::ByBmc, .. }]);
+        assert_eq!((ended, b.bmc.sol_session().is_none()), (ends, ends), "suite {suite}, {policy:?}");
+        settle(&mut b, 1, &mut console, usize::MAX);
+        assert_eq!(console.sol_news().is_some_and(|news| news.ended), ends, "the console is told");
+    }
+}
+
+#[test]
+fn a_retired_session_loses_the_payload_and_may_only_close_itself() {
+    let mut b = bench(&[3]);
+    let mut one = login(&mut b, 1, 3);
+    let mut two = login(&mut b, 2, 3);
+    assert_eq!(ask(&mut b, 1, &mut one, ACTIVATE, &WANT).0, C::OK);
+    one.sol_start(policy().pace);
+    let others = b.bmc.retire_sessions(|session| session.handle == 2);
+    assert!(others.is_empty(), "it has another session");
+    assert_eq!(ask(&mut b, 2, &mut two, DEACTIVATE, &DROP).0, C(0xd4));
+    let events = b.bmc.retire_sessions(|session| session.handle == 1);
+    assert!(matches!(events[..], [Event::SolDeactivated { reason: SolEnd::ByBmc, .. }]));
+    assert_eq!(ask(&mut b, 1, &mut one, ACTIVATE, &WANT).0, C(0xd4));
+    // Close Session: by handle, the other one's and its own.
+    assert_eq!(ask(&mut b, 1, &mut one, 0x3c, &[0, 0, 0, 0, 2]).0, C(0xd4));
+    assert_eq!(ask(&mut b, 1, &mut one, 0x3c, &[0, 0, 0, 0, 1]).0, C::OK);
+    assert_eq!(b.bmc.sessions().count(), 1);
+}
+
+#[test]
 fn payload_goes_when_its_console_is_silent_and_stays_while_it_only_acknowledges() {
     let mut b = bench(&[3]);
     let mut console = login(&mut b, 1, 3);

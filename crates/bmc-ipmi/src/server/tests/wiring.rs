@@ -153,6 +153,12 @@ async fn who_changes_their_own_password_is_told_and_may_close_the_session() {
     other.request(&bench, 0x06, 0x01, &[]);
     assert_eq!(other.carry(&bench, &mut station).await, [], "the user's other session is gone");
     assert_eq!(own.ask(&bench, &mut station, 0x06, 0x01, &[]).await.0, 0xd4, "nothing new is done");
+    // Nor by the session layer: Set Session Privilege Level, Activate and Deactivate Payload, Close Session of another one.
+    let payload = [1, 1, 0xc0, 0, 0, 0];
+    let owned: [(u8, &[u8]); 4] = [(0x3b, &[4]), (0x48, &payload), (0x49, &payload), (0x3c, &[1, 0, 0, 0])];
+    for (cmd, data) in owned {
+        assert_eq!(own.ask(&bench, &mut station, 0x06, cmd, data).await.0, 0xd4, "{cmd:02x}h");
+    }
     let grace = station.next_wake().unwrap();
     assert!(grace <= Duration::from_secs(1));
     tokio::time::advance(grace).await;
