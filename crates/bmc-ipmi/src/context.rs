@@ -274,6 +274,8 @@ pub struct LanChannel {
     pub per_message_auth: bool,
     /// K_G, if there is one.
     pub kg: Option<Password>,
+    /// Whether it listens on loopback alone. Only there it may do without proof of who sends what.
+    pub loopback: bool,
     /// The UDP port that it listens on.
     pub port: u16,
 }

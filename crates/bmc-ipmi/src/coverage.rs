@@ -112,7 +112,8 @@ enabled but has no name or no password cannot log in, nor one with \"no access\"
 20 as 20; one from the configuration as either. A change of a user's login ends the user's sessions at once; the one that asked for it is
 answered and has a second to close itself.
 
-Channel access has a kept and a present setting; both decide about new sessions only. Access mode \"shared\" is for serial channels (`83h`). A
+Channel access has a kept and a present setting; both decide about new sessions only. User level authentication cannot be switched off (`CCh`), and that of
+each message only where the server listens on loopback alone. Access mode \"shared\" is for serial channels (`83h`). A
 channel whose kept mode is \"disabled\" stays shut for IPMI until the BMC is removed and added anew: Redfish and the command line go on.
 
 LAN parameters 0 to 26 hold at once and are kept, except \"set in progress\"; 1, 17, 22 and 23 are read-only (`82h`), all others do not

@@ -53,6 +53,7 @@ async fn serve(data: &[u8]) {
         configured_ipmi15_auth: Vec::new(),
         per_message_auth: true,
         kg: None,
+        loopback: true,
         port: 623,
     };
     let mut context = Context {

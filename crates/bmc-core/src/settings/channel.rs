@@ -26,10 +26,8 @@ pub struct ChannelAccess {
     pub mode: ChannelMode,
     /// Whether alerts (PET traps) are sent over the channel.
     pub alerting: bool,
-    /// Whether each message of an IPMI 1.5 session is authenticated.
+    /// Whether each message of an IPMI 1.5 session is authenticated. Off loopback each is, whatever is kept here.
     pub per_message_authentication: bool,
-    /// Whether commands of User level are authenticated in IPMI 1.5 sessions.
-    pub user_level_authentication: bool,
     /// The highest level that a session over the channel can have, from [`Role::Callback`] up.
     pub privilege_limit: Role,
 }
@@ -40,7 +38,6 @@ impl Default for ChannelAccess {
             mode: ChannelMode::Always,
             alerting: true,
             per_message_authentication: true,
-            user_level_authentication: true,
             privilege_limit: Role::Administrator,
         }
     }

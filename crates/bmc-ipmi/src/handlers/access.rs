@@ -11,10 +11,10 @@ use ipmi_wire::command::access::{
 };
 use ipmi_wire::command::channel::{AccessKind, AccessMode, ChannelAccess, GetChannelAccess};
 
-use crate::Context;
 use crate::handlers::channel::lan;
 use crate::server::{privilege_of, role_of};
 use crate::table::{ADMINISTRATOR, Act, Answer, Entry, Read, USER, find};
+use crate::{Context, LanChannel};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/access.rs";
@@ -42,7 +42,10 @@ const SESSION_SETUP_BITS: u16 = 0x3f;
 impl Act for SetChannelAccess {
     /// Decides about new sessions; open ones go on, the one that asks too.
     async fn act(self, context: &Context) -> Answer<()> {
-        lan(context, self.channel)?;
+        let lan = lan(context, self.channel)?;
+        if self.access.is_some_and(|(_, flags)| is_open(flags, lan)) {
+            return Err(CompletionCode::INVALID_DATA_FIELD);
+        }
         let mode = self.access.map(|(_, flags)| mode_of(flags.mode)).transpose()?;
         let limit = self.limit.map(|(_, level)| role_of(level).ok_or(CompletionCode::INVALID_DATA_FIELD));
         let limit = limit.transpose()?;
@@ -72,11 +75,16 @@ impl Act for SetChannelAccess {
     }
 }
 
+/// Whether the flags would let messages in that prove nothing: without authentication of each message whoever reads along takes a session
+/// of IPMI 1.5 over, so that it can be switched off on loopback alone; commands of User level are always authenticated as all others.
+fn is_open(flags: AccessFlags, lan: &LanChannel) -> bool {
+    flags.user_level_auth_disabled || flags.per_message_auth_disabled && !lan.loopback
+}
+
 fn apply(access: &mut Access, flags: AccessFlags, mode: ChannelMode) {
     access.mode = mode;
     access.alerting = !flags.alerting_disabled;
     access.per_message_authentication = !flags.per_message_auth_disabled;
-    access.user_level_authentication = !flags.user_level_auth_disabled;
 }
 
 /// The mode; "shared" is for serial channels (IPMI 2.0 table 6-4).
@@ -91,15 +99,16 @@ fn mode_of(mode: AccessMode) -> Answer<ChannelMode> {
 
 impl Read for GetChannelAccess {
     fn answer(self, context: &Context) -> Answer<ChannelAccess> {
-        lan(context, self.channel)?;
+        let lan = lan(context, self.channel)?;
         let access = match self.which {
             AccessKind::NonVolatile => context.bmc.snapshot().settings.channel,
             AccessKind::Present => context.bmc.channel_access(),
         };
         Ok(ChannelAccess {
             alerting_disabled: !access.alerting,
-            per_message_auth_disabled: !access.per_message_authentication,
-            user_level_auth_disabled: !access.user_level_authentication,
+            // What was kept on loopback does not hold elsewhere.
+            per_message_auth_disabled: !access.per_message_authentication && lan.loopback,
+            user_level_auth_disabled: false,
             mode: match access.mode {
                 ChannelMode::Disabled => AccessMode::Disabled,
                 ChannelMode::PreBoot => AccessMode::PreBoot,
@@ -172,20 +181,21 @@ mod tests {
         assert_eq!(bench.raw(0x06, 0x40, &[1, 0xa2, 0x83]).await.0, 0);
         assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x02, 4], vec![0x22, 3]));
         // The kept one, limit and flags apart from each other.
-        assert_eq!(bench.raw(0x06, 0x40, &[0x0e, 0x59, 0x00]).await.0, 0);
-        assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x19, 4], vec![0x22, 3]));
+        assert_eq!(bench.raw(0x06, 0x40, &[0x0e, 0x51, 0x00]).await.0, 0);
+        assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x11, 4], vec![0x22, 3]));
         assert_eq!(bench.raw(0x06, 0x40, &[1, 0x00, 0x42]).await.0, 0);
-        assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x19, 2], vec![0x22, 3]));
+        assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x11, 2], vec![0x22, 3]));
         assert_eq!(bench.raw(0x06, 0x40, &[1, 0x00, 0x00]).await.0, 0, "changes nothing");
-        assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x19, 2], vec![0x22, 3]));
+        assert_eq!((get(&bench, KEPT).await, get(&bench, PRESENT).await), (vec![0x11, 2], vec![0x22, 3]));
         bench.context.bmc.forget_volatile();
-        assert_eq!(get(&bench, PRESENT).await, [0x19, 2], "as after a start");
+        assert_eq!(get(&bench, PRESENT).await, [0x11, 2], "as after a start");
     }
 
     #[tokio::test]
     async fn access_that_cannot_be_is_refused() {
         let bench = Bench::new().await;
-        let rows: [(&[u8], u8); 10] = [
+        let rows: [(&[u8], u8); 11] = [
+            (&[1, 0x4a, 0x44], 0xcc),
             (&[1, 0xc2, 0x00], 0xcc),
             (&[1, 0x42, 0xc4], 0xcc),
             (&[1, 0x44, 0x00], 0xcc),
@@ -209,6 +219,19 @@ mod tests {
         bench.break_store();
         assert_eq!(bench.raw(0x06, 0x40, &[1, 0x42, 0x42]).await.0, 0xff, "not durable, not done");
         assert_eq!(get(&bench, KEPT).await, [0x02, 4]);
+    }
+
+    #[tokio::test]
+    async fn access_without_proof_is_for_loopback_alone() {
+        let mut bench = Bench::new().await;
+        assert_eq!(bench.raw(0x06, 0x40, &[1, 0x52, 0x44]).await.0, 0);
+        assert_eq!(get(&bench, KEPT).await, [0x12, 4]);
+        bench.loopback(false);
+        assert_eq!(get(&bench, KEPT).await, [0x02, 4], "what was kept does not hold here");
+        for data in [[1, 0x52, 0x44], [1, 0x92, 0x84]] {
+            assert_eq!(bench.raw(0x06, 0x40, &data).await.0, 0xcc, "{data:02x?}");
+        }
+        assert_eq!(bench.raw(0x06, 0x40, &[1, 0x42, 0x44]).await.0, 0);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use ipmi_wire::command::channel::{
 };
 use ipmi_wire::session::v15::AuthType;
 
+use crate::server::may_log_in;
 use crate::table::{Access, Answer, Entry, Read, USER};
 use crate::{Context, LanChannel};
 
@@ -35,9 +36,8 @@ impl Read for GetChannelAuthCapabilities {
     fn answer(self, context: &Context) -> Answer<ChannelAuthCapabilities> {
         let lan = lan(context, self.channel)?;
         let snapshot = context.bmc.snapshot();
-        let access = context.bmc.channel_access();
         let any = |wanted: fn(&Account) -> bool| {
-            snapshot.accounts.iter().any(|user| user.may_log_in() && wanted(user))
+            snapshot.accounts.iter().any(|user| may_log_in(user, lan.loopback) && wanted(user))
         };
         let offers = |auth_type| {
             lan.ipmi15_auth
@@ -57,7 +57,8 @@ impl Read for GetChannelAuthCapabilities {
             // A field of IPMI 2.0, zero in the answer to those who do not ask for it.
             kg_set: self.extended && lan.kg.is_some(),
             per_message_auth_disabled: !lan.per_message_auth,
-            user_level_auth_disabled: !access.user_level_authentication,
+            // Commands of User level are authenticated as all others.
+            user_level_auth_disabled: false,
             named_users: any(|user| !user.name.is_empty()),
             null_users: any(|user| user.name.is_empty() && !user.password.expose().is_empty()),
             anonymous_login: any(|user| user.name.is_empty() && user.password.expose().is_empty()),

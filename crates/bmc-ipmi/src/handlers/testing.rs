@@ -147,8 +147,8 @@ impl Bench {
         };
         let machine = fleet.add(setup, Arc::new(SharedBackend(Arc::clone(&backend)))).await.unwrap();
         let config = IpmiConfig::default();
-        let lan = config
-            .channel_of(&config.for_sessions(&machine.snapshot(), &ChannelAccess::default()).unwrap(), 623);
+        let sessions = config.for_sessions(&machine.snapshot(), &ChannelAccess::default(), true).unwrap();
+        let lan = config.channel_of(&sessions, ([127, 0, 0, 1], 623).into());
         let context = Context {
             bmc: Arc::new(Bmc::new(machine.clone(), DeviceProfile::default(), Arc::clone(fleet.clock()))),
             caller: Caller::Session { id: 7, privilege: PrivilegeLevel::Administrator },
@@ -164,6 +164,11 @@ impl Bench {
 
     pub(crate) fn caller(&mut self, caller: Caller) {
         self.context.caller = caller;
+    }
+
+    /// The LAN channel can be reached from elsewhere, or not.
+    pub(crate) fn loopback(&mut self, loopback: bool) {
+        Arc::make_mut(&mut self.context.lan).loopback = loopback;
     }
 
     /// The next calls of the machine fail so, or succeed again.

@@ -54,18 +54,20 @@ impl Default for IpmiConfig {
 }
 
 impl IpmiConfig {
-    /// The session layer's configuration for a machine as it is now: the server's own, within what clients have set.
+    /// The session layer's configuration for a machine as it is now: the server's own, within what clients have set. What proves
+    /// nothing is for those who listen on `loopback` alone.
     pub(crate) fn for_sessions(
         &self,
         snapshot: &Snapshot,
         access: &ChannelAccess,
+        loopback: bool,
     ) -> Result<Config, ConfigError> {
         let mut config = Config::new(guid::to_wire(snapshot.uuid.into_bytes()));
         let settings = &snapshot.settings;
         config.set_suites(within(&self.suites, &settings.lan))?;
         config.channel = self.channel;
         config.max_privilege = privilege_of(access.privilege_limit).unwrap_or(PrivilegeLevel::Callback);
-        config.per_message_auth = access.per_message_authentication;
+        config.per_message_auth = access.per_message_authentication || !loopback;
         config.bmc_key = match &settings.keys.kg {
             Some(key) => Password::new(key.expose()),
             None => self.kg.clone(),
@@ -80,8 +82,8 @@ impl IpmiConfig {
         Ok(config)
     }
 
-    /// The channel as commands tell of it, from what the session layer was told.
-    pub(crate) fn channel_of(&self, config: &Config, port: u16) -> LanChannel {
+    /// The channel as commands tell of it, from what the session layer was told, at the address that it listens on.
+    pub(crate) fn channel_of(&self, config: &Config, address: SocketAddr) -> LanChannel {
         LanChannel {
             number: config.channel,
             max_privilege: config.max_privilege,
@@ -91,7 +93,8 @@ impl IpmiConfig {
             configured_ipmi15_auth: self.ipmi15_auth.clone(),
             per_message_auth: config.per_message_auth,
             kg: config.bmc_key.clone(),
-            port,
+            loopback: is_loopback(address.ip()),
+            port: address.port(),
         }
     }
 
@@ -114,10 +117,15 @@ impl IpmiConfig {
     /// [`BindError::Open`] off loopback for what proves nothing.
     pub fn check(&self, address: IpAddr) -> Result<(), BindError> {
         match self.is_open() {
-            Some(what) if !address.to_canonical().is_loopback() => Err(BindError::Open { address, what }),
+            Some(what) if !is_loopback(address) => Err(BindError::Open { address, what }),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether only this host reaches what listens at an address.
+pub(crate) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// The name of an authentication type in configurations.

@@ -35,7 +35,7 @@ pub use sol::SCROLLBACK_BYTES as SOL_SCROLLBACK_BYTES;
 pub use station::REQUESTS_IN_FLIGHT_MAX;
 use station::{Outgoing, Station};
 use udp::Socket;
-pub(crate) use users::{privilege_of, role_of};
+pub(crate) use users::{may_log_in, privilege_of, role_of};
 
 /// How long a server that is told to stop waits for commands under way, so that their senders hear how they ended.
 pub const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -67,7 +67,7 @@ impl IpmiServer {
         config.check(address.ip())?;
         let socket = Socket::bind(address).await.map_err(|error| BindError::new(address, error))?;
         let local_addr = socket.local_addr().map_err(|error| BindError::new(address, error))?;
-        let station = Station::new(machine.clone(), fleet, config, local_addr.port(), Box::new(random))?;
+        let station = Station::new(machine.clone(), fleet, config, local_addr, Box::new(random))?;
         station.listens_on(local_addr.ip());
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(socket, station, machine, stop.clone()));

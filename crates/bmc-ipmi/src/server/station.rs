@@ -28,7 +28,7 @@ use rand_core::CryptoRng;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::{JoinError, JoinSet};
 
-use super::config::IpmiConfig;
+use super::config::{IpmiConfig, is_loopback};
 use super::ending::Ending;
 use super::sol::{self, SolView};
 use super::users::Users;
@@ -74,6 +74,8 @@ pub(crate) struct Outgoing {
 /// One BMC at work.
 pub(crate) struct Station {
     config: IpmiConfig,
+    /// Where it listens.
+    address: SocketAddr,
     endpoint: Endpoint,
     bmc: Arc<Bmc>,
     lan: Arc<LanChannel>,
@@ -107,7 +109,7 @@ impl Station {
         machine: MachineHandle,
         fleet: &Fleet,
         config: IpmiConfig,
-        port: u16,
+        address: SocketAddr,
         random: Random,
     ) -> Result<Self, ConfigError> {
         let known = machine.snapshot();
@@ -117,16 +119,18 @@ impl Station {
             bmc: Arc::clone(&bmc),
             lockouts: Arc::clone(fleet.lockouts()),
             clock: Arc::clone(fleet.clock()),
+            loopback: is_loopback(address.ip()),
         };
         let access = bmc.channel_access();
-        let sessions = config.for_sessions(&known, &access)?;
+        let sessions = config.for_sessions(&known, &access, is_loopback(address.ip()))?;
         let mut station = Self {
-            lan: Arc::new(config.channel_of(&sessions, port)),
+            lan: Arc::new(config.channel_of(&sessions, address)),
             endpoint: Endpoint::new(sessions),
             known,
             access,
             bmc,
             config,
+            address,
             users,
             lockouts: Arc::clone(fleet.lockouts()),
             clock: Arc::clone(fleet.clock()),
@@ -330,9 +334,9 @@ impl Station {
 
     /// Lets the settings of a machine hold for new logins.
     fn reconfigure(&mut self, snapshot: &Snapshot) {
-        match self.config.for_sessions(snapshot, &self.access) {
+        match self.config.for_sessions(snapshot, &self.access, self.lan.loopback) {
             Ok(sessions) => {
-                self.lan = Arc::new(self.config.channel_of(&sessions, self.lan.port));
+                self.lan = Arc::new(self.config.channel_of(&sessions, self.address));
                 self.endpoint.set_config(sessions);
             }
             // The server's own part was right at the start, and settings only take from it.

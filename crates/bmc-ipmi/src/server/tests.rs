@@ -41,7 +41,13 @@ fn random(seed: u64) -> StdRng {
 }
 
 fn station(bench: &Bench, config: IpmiConfig) -> Station {
-    Station::new(bench.machine.clone(), &bench.fleet, config, 623, Box::new(random(1))).unwrap()
+    station_at(bench, "127.0.0.1:623", config)
+}
+
+/// A station that listens at an address.
+fn station_at(bench: &Bench, address: &str, config: IpmiConfig) -> Station {
+    let address = address.parse().unwrap();
+    Station::new(bench.machine.clone(), &bench.fleet, config, address, Box::new(random(1))).unwrap()
 }
 
 /// A console connected to a station without a network.

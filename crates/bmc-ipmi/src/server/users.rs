@@ -17,6 +17,8 @@ pub(crate) struct Users {
     pub(crate) bmc: Arc<Bmc>,
     pub(crate) lockouts: Arc<Lockouts>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether the channel listens on loopback alone.
+    pub(crate) loopback: bool,
 }
 
 impl UserLookup for Users {
@@ -29,7 +31,7 @@ impl UserLookup for Users {
             return Vec::new();
         }
         let snapshot = machine.snapshot();
-        let may = |user: &&Account| user.may_log_in() && user.ipmi_messaging;
+        let may = |user: &&Account| may_log_in(user, self.loopback) && user.ipmi_messaging;
         let named = snapshot.accounts.iter().filter(may).filter(|user| user.name.as_bytes() == name);
         named
             .filter_map(|user| {
@@ -42,6 +44,12 @@ impl UserLookup for Users {
             })
             .collect()
     }
+}
+
+/// Whether a user may log in over a channel. Without a password, as the null user can be, only where the channel is for `loopback` alone:
+/// elsewhere that would be a door for everybody.
+pub(crate) fn may_log_in(user: &Account, loopback: bool) -> bool {
+    user.may_log_in() && (loopback || !user.password.expose().is_empty())
 }
 
 /// The privilege level that a role gives; `None` for no access.

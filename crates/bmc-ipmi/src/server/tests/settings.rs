@@ -1,9 +1,10 @@
 //! That what clients set holds for sessions at once.
 
-use bmc_core::account::{Role, Secret};
+use bmc_core::account::{Account, NULL_USER_ID, Role, Secret};
 use bmc_core::request::{Change, Request};
 use bmc_core::settings::{BmcKey, Edit, Settings};
 use ipmi_wire::rakp::RakpStatus;
+use ipmi_wire::session::v15::AuthType;
 
 use super::*;
 
@@ -136,4 +137,63 @@ async fn an_account_that_cannot_be_disabled_is_locked_until_it_can() {
     }
     bench.machine.request(Request::Edit(enabled)).await.unwrap();
     Wire::new(&bench, HERE, login("admin", PASSWORD, 17)).log_in(&bench, &mut station).await.unwrap();
+}
+
+/// The authentication type of the packets of an IPMI 1.5 session, and what Get Channel Authentication Capabilities tells of it.
+async fn packets_of_ipmi15(bench: &Bench, address: &str) -> (u8, bool) {
+    // Behind the RMCP header.
+    const AUTH_TYPE: usize = 4;
+    const PER_MESSAGE_OFF: u8 = 1 << 4;
+    let config = IpmiConfig { ipmi15_auth: vec![AuthType::Md5], ..Default::default() };
+    let mut station = station_at(bench, address, config);
+    let login = ConsoleConfig { ipmi15: Some(AuthType::Md5), ..login("admin", PASSWORD, 17) };
+    let mut wire = Wire::new(bench, ELSEWHERE, login);
+    wire.log_in(bench, &mut station).await.unwrap();
+    let (code, capabilities) = wire.ask(bench, &mut station, 0x06, 0x38, &[0x0e, 4]).await;
+    assert_eq!(code, 0);
+    (wire.last[AUTH_TYPE], capabilities[2] & PER_MESSAGE_OFF != 0)
+}
+
+#[tokio::test]
+async fn messages_without_proof_are_for_loopback_alone() {
+    let bench = Bench::new().await;
+    set(&bench, |settings| settings.channel.per_message_authentication = false).await;
+    let (none, md5) = (AuthType::None as u8, AuthType::Md5 as u8);
+    assert_eq!(packets_of_ipmi15(&bench, "127.0.0.1:623").await, (none, true));
+    assert_eq!(packets_of_ipmi15(&bench, "[::ffff:127.0.0.1]:623").await, (none, true));
+    for address in ["192.0.2.9:623", "0.0.0.0:623", "[::]:623"] {
+        assert_eq!(packets_of_ipmi15(&bench, address).await, (md5, false), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_null_user_without_a_password_is_for_loopback_alone() {
+    let bench = Bench::new().await;
+    let with = |password: &'static str| {
+        let null = Account::new(NULL_USER_ID, "", Secret::new(password), Role::User);
+        let edit = Edit::new(move |editable| {
+            let null = null.clone();
+            editable.accounts.edit(NULL_USER_ID, |user| *user = null).unwrap();
+            Ok(())
+        });
+        bench.machine.request(Request::Edit(edit))
+    };
+    const NAMED: u8 = 1 << 2;
+    const NULL: u8 = 1 << 1;
+    const ANONYMOUS: u8 = 1;
+    for (address, password, opens, tells) in [
+        ("127.0.0.1:623", "", true, NAMED | ANONYMOUS),
+        ("192.0.2.9:623", "", false, NAMED),
+        ("192.0.2.9:623", "secret", true, NAMED | NULL),
+    ] {
+        with(password).await.unwrap();
+        let mut station = station_at(&bench, address, IpmiConfig::default());
+        let null = ConsoleConfig { privilege: PrivilegeLevel::User, ..login("", password.as_bytes(), 17) };
+        let got = Wire::new(&bench, ELSEWHERE, null).log_in(&bench, &mut station).await;
+        assert_eq!(got.is_ok(), opens, "{address} {password:?}");
+        let mut admin = Wire::new(&bench, ELSEWHERE, login("admin", PASSWORD, 17));
+        admin.log_in(&bench, &mut station).await.unwrap();
+        let (_, capabilities) = admin.ask(&bench, &mut station, 0x06, 0x38, &[0x0e, 4]).await;
+        assert_eq!(capabilities[2], tells, "{address} {password:?}");
+    }
 }
