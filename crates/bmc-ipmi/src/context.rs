@@ -236,7 +236,7 @@ impl Bmc {
         };
         let hundredths = self.clock.now().saturating_duration_since(self.started).as_millis() / 10;
         Trap {
-            community: settings.lan.community.clone().into_bytes(),
+            community: settings.lan.community.expose().as_bytes().to_vec(),
             agent: settings.lan.address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets(),
             // Runs over after 497 days, as it should.
             uptime: u32::try_from(hundredths & u128::from(u32::MAX)).unwrap_or_default(),

@@ -78,8 +78,8 @@ above the user's, the channel's or what the type is allowed for. A wrong passwor
 specification has it. A password of more than 16 bytes, or set as 20, is none for IPMI 1.5.
 
 A request that comes again is not carried out again. The same datagram gets the same answer. The same message under a new
-session sequence number, as ipmitool and pyghmi repeat themselves, gets it for 20 seconds if it changes something and
-no other request came in between. FreeIPMI numbers the message anew too: there a repeated power command joins the
+session sequence number, as ipmitool and pyghmi repeat themselves, gets it for 20 seconds if carrying it out twice would do
+harm and no other request came in between. FreeIPMI numbers the message anew too: there a repeated power command joins the
 one under way, but a diagnostic interrupt is delivered once more.
 
 Boot options 0 to 7 are kept and read back as written, over restarts too, except \"set in progress\" and the mark of a

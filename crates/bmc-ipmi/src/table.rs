@@ -69,6 +69,11 @@ fn recode<P: Payload>(data: &[u8]) -> Result<Vec<u8>, DecodeError> {
     P::decode(data).map(|payload| payload.encode())
 }
 
+/// No data is secret.
+pub(crate) const NEVER: fn(&[u8]) -> bool = |_| false;
+/// All data is secret.
+const ALWAYS: fn(&[u8]) -> bool = |_| true;
+
 /// One command.
 #[derive(Clone, Copy)]
 pub struct Entry {
@@ -84,8 +89,12 @@ pub struct Entry {
     pub section: &'static str,
     /// The test that shows it: a file below `crates/`, and the beginning of a test's name.
     pub test: (&'static str, &'static str),
-    /// Whether its request or response carries a password or key, which no log may show.
-    pub secret: bool,
+    /// Whether a request with this data carries a password or key, which no log may show.
+    pub secret_request: fn(&[u8]) -> bool,
+    /// The same for a response.
+    pub secret_response: fn(&[u8]) -> bool,
+    /// Whether carrying it out twice for one question would do harm, so that a question that comes again is answered as before.
+    pub once: bool,
     /// Decodes a request and encodes it again: whoever checks the codecs need not know the commands.
     pub recode_request: Recode,
     /// The same for a response.
@@ -131,7 +140,9 @@ impl Entry {
             access,
             section,
             test,
-            secret: false,
+            secret_request: NEVER,
+            secret_response: NEVER,
+            once: false,
             recode_request: recode::<C>,
             recode_response: recode::<C::Response>,
             handler,
@@ -139,8 +150,26 @@ impl Entry {
     }
 
     /// The same, of which no log shows the data.
-    pub(crate) const fn secret(mut self) -> Self {
-        self.secret = true;
+    pub(crate) const fn secret(self) -> Self {
+        self.secret_if(ALWAYS, ALWAYS)
+    }
+
+    /// The same, of which no log shows such requests and such responses.
+    pub(crate) const fn secret_if(mut self, request: fn(&[u8]) -> bool, response: fn(&[u8]) -> bool) -> Self {
+        self.secret_request = request;
+        self.secret_response = response;
+        self
+    }
+
+    /// The same, not to be carried out twice for one question.
+    pub(crate) const fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// The same, which may be carried out as often as it comes: the last time counts, or nothing changes.
+    pub(crate) const fn repeatable(mut self) -> Self {
+        self.once = false;
         self
     }
 
@@ -160,12 +189,13 @@ impl Entry {
         Self::new::<C>(Handler::Tell(run_tell::<C>), access, section, test)
     }
 
+    /// What the owner does is not done twice, unless it is said to be [`Entry::repeatable`].
     pub(crate) const fn act<C: Act + 'static>(
         access: Access,
         section: &'static str,
         test: (&'static str, &'static str),
     ) -> Self {
-        Self::new::<C>(Handler::Act(run_act::<C>), access, section, test)
+        Self::new::<C>(Handler::Act(run_act::<C>), access, section, test).once()
     }
 
     pub(crate) const fn session<C: Command>(
@@ -220,12 +250,12 @@ pub fn find(netfn: NetFn, cmd: u8) -> Option<&'static Entry> {
 
 /// The data of a request as a log may show it: in hexadecimal, unless it carries a secret. What is no command of ours may carry anything.
 pub fn shown_request(netfn: NetFn, cmd: u8, data: &[u8]) -> String {
-    shown(find(netfn, cmd).is_none_or(|entry| entry.secret), data)
+    shown(find(netfn, cmd).is_none_or(|entry| (entry.secret_request)(data)), data)
 }
 
 /// The data of a response as a log may show it.
 pub fn shown_response(netfn: NetFn, cmd: u8, data: &[u8]) -> String {
-    shown(find(netfn, cmd).is_some_and(|entry| entry.secret), data)
+    shown(find(netfn, cmd).is_some_and(|entry| (entry.secret_response)(data)), data)
 }
 
 fn shown(secret: bool, data: &[u8]) -> String {
@@ -236,7 +266,44 @@ fn shown(secret: bool, data: &[u8]) -> String {
     }
 }
 
-/// Whether this command changes something, and so must not be carried out twice for one question.
+/// Whether this command must not be carried out twice for one question.
 pub fn changes(netfn: NetFn, cmd: u8) -> bool {
-    find(netfn, cmd).is_some_and(|entry| matches!(entry.handler, Handler::Act(_)))
+    find(netfn, cmd).is_some_and(|entry| entry.once)
+}
+
+#[cfg(test)]
+mod tests {
+    use bmc_core::account::Secret;
+
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_in_no_log() {
+        let community = [b"\x01\x10".as_slice(), b"hush", &[0; 14]].concat();
+        let transport = NetFn::TRANSPORT;
+        assert_eq!(shown_request(transport, 0x01, &community), "(20 bytes)");
+        assert_eq!(shown_request(transport, 0x01, &[1, 0]), "0100");
+        assert_eq!(shown_response(transport, 0x02, &[b"\x11".as_slice(), &[0; 18]].concat()), "(19 bytes)");
+        assert_eq!(shown_response(transport, 0x02, &[0x11, 0]), "1100");
+        assert_eq!(shown_request(NetFn::APP, 0x47, &[2, 2, 1]), "(3 bytes)");
+        let settings =
+            bmc_core::settings::LanSettings { community: Secret::new("hush"), ..Default::default() };
+        assert!(!format!("{settings:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_must_not_be_done_twice_for_one_question_is_marked() {
+        let app = |cmd| changes(NetFn::APP, cmd);
+        // Set Watchdog Timer, Close Session, Set User Password, Deactivate Payload.
+        for cmd in [0x24, 0x3c, 0x47, 0x49] {
+            assert!(app(cmd), "{cmd:02x}h");
+        }
+        // Reset Watchdog Timer: a console that numbers all its messages alike must not be told that the timer was restarted when it
+        // was not. Get Message, Read Event Message Buffer, Activate Payload and whatever reads.
+        for cmd in [0x22, 0x33, 0x35, 0x48, 0x01] {
+            assert!(!app(cmd), "{cmd:02x}h");
+        }
+        assert!(changes(NetFn::CHASSIS, 0x02), "Chassis Control");
+        assert!(!changes(NetFn::CHASSIS, 0x01), "Get Chassis Status");
+    }
 }

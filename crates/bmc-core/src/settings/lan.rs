@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::Role;
+use crate::account::{Role, Secret};
 use crate::lockout::UserRule;
 
 /// Alert destinations that are kept, besides number 0 for immediate alerts. They are numbered from 1.
@@ -67,7 +67,7 @@ pub struct LanSettings {
     /// Backup gateway's address and MAC address (parameters 14, 15).
     pub backup_gateway: (Ipv4Addr, MacAddress),
     /// SNMP community of alerts, at most [`COMMUNITY_STRING_MAX_BYTES`] (parameter 16).
-    pub community: String,
+    pub community: Secret,
     /// Alert destinations by number, 0 to [`ALERT_DESTINATIONS`]; one that is missing was never set (parameters 18, 19, 25).
     pub destinations: BTreeMap<u8, AlertDestination>,
     /// 802.1q VLAN id; kept also while it is not enabled (parameter 20).
@@ -100,7 +100,7 @@ impl Default for LanSettings {
             gratuitous_arp_interval: 3,
             default_gateway: (Ipv4Addr::UNSPECIFIED, [0; 6]),
             backup_gateway: (Ipv4Addr::UNSPECIFIED, [0; 6]),
-            community: "public".to_owned(),
+            community: Secret::new("public"),
             destinations: BTreeMap::new(),
             vlan_id: 0,
             vlan_enabled: false,

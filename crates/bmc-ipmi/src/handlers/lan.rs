@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use bmc_core::account::Role;
+use bmc_core::account::{Role, Secret};
 use bmc_core::settings::lan::{ALERT_DESTINATIONS, AddressSource, LanSettings, MacAddress};
 use bmc_core::settings::{AlertDestination, BadPasswordThreshold};
 use bmc_core::snapshot::Snapshot;
@@ -19,17 +19,30 @@ use uuid::Uuid;
 use crate::Context;
 use crate::handlers::channel::lan;
 use crate::server::{privilege_of, role_of};
-use crate::table::{ADMINISTRATOR, Act, Answer, Entry, OPERATOR, Read, USER};
+use crate::table::{ADMINISTRATOR, Act, Answer, Entry, NEVER, OPERATOR, Read, USER};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/lan_tests.rs";
 
 /// The commands of this room.
 pub(crate) const COMMANDS: &[Entry] = &[
-    Entry::act::<SetLanConfiguration>(ADMINISTRATOR, "23.1", (TESTS, "what_is_written_is_read_back")),
-    Entry::read::<GetLanConfiguration>(OPERATOR, "23.2", (TESTS, "what_is_real_is_shown")),
+    Entry::act::<SetLanConfiguration>(ADMINISTRATOR, "23.1", (TESTS, "what_is_written_is_read_back"))
+        .secret_if(sets_community, NEVER),
+    Entry::read::<GetLanConfiguration>(OPERATOR, "23.2", (TESTS, "what_is_real_is_shown"))
+        .secret_if(NEVER, may_be_community),
     Entry::read::<GetLanStatistics>(USER, "23.4", (TESTS, "statistics_")),
 ];
+
+/// Whether a write sets the community string, which is a password of sorts.
+fn sets_community(request: &[u8]) -> bool {
+    request.get(1) == Some(&number::COMMUNITY)
+}
+
+/// Whether a value that is read may be the community string. The answer does not name the parameter, but its length tells enough.
+fn may_be_community(response: &[u8]) -> bool {
+    const REVISION_AND_COMMUNITY: usize = 1 + 18;
+    response.len() == REVISION_AND_COMMUNITY
+}
 
 /// Alerts as PET traps, the only kind there is (parameter 18).
 const PET_TRAP: u8 = 0;
@@ -110,7 +123,7 @@ fn change_for(context: &Context, parameter: LanParameter) -> Answer<LanChange> {
         LanParameter::BackupGatewayMac(mac) => Box::new(move |lan| lan.backup_gateway.1 = mac),
         LanParameter::Community(field) => {
             let text = field.split(|byte| *byte == 0).next().unwrap_or_default();
-            let text = str::from_utf8(text).map_err(|_| INVALID)?.to_owned();
+            let text = Secret::new(str::from_utf8(text).map_err(|_| INVALID)?);
             Box::new(move |lan| lan.community.clone_from(&text))
         }
         LanParameter::DestinationType(d) => {
@@ -253,7 +266,7 @@ fn value(context: &Context, parameter: u8, selector: u8) -> Answer<LanParameter>
         number::BACKUP_GATEWAY_MAC => LanParameter::BackupGatewayMac(lan.backup_gateway.1),
         number::COMMUNITY => {
             let mut field = [0; 18];
-            field.iter_mut().zip(lan.community.bytes()).for_each(|(to, from)| *to = from);
+            field.iter_mut().zip(lan.community.expose().bytes()).for_each(|(to, from)| *to = from);
             LanParameter::Community(field)
         }
         number::DESTINATIONS => LanParameter::Destinations(ALERT_DESTINATIONS),

@@ -16,6 +16,6 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::session::<GetSessionChallenge>(Access::Anybody, "22.16", (TESTS_V15, "challenge_")),
     Entry::session::<ActivateSession>(Access::Anybody, "22.17", (TESTS_V15, "activate_")),
     Entry::session::<SetSessionPrivilegeLevel>(USER, "22.18", (TESTS, "privilege_")),
-    Entry::session::<CloseSession>(CALLBACK, "22.19", (TESTS, "close_session_")),
+    Entry::session::<CloseSession>(CALLBACK, "22.19", (TESTS, "close_session_")).once(),
     Entry::session::<GetSessionInfo>(USER, "22.20", (TESTS, "get_session_info_")),
 ];

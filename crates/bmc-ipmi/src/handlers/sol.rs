@@ -27,7 +27,7 @@ const ADMINISTRATOR: Access = Access::Session(PrivilegeLevel::Administrator);
 /// The commands of this room. SOL Activating (0Ch 20h) is sent by BMCs and not to them.
 pub(crate) const COMMANDS: &[Entry] = &[
     Entry::session::<ActivatePayload>(USER, "24.1", (SESSION_TESTS, "payload_activation_")),
-    Entry::session::<DeactivatePayload>(USER, "24.2", (SESSION_TESTS, "payload_of_another_session_")),
+    Entry::session::<DeactivatePayload>(USER, "24.2", (SESSION_TESTS, "payload_of_another_session_")).once(),
     Entry::session::<GetPayloadActivationStatus>(USER, "24.4", (SESSION_TESTS, "payload_activation_")),
     Entry::session::<GetPayloadInstanceInfo>(USER, "24.5", (SESSION_TESTS, "payload_activation_")),
     Entry::act::<SetSolConfiguration>(ADMINISTRATOR, "26.2", (TESTS, "what_is_set_is_read_back")),

@@ -28,8 +28,8 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::read::<GetGlobalEnables>(USER, "22.2", (TESTS, "global_enables_")),
     Entry::act::<ClearMessageFlags>(ADMINISTRATOR, "22.3", (TESTS, "message_queues_")),
     Entry::read::<GetMessageFlags>(ADMINISTRATOR, "22.4", (TESTS, "message_queues_")),
-    Entry::act::<GetMessage>(ADMINISTRATOR, "22.6", (TESTS, "message_queues_")),
-    Entry::act::<ReadEventMessageBuffer>(ADMINISTRATOR, "22.8", (TESTS, "message_queues_")),
+    Entry::act::<GetMessage>(ADMINISTRATOR, "22.6", (TESTS, "message_queues_")).repeatable(),
+    Entry::act::<ReadEventMessageBuffer>(ADMINISTRATOR, "22.8", (TESTS, "message_queues_")).repeatable(),
 ];
 
 /// The message flag of the watchdog's pre-timeout (IPMI 2.0 §22.4).

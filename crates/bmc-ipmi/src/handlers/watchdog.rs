@@ -16,7 +16,7 @@ const TESTS: &str = "bmc-ipmi/src/handlers/watchdog_tests.rs";
 
 /// The commands of this room.
 pub(crate) const COMMANDS: &[Entry] = &[
-    Entry::act::<ResetWatchdogTimer>(OPERATOR, "27.5", (TESTS, "a_timer_counts")),
+    Entry::act::<ResetWatchdogTimer>(OPERATOR, "27.5", (TESTS, "a_timer_counts")).repeatable(),
     Entry::act::<SetWatchdogTimer>(OPERATOR, "27.6", (TESTS, "what_is_set")),
     Entry::read::<GetWatchdogTimer>(USER, "27.7", (TESTS, "what_is_set")),
 ];

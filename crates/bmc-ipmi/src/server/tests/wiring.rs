@@ -400,17 +400,37 @@ async fn flags_after_a_minute(clearing: u8, chassis_control: bool) -> bool {
     assert!(!station.is_busy(), "not yet");
     tokio::time::advance(Duration::from_secs(1)).await;
     station.wake().await;
+    assert_ne!(station.next_wake(), Some(Duration::ZERO), "it does not spin until the owner has answered");
     while let Some(finished) = station.next_finished().await {
         assert!(station.finished(finished).is_none());
     }
     bench.machine.snapshot().boot.is_active()
 }
 
-    assert_ne!(station.next_wake(), Some(Duration::ZERO), "it does not spin until the owner has answered");
 #[tokio::test(start_paused = true)]
 async fn the_valid_bit_has_a_time_limit_only_when_asked_for() {
     assert!(flags_after_a_minute(0x1f, false).await, "as after a start");
     assert!(flags_after_a_minute(0x08, false).await, "what Ironic writes");
     assert!(!flags_after_a_minute(0x00, false).await);
     assert!(flags_after_a_minute(0x00, true).await, "used in time");
+}
+
+#[tokio::test]
+async fn a_session_that_was_closed_stays_closed_when_the_request_comes_again() {
+    // Offsets in a datagram without protection: the session sequence number, and the completion code of an answer.
+    const SEQUENCE: usize = 10;
+    const COMPLETION: usize = 22;
+    let bench = Bench::new().await;
+    let mut station = station(&bench, IpmiConfig { suites: suites(&[0, 17]), ..Default::default() });
+    let mut admin = Wire::new(&bench, HERE, login("admin", PASSWORD, 0));
+    admin.log_in(&bench, &mut station).await.unwrap();
+    let mut other = Wire::new(&bench, "127.0.0.1:40001", login("admin", PASSWORD, 17));
+    other.log_in(&bench, &mut station).await.unwrap();
+    // By handle: the second session's.
+    assert_eq!(admin.ask(&bench, &mut station, 0x06, 0x3c, &[0, 0, 0, 0, 2]).await.0, 0);
+    // As ipmitool repeats itself: the same message under the next number.
+    let mut again = admin.last.clone();
+    again[SEQUENCE] += 1;
+    let answers = station.datagram(None, admin.peer, &again).await;
+    assert_eq!(answers[0].transmit.bytes[COMPLETION], 0);
 }
