@@ -84,8 +84,7 @@ async fn power_reading_is_the_sensors() {
         load(&bench, percent).await;
         let reading = ask(PowerMode::System).await;
         let snapshot = bench.machine.snapshot();
-        let sensor =
-            snapshot.sensors().into_iter().find(|sensor| sensor.number == number::POWER_DRAW).unwrap();
+        let sensor = snapshot.sensors().iter().find(|sensor| sensor.number == number::POWER_DRAW).unwrap();
         let raw = snapshot.readings.get(number::POWER_DRAW).unwrap().raw().unwrap();
         assert_eq!(u32::from(reading.current), sensor.analog().unwrap().value(raw), "{percent}");
         assert!(reading.active && reading.minimum <= reading.average && reading.average <= reading.maximum);
@@ -274,7 +273,7 @@ async fn temperatures_are_the_sensors() {
         (Part::Board, number::BOARD_TEMPERATURE),
     ] {
         let told = bench.ask(Dcmi(GetTemperatures(all(part)))).await.0;
-        let sensor = snapshot.sensors().into_iter().find(|sensor| sensor.number == number).unwrap();
+        let sensor = snapshot.sensors().iter().find(|sensor| sensor.number == number).unwrap();
         let value = sensor.analog().unwrap().value(snapshot.readings.get(number).unwrap().raw().unwrap());
         let reading = Temperature { celsius: value as i8, instance: 1 };
         assert_eq!((told.total, told.readings), (1, vec![reading]), "{part:?}");
