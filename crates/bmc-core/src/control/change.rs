@@ -117,9 +117,11 @@ impl Control {
         }
         if let Some(boot) = change.boot {
             self.record.boot_generation += 1;
-            let event = EventKind::BootOverrideSet { target: boot.target, enabled: boot.enabled };
-            self.record.boot = Arc::new(boot);
-            effects.push(Effect::Emit(event));
+            if *self.record.boot != boot {
+                let event = EventKind::BootOverrideSet { target: boot.target, enabled: boot.enabled };
+                self.record.boot = Arc::new(boot);
+                effects.push(Effect::Emit(event));
+            }
         }
         if let Some((identity, settings)) = tagged {
             keep_unless_changed(&mut self.record.identity, identity);

@@ -47,6 +47,10 @@ impl Control {
             self.wanted_by = Some(restart);
         }
         self.filters.overtaken_by(decision);
+        if action == PowerAction::On {
+            // The last word counts: a shutdown that was kept for later is taken back.
+            self.shutdown_next = false;
+        }
         match decision {
             Decision::Start => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));

@@ -21,6 +21,7 @@ mod history;
 mod limits;
 mod rules;
 mod watch;
+mod words;
 
 pub(crate) fn record() -> MachineRecord {
     let administrator = ("admin".to_owned(), Secret::new("password"));

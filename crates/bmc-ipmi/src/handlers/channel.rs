@@ -25,6 +25,8 @@ pub(crate) const COMMANDS: &[Entry] = &[
 
 /// The payload type of IPMI messages.
 const PAYLOAD_IPMI: u8 = 0;
+/// That of Serial over LAN, which goes over the same sessions.
+const PAYLOAD_SOL: u8 = 1;
 
 /// The LAN channel if that is what `channel` names; `CCh` for all others.
 pub(crate) fn lan(context: &Context, channel: u8) -> Answer<&LanChannel> {
@@ -72,7 +74,7 @@ impl Read for GetChannelAuthCapabilities {
 impl Read for GetChannelCipherSuites {
     fn answer(self, context: &Context) -> Answer<ChannelCipherSuites> {
         let lan = lan(context, self.channel)?;
-        if self.payload_type != PAYLOAD_IPMI {
+        if ![PAYLOAD_IPMI, PAYLOAD_SOL].contains(&self.payload_type) {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
         let suites: Vec<CipherSuite> = lan.suites.iter().map(|policy| policy.suite).collect();
