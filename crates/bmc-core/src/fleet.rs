@@ -22,7 +22,7 @@ use crate::lockout::Lockouts;
 use crate::owner::{self, Adoption, Answer, MachineKey, Message, Surroundings, record_key};
 use crate::power::PowerPolicy;
 use crate::request::{Outcome, Request};
-use crate::sel::{Sel, SelEntry, SelState, StoredEntry, entry_number, entry_prefix};
+use crate::sel::{Notices, Sel, SelEntry, SelState, StoredEntry, entry_number, entry_prefix};
 use crate::snapshot::{Identity, Snapshot};
 use crate::store::{Expect, Store, StoreError, Write};
 use crate::uuids::Uuids;
@@ -47,6 +47,7 @@ pub struct MachineHandle {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     alerts: broadcast::WeakSender<Alert>,
     console: Option<Console>,
+    notices: Arc<Notices>,
 }
 
 impl fmt::Debug for MachineHandle {
@@ -81,8 +82,11 @@ impl MachineHandle {
         self.console.as_ref()
     }
 
-    /// Tells the machine's owner of something that happened in a frontend: it becomes an event of the machine.
+    /// Tells the machine's owner of something that happened in a frontend: it becomes an event of the machine. Not everything that strangers do is worth one.
     pub fn note(&self, kind: EventKind) {
+        if !self.notices.admits(&self.snapshot(), &kind) {
+            return;
+        }
         // An owner that is gone has no machine to log it for.
         let _ = self.owner.send(Message::Note(self.key, kind));
     }
@@ -272,7 +276,17 @@ impl Fleet {
         gate.open();
 
         let pending = Arc::new(Semaphore::new(REQUESTS_PENDING_MAX));
-        Ok(MachineHandle { name, key, owner, pending, snapshots: receiver, alerts: weak_alerts, console })
+        let notices = Arc::new(Notices::new(Arc::clone(&self.0.surroundings.clock)));
+        Ok(MachineHandle {
+            notices,
+            name,
+            key,
+            owner,
+            pending,
+            snapshots: receiver,
+            alerts: weak_alerts,
+            console,
+        })
     }
 
     /// The entries of a BMC's event log.

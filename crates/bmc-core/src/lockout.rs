@@ -14,8 +14,11 @@ pub const FAILURES_MAX: u32 = 10;
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// How long a lock holds.
 pub const LOCK_TIME: Duration = Duration::from_secs(5 * 60);
-/// Users and sources watched at once, all BMCs together; the one that failed longest ago gives way.
+/// Users and sources watched at once, all BMCs together. Where there is no place, the one that failed longest ago gives way, of those that
+/// are not locked; a lock holds until its time is over, and when all are locks, newcomers are not watched.
 pub const WATCHED_MAX: usize = 4_096;
+/// Those of one source: it pushes out none of another's. A source that has so many locks at once is locked as a whole.
+pub const WATCHED_PER_SOURCE_MAX: usize = 512;
 
 /// When wrong passwords lock a user out wherever they come from, loopback too: what an administrator chose for a BMC (IPMI 2.0
 /// table 23-4, parameter 26), beside the lock-out by source.
@@ -32,6 +35,10 @@ pub struct UserRule {
 /// Bytes of a user's name that tell users apart: one more than any account's name has, so that a longer name is never taken for one.
 const NAME_KEPT_BYTES: usize = USER_NAME_MAX_BYTES + 1;
 
+/// Stands for all names that no account has: they count together, so that a source cannot make itself places by making up names. Longer than
+/// any account's name.
+pub const UNKNOWN_USER: &[u8; NAME_KEPT_BYTES] = b"(no such account)";
+
 type Key = (Box<str>, Box<[u8]>, IpAddr);
 
 fn key(bmc: &str, user: &[u8], source: IpAddr) -> Key {
@@ -46,6 +53,12 @@ struct Watched {
     locked_until: Option<Instant>,
 }
 
+impl Watched {
+    fn is_locked(&self, now: Instant) -> bool {
+        self.locked_until.is_some_and(|until| now < until)
+    }
+}
+
 type UserKey = (Box<str>, Box<[u8]>);
 
 /// The wrong passwords of late.
@@ -57,30 +70,36 @@ pub struct Lockouts {
 }
 
 impl Lockouts {
-    /// Whether this user of this BMC may not log in from this source now. `user` is the name as sent, not necessarily text.
+    /// Whether this user of this BMC may not log in from this source now. `user` is the account's name, else [`UNKNOWN_USER`].
     pub fn is_locked(&self, now: Instant, bmc: &str, user: &[u8], source: IpAddr) -> bool {
         if source.is_loopback() {
             return false;
         }
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = watched.get(&key(bmc, user, source));
-        entry.and_then(|entry| entry.locked_until).is_some_and(|until| now < until)
+        match watched.get(&key(bmc, user, source)) {
+            Some(entry) => entry.is_locked(now),
+            None if watched.len() < WATCHED_PER_SOURCE_MAX => false,
+            None => {
+                let locks =
+                    watched.iter().filter(|((.., from), entry)| *from == source && entry.is_locked(now));
+                locks.count() >= WATCHED_PER_SOURCE_MAX
+            }
+        }
     }
 
-    /// Counts a wrong password; `true` when this one locks. A message that only reports an error proves nothing: do not count it.
+    /// Counts a wrong password; `true` when this one locks. `user` as in [`Lockouts::is_locked`]. A message that only reports an error proves
+    /// nothing: do not count it.
     pub fn failed(&self, now: Instant, bmc: &str, user: &[u8], source: IpAddr) -> bool {
         if source.is_loopback() {
             return false;
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if watched.len() >= WATCHED_MAX {
-            let oldest = watched.iter().min_by_key(|(_, entry)| entry.last).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                watched.remove(&oldest);
-            }
+        let key = key(bmc, user, source);
+        if !watched.contains_key(&key) && !make_room(&mut watched, now, source) {
+            return false;
         }
         let fresh = Watched { failures: 0, first: now, last: now, locked_until: None };
-        let entry = watched.entry(key(bmc, user, source)).or_insert(fresh);
+        let entry = watched.entry(key).or_insert(fresh);
         let lock_is_over = entry.locked_until.is_some_and(|until| now >= until);
         if lock_is_over || now.saturating_duration_since(entry.first) > FAILURE_WINDOW {
             *entry = fresh;
@@ -137,6 +156,21 @@ impl Lockouts {
     }
 }
 
+/// Makes room for another user of `source`; `false` when locks hold all the places it could have.
+fn make_room(watched: &mut HashMap<Key, Watched>, now: Instant, source: IpAddr) -> bool {
+    let of_source = watched.keys().filter(|(.., from)| *from == source).count();
+    let full = watched.len() >= WATCHED_MAX;
+    if of_source < WATCHED_PER_SOURCE_MAX && !full {
+        return true;
+    }
+    let own_only = of_source >= WATCHED_PER_SOURCE_MAX;
+    let may_go =
+        |((.., from), entry): &(&Key, &Watched)| !entry.is_locked(now) && (!own_only || *from == source);
+    let oldest =
+        watched.iter().filter(may_go).min_by_key(|(_, entry)| entry.last).map(|(key, _)| key.clone());
+    oldest.is_some_and(|oldest| watched.remove(&oldest).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,10 +223,56 @@ mod tests {
     fn the_table_is_bounded() {
         let lockouts = Lockouts::default();
         let start = Instant::now();
-        for n in 0..WATCHED_MAX + 10 {
-            lockouts.failed(start + Duration::from_micros(n as u64), "b", &n.to_le_bytes(), ELSEWHERE);
+        for n in 0..2 * WATCHED_MAX {
+            let source = IpAddr::from([192, 0, 2, (n % 200) as u8]);
+            lockouts.failed(start + Duration::from_micros(n as u64), "b", &n.to_le_bytes(), source);
         }
         assert_eq!(lockouts.watched.lock().unwrap().len(), WATCHED_MAX);
+    }
+
+    #[test]
+    fn a_lock_is_not_shaken_off_by_failing_with_other_names() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for _ in 0..FAILURES_MAX {
+            lockouts.failed(start, "b", b"admin", ELSEWHERE);
+        }
+        lockouts.failed(start, "b", b"admin", ANOTHER);
+        let later = start + Duration::from_secs(1);
+        for n in 0..2 * WATCHED_MAX {
+            lockouts.failed(later, "b", &n.to_le_bytes(), ELSEWHERE);
+        }
+        assert!(lockouts.is_locked(later, "b", b"admin", ELSEWHERE));
+        let watched = lockouts.watched.lock().unwrap();
+        assert_eq!(watched.len(), WATCHED_PER_SOURCE_MAX + 1);
+        assert_eq!(watched[&key("b", b"admin", ANOTHER)].failures, 1, "nobody else was pushed out");
+    }
+
+    #[test]
+    fn a_source_with_locks_in_all_its_places_is_locked_as_a_whole() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for n in 0..WATCHED_PER_SOURCE_MAX {
+            assert!(!lockouts.is_locked(start, "b", b"admin", ELSEWHERE));
+            for _ in 0..FAILURES_MAX {
+                lockouts.failed(start, "b", &n.to_le_bytes(), ELSEWHERE);
+            }
+        }
+        assert!(lockouts.is_locked(start, "b", b"admin", ELSEWHERE));
+        assert!(!lockouts.is_locked(start, "b", b"admin", ANOTHER));
+        assert!(!lockouts.is_locked(start + LOCK_TIME, "b", b"admin", ELSEWHERE));
+    }
+
+    #[test]
+    fn a_known_user_needs_no_room() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for n in 0..WATCHED_PER_SOURCE_MAX {
+            lockouts.failed(start, "b", &n.to_le_bytes(), ELSEWHERE);
+        }
+        lockouts.failed(start, "b", &1_usize.to_le_bytes(), ELSEWHERE);
+        assert_eq!(lockouts.watched.lock().unwrap().len(), WATCHED_PER_SOURCE_MAX);
+        assert!(lockouts.watched.lock().unwrap().contains_key(&key("b", &0_usize.to_le_bytes(), ELSEWHERE)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bmc_core::account::{Account, Role, USER_NAME_MAX_BYTES};
 use bmc_core::event::EventKind;
+use bmc_core::lockout::UNKNOWN_USER;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use sha2::{Digest, Sha256};
@@ -87,22 +88,23 @@ pub(crate) fn log_in(
 ) -> Result<Account, Problem> {
     let fleet = service.scope.fleet();
     let (lockouts, bmc, now) = (fleet.lockouts(), service.scope.lockout_name(), service.now());
-    if lockouts.is_locked(now, &bmc, user, source) {
-        return Err(Problem::unauthorized());
-    }
     let accounts = service.scope.accounts();
     // IPMI's null user has no name that HTTP could carry.
     let account = accounts.by_name(user).filter(|account| !account.name.is_empty());
     // An unknown user costs the same comparison as a known one.
     let expected = account.map_or("", |account| account.password.expose());
     let right = same(expected.as_bytes(), password);
+    let counted = account.map_or(&UNKNOWN_USER[..], |account| account.name.as_bytes());
+    if lockouts.is_locked(now, &bmc, counted, source) {
+        return Err(Problem::unauthorized());
+    }
     match account {
         Some(account) if right && privilege::has(account.role, Privilege::Login) => {
-            lockouts.succeeded(&bmc, user, source);
+            lockouts.succeeded(&bmc, counted, source);
             Ok(account.clone())
         }
         _ => {
-            let locks = lockouts.failed(now, &bmc, user, source);
+            let locks = lockouts.failed(now, &bmc, counted, source);
             // Stranger's text: the log keeps no more of it than a name can have.
             let user: String = String::from_utf8_lossy(user).chars().take(USER_NAME_MAX_BYTES).collect();
             let source = source.to_string();

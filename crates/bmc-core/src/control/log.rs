@@ -39,17 +39,6 @@ impl Control {
         self.sel_writes.clear();
     }
 
-    /// Whether a happening in a frontend becomes an event: not everything that a stranger does is worth one.
-    pub(super) fn is_noted(&mut self, now: Now, kind: &EventKind) -> bool {
-        match kind {
-            EventKind::LoginFailed { user, source } => self.audit.admits(now.instant, user, source),
-            EventKind::SessionOpened { .. } | EventKind::SessionClosed { .. } => {
-                self.record.settings.sensors.audits_sessions()
-            }
-            _ => true,
-        }
-    }
-
     /// Logs what has just happened. The one place that feeds the log from within.
     pub(super) fn log_events(&mut self, now: Now, evaluation: Evaluation, effects: &mut Vec<Effect>) {
         let kinds: Vec<EventKind> = effects

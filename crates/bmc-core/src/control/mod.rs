@@ -30,7 +30,7 @@ use crate::event::EventKind;
 use crate::power::{PowerAction, PowerState, Restart};
 use crate::power_meter::PowerMeter;
 use crate::request::{Change, Outcome, Request};
-use crate::sel::{AuditLimit, Sel, SelWrites};
+use crate::sel::{Sel, SelWrites};
 use crate::sensor::{Readings, Sensor, list_of};
 use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::watchdog::{TimeoutAction, Watchdog};
@@ -45,7 +45,7 @@ mod record;
 mod report;
 mod sense;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod watch;
 
 pub use change::IDENTIFY_MAX;
@@ -264,7 +264,6 @@ pub struct Control {
     sel: Arc<Sel>,
     /// What of the log is still to be stored.
     sel_writes: SelWrites,
-    audit: AuditLimit,
 
     serial: u64,
     revision: u64,
@@ -313,7 +312,6 @@ impl Control {
             identify_number: 0,
             sel: Arc::default(),
             sel_writes: SelWrites::new(),
-            audit: AuditLimit::default(),
             serial: 0,
             revision: 0,
         }
@@ -343,7 +341,9 @@ impl Control {
                 let result = self.request_log(now, request, &mut effects);
                 effects.push(Effect::Reply(id, result));
             }
-            Input::Note(kind) if self.is_noted(now, &kind) => effects.push(Effect::Emit(kind)),
+            Input::Note(kind) if self.record.settings.sensors.audits(&kind) => {
+                effects.push(Effect::Emit(kind))
+            }
             Input::Note(_) => {}
             Input::Report(report) => self.report(now, report, &mut effects),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),

@@ -13,7 +13,7 @@
 //! the [owner](crate::owner) stores that in the same batch as the machine's record, before anyone is told. In the store, every entry
 //! is a record of its own, so that adding one costs one small write.
 //!
-//! What the BMC itself logs is made in `feed` from the events of the machine; `audit` keeps wrong passwords from flooding the log.
+//! What the BMC itself logs is made in `feed` from the events of the machine; `audit` keeps wrong passwords from flooding it.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use audit::AuditLimit;
+pub(crate) use audit::Notices;
 pub use feed::BMC_GENERATOR;
 pub(crate) use feed::{Circumstances, LIMIT, events_for, filter_action};
 pub(crate) use stored::{StoredEntry, entry_key, entry_number, entry_prefix};

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::event::EventKind;
 use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds, model, number};
 
 /// Most drive slots of one machine; disks beyond them have no sensor.
 pub const DRIVE_SLOTS_MAX: usize = 32;
 
-/// Of the session audit sensor: sessions that are activated and deactivated. Its other events tell of failed logins.
-const SESSIONS_COME_AND_GO: u16 = 0b0011;
+/// Of the session audit sensor: a session is activated. Its other events tell of failed logins.
+const SESSION_OPENED: u16 = 0b0001;
+/// A session is deactivated.
+const SESSION_CLOSED: u16 = 0b0010;
+const SESSIONS_COME_AND_GO: u16 = SESSION_OPENED | SESSION_CLOSED;
 
 /// The sensors' settings. What nobody set is the sensor's default, and not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,10 +84,15 @@ impl SensorSettings {
         })
     }
 
-    /// Whether the opening or closing of a session is to be told.
-    pub fn audits_sessions(&self) -> bool {
+    /// Whether what happened in a frontend is to be told: of the opening and the closing of sessions only what a client has enabled.
+    pub fn audits(&self, kind: &EventKind) -> bool {
+        let event = match kind {
+            EventKind::SessionOpened { .. } => SESSION_OPENED,
+            EventKind::SessionClosed { .. } => SESSION_CLOSED,
+            _ => return true,
+        };
         let enables = self.changed.get(&number::SESSION_AUDIT).and_then(|changed| changed.enables);
-        enables.is_some_and(|enables| enables.events && enables.assertions & SESSIONS_COME_AND_GO != 0)
+        enables.is_some_and(|enables| enables.events && enables.assertions & event != 0)
     }
 
     /// Sets a threshold, raw. One that the sensor does not have stays away.

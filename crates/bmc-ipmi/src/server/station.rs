@@ -15,7 +15,7 @@ use bmc_core::clock::Clock;
 use bmc_core::error::RequestError;
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle};
-use bmc_core::lockout::{Lockouts, UserRule};
+use bmc_core::lockout::{Lockouts, UNKNOWN_USER, UserRule};
 use bmc_core::request::Request;
 use bmc_core::settings::{ChannelAccess, Edit};
 use bmc_core::snapshot::Snapshot;
@@ -421,7 +421,8 @@ impl Station {
         let now = self.clock.now();
         let machine = self.bmc.machine();
         let source = source_of(peer);
-        let here = self.lockouts.failed(now, machine.name(), user, source);
+        let counted = if user_id.is_some() { user } else { UNKNOWN_USER };
+        let here = self.lockouts.failed(now, machine.name(), counted, source);
         let threshold = machine.snapshot().settings.lan.bad_password;
         let rule = threshold.rule().filter(|_| user_id.is_some());
         let everywhere = rule.is_some_and(|rule| {

@@ -245,6 +245,29 @@ async fn a_stranger_s_name_is_not_kept_whole_in_the_log() {
     assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source }]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn made_up_names_count_as_one_user_and_lock_nobody_else_out() {
+    let lab = lab().await;
+    let before = lab.fleet.events().next_id() - 1;
+    let system = lab.system();
+    let try_as = |name: String, password: &'static str| {
+        let ask = Ask::anonymous("GET", &system)
+            .header("authorization", &basic(&name, password))
+            .from("192.0.2.1:1000");
+        let router = lab.one.clone();
+        async move { ask.send(&router).await.status.as_u16() }
+    };
+    for n in 0..10 * FAILURES_MAX {
+        assert_eq!(try_as(format!("name{n}"), "guess").await, 401);
+    }
+    assert_eq!(try_as("admin".to_owned(), "password").await, 200);
+    let source = "192.0.2.1".to_owned();
+    let failed = EventKind::LoginFailed { user: "name0".to_owned(), source: source.clone() };
+    let locked = EventKind::LockedOut { user: "name9".to_owned(), source };
+    assert_eq!(two_events(&lab, before).await, [failed, locked]);
+    assert_eq!(lab.machine.snapshot().sel.entries().len(), 2);
+}
+
 /// The first two events after `before`, once there are two.
 async fn two_events(lab: &Lab, before: u64) -> Vec<EventKind> {
     let (mut events, mut later) = lab.fleet.events().follow(before);
