@@ -1,28 +1,24 @@
 //! Serial over LAN: its configuration parameters, and the commands by which the session layer switches it on and off.
 
 use bmc_core::account::Role;
-use bmc_core::request::Request;
-use bmc_core::settings::{Edit, SolSettings};
+use bmc_core::settings::SolSettings;
 use ipmi_wire::command::activation::{
     ActivatePayload, DeactivatePayload, GetPayloadActivationStatus, GetPayloadInstanceInfo,
 };
 use ipmi_wire::command::boot::SetInProgress;
-use ipmi_wire::command::channel::PRESENT_CHANNEL;
 use ipmi_wire::command::sol::{
     GetSolConfiguration, PARAMETER_REVISION, SetSolConfiguration, SolConfiguration, SolParameter,
 };
 use ipmi_wire::{CompletionCode, PrivilegeLevel};
 
-use crate::table::{Access, Act, Answer, Entry, Read, USER};
-use crate::{Context, error};
+use crate::Context;
+use crate::handlers::channel::lan;
+use crate::table::{ADMINISTRATOR, Act, Answer, Entry, Read, USER};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/sol_tests.rs";
 /// Where those of the session layer's commands stand.
 const SESSION_TESTS: &str = "ipmi-session/tests/it/sol.rs";
-
-/// The level that changes configuration.
-const ADMINISTRATOR: Access = Access::Session(PrivilegeLevel::Administrator);
 
 /// The commands of this room. SOL Activating (0Ch 20h) is sent by BMCs and not to them.
 pub(crate) const COMMANDS: &[Entry] = &[
@@ -37,15 +33,9 @@ pub(crate) const COMMANDS: &[Entry] = &[
 /// The highest parameter that there is.
 const PARAMETER_MAX: u8 = 8;
 
-/// `CCh` unless `channel` names the LAN channel.
-fn check_channel(context: &Context, channel: u8) -> Answer<()> {
-    let number = if channel == PRESENT_CHANNEL { context.channel } else { channel };
-    if number == context.lan.number { Ok(()) } else { Err(CompletionCode::INVALID_DATA_FIELD) }
-}
-
 impl Read for GetSolConfiguration {
     fn answer(self, context: &Context) -> Answer<SolConfiguration> {
-        check_channel(context, self.channel)?;
+        lan(context, self.channel)?;
         if self.parameter > PARAMETER_MAX {
             return Err(CompletionCode::PARAMETER_UNSUPPORTED);
         }
@@ -86,7 +76,7 @@ fn value(context: &Context, parameter: u8) -> SolParameter {
 
 impl Act for SetSolConfiguration {
     async fn act(self, context: &Context) -> Answer<()> {
-        check_channel(context, self.channel)?;
+        lan(context, self.channel)?;
         let change: Box<dyn Fn(&mut SolSettings) + Send + Sync> = match self.value {
             SolParameter::SetInProgress(state) => return guard(context, state),
             SolParameter::Enable(on) => Box::new(move |sol| sol.enabled = on),
@@ -116,12 +106,12 @@ impl Act for SetSolConfiguration {
             }
             SolParameter::Other { .. } => return Err(CompletionCode::PARAMETER_UNSUPPORTED),
         };
-        let edit = Edit::new(move |editable| {
-            change(&mut editable.settings.sol);
-            Ok(())
-        });
-        let done = context.bmc.machine().request(Request::Edit(edit)).await;
-        done.map(drop).map_err(|failure| error::request(&failure))
+        context
+            .edit(move |editable| {
+                change(&mut editable.settings.sol);
+                Ok(())
+            })
+            .await
     }
 }
 
