@@ -12,6 +12,7 @@ use crate::event::EventKind;
 use crate::request::{Outcome, SelRequest};
 use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, SEL_AUDITS_MAX, Sel, SelWrites, events_for};
 use crate::sensor::list;
+use crate::settings::pef::CONTROL_ENABLE;
 
 /// Whether events may make event filters do something to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,11 @@ impl Control {
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, RequestError> {
         let logged = self.log_event(now, generator, event);
-        let verdict = self.record.settings.pef.evaluate(generator, &event);
+        let pef = &self.record.settings.pef;
+        let verdict = pef.evaluate(generator, &event);
+        if let (true, Ok(Outcome::Logged(id))) = (pef.control & CONTROL_ENABLE != 0, &logged) {
+            Arc::make_mut(&mut self.record.settings).pef.last_by_bmc = *id;
+        }
         if evaluation == Evaluation::Filtered
             && let Some(action) = verdict.power
         {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerPolicy, RestartCause as CoreCause};
 use bmc_core::request::{Change, Identify, Request};
+use bmc_core::sensor::{SensorType, Severity};
 use bmc_core::settings::Edit;
 use bmc_core::settings::chassis::{Buttons as CoreButtons, Capabilities, ChassisSettings};
-use bmc_core::snapshot::{Health, IdentifyState};
+use bmc_core::snapshot::{Health, IdentifyState, Snapshot};
 use ipmi_wire::command::chassis::{
     ChassisCapabilities, ChassisControl, ChassisIdentify, ChassisStatus, GetChassisCapabilities,
     GetChassisStatus, GetSystemRestartCause, IdentifyLight, LastPowerEvent, RestartCause, RestorePolicy,
@@ -135,6 +136,14 @@ impl Read for GetPohCounter {
     }
 }
 
+/// Whether a fan is beyond a critical threshold. Drives have no reading that could show a fault.
+fn any_fan_is_critical(snapshot: &Snapshot) -> bool {
+    let mut fans = snapshot.sensors().iter().filter(|sensor| sensor.sensor_type == SensorType::Fan);
+    fans.any(|fan| {
+        snapshot.readings.get(fan.number).is_some_and(|reading| reading.severity() == Severity::Critical)
+    })
+}
+
 impl Read for GetChassisStatus {
     /// A machine that cannot be reached has no status: the last that was known may be wrong by now, and the answer has no
     /// field that could say so.
@@ -164,6 +173,7 @@ impl Read for GetChassisStatus {
                 IdentifyState::Timed => IdentifyLight::Timed,
                 IdentifyState::On => IdentifyLight::Indefinite,
             }),
+            fan_fault: any_fan_is_critical(&snapshot),
             front_panel_lockout: disabled.power && disabled.reset,
             front_panel_buttons: Some(FrontPanelButtons {
                 disable_allowed: Buttons::ALL,

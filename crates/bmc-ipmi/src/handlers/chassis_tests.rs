@@ -253,3 +253,18 @@ async fn restart_cause_is_the_last_one() {
     assert_eq!(bench.raw(0x00, 0x07, &[]).await, (0, vec![1, 3]));
     bad_lengths(&bench, 0x00, 0x07, &[], &[0]).await;
 }
+
+#[tokio::test]
+async fn status_tells_of_a_fan_that_is_too_slow() {
+    let bench = Bench::new().await;
+    bench.power(ObservedPower::Running, PowerState::On).await;
+    let fan =
+        bench.context.bmc.snapshot().sensors().iter().find(|one| one.sensor_type == SensorType::Fan).cloned();
+    let fan = fan.unwrap().number;
+    assert!(!bench.ask(GetChassisStatus).await.fan_fault);
+    // Its lower critical threshold goes above what any fan turns.
+    assert_eq!(bench.raw(0x04, 0x26, &[fan, 0x02, 0, 0xff, 0, 0, 0, 0]).await.0, 0);
+    assert!(bench.ask(GetChassisStatus).await.fan_fault);
+    bench.power(ObservedPower::Off, PowerState::Off).await;
+    assert!(!bench.ask(GetChassisStatus).await.fan_fault, "a fan that stands still because it may is none");
+}

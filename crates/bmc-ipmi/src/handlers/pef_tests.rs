@@ -181,3 +181,19 @@ async fn alert_immediate_sends_where_somebody_is() {
     bench.context.bmc.with_volatile(|volatile| volatile.channel.alerting = false);
     assert_eq!(bench.raw(0x04, 0x16, &event).await.0, 0xd5);
 }
+
+#[tokio::test]
+async fn the_last_event_processed_is_the_last_that_went_through_the_filters() {
+    let bench = Bench::new().await;
+    let last_by_bmc = async || {
+        let (_, data) = bench.raw(0x04, 0x15, &[]).await;
+        u16::from_le_bytes([data[8], data[9]])
+    };
+    let event = [0x04, 0x01, 0x20, 0x01, 0x57, 0xff, 0xff];
+    assert_eq!(set(&bench, &[1, 0x00]).await, 0);
+    assert_eq!(bench.raw(0x04, 0x02, &event).await.0, 0);
+    assert_eq!(last_by_bmc().await, 0, "the filters are off");
+    assert_eq!(set(&bench, &[1, 0x01]).await, 0);
+    assert_eq!(bench.raw(0x04, 0x02, &event).await.0, 0);
+    assert_eq!(last_by_bmc().await, bench.context.bmc.snapshot().sel.entries().last().unwrap().record.id);
+}
