@@ -92,7 +92,7 @@ impl Bmc {
         &self.clock
     }
 
-    /// When [`Bmc::take_expired_boot_flags`] is to be called; `None` while there is nothing to wait for.
+    /// When `take_expired_boot_flags` is to be called; `None` while there is nothing to wait for.
     pub fn boot_flags_expire_at(&self) -> Option<Instant> {
         self.with_boot_guard(|guard| guard.expires_at())
     }
