@@ -1,6 +1,7 @@
 //! A program that one talks to: what it prints is awaited, then it is told the next thing. Consoles need a terminal; `script` gives them one.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
@@ -9,6 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use testkit::{tools, wait};
 
 use crate::lab::{PASSWORD, USER};
@@ -16,7 +18,7 @@ use crate::lab::{PASSWORD, USER};
 /// How long an answer may take on a busy host, retransmissions over a bad wire included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program under way; it is killed when this is dropped.
+/// A program under way; it is killed, with all that it started, when this is dropped.
 #[derive(Debug)]
 pub struct Talk {
     line: String,
@@ -139,10 +141,37 @@ impl Talk {
     }
 }
 
+/// It ends without a word to whoever it talks to. Were only `script` killed, the program in its terminal would be told by the terminal that
+/// is gone, and end in good order: a console would close its session, sooner or later than the test goes on.
 impl Drop for Talk {
     fn drop(&mut self) {
-        // One that has ended already is fine.
+        for descendant in descendants(self.child.id()) {
+            // One that has ended already is fine, here and below.
+            let _ = Pid::from_raw(descendant).map(|pid| kill_process(pid, Signal::KILL));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processes that a process started, and those that they did, by their ids.
+fn descendants(of: u32) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten();
+    // `PID (NAME) STATE PARENT ...`, and a name may have anything in it.
+    let parents: Vec<(i32, u32)> = processes
+        .filter_map(|entry| {
+            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect();
+    let (mut found, mut ask) = (Vec::new(), vec![of]);
+    while let Some(parent) = ask.pop() {
+        for (pid, _) in parents.iter().filter(|(_, theirs)| *theirs == parent) {
+            found.push(*pid);
+            ask.extend(u32::try_from(*pid));
+        }
+    }
+    found
 }
