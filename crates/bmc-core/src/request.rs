@@ -85,6 +85,8 @@ pub struct Change {
     pub watchdog: Option<WatchdogRequest>,
     /// Name and password of user 2, the administrator.
     pub administrator: Option<(String, Secret)>,
+    /// What else is changed, before all this.
+    pub edit: Option<Edit>,
 }
 
 /// Longest asset tag in bytes (DCMI 1.5 §6.4.2).

@@ -105,7 +105,21 @@ impl Control {
         change: Change,
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, RequestError> {
-        // First, because the FRU image may have no room for it.
+        let before = self.record.clone();
+        let made = self.make_each(now, change, effects);
+        made.inspect_err(|_| self.record = before)
+    }
+
+    fn make_each(
+        &mut self,
+        now: Now,
+        change: Change,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Outcome, RequestError> {
+        if let Some(edit) = &change.edit {
+            self.edit(edit)?;
+        }
+        // Early, because the FRU image may have no room for it.
         let tagged = change.asset_tag.map(|tag| self.tagged(tag)).transpose()?;
         if let Some((name, password)) = change.administrator {
             let accounts = Arc::make_mut(&mut self.record.accounts);

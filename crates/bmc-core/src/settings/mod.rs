@@ -92,6 +92,15 @@ impl Edit {
     }
 }
 
+/// Two are equal when they are the same one.
+impl PartialEq for Edit {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Edit {}
+
 impl fmt::Debug for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Edit")
