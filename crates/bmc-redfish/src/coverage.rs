@@ -6,7 +6,7 @@ use crate::boot;
 use crate::error::{About, Asked, request_problem};
 use crate::message::{Message, REGISTRY_FILE};
 use crate::privilege::Privilege;
-use crate::routes::{Access, ROUTES};
+use crate::routes::{self, Access};
 use crate::schema;
 use bmc_core::boot::BootTarget;
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
@@ -24,10 +24,10 @@ pub fn document() -> String {
          machine's name in its backend work in every URL too. A trailing slash is accepted everywhere; HEAD works where GET does.\n\n\
          ## Operations\n\n| URI | method | needs | what |\n|---|---|---|---|\n",
     );
-    for route in ROUTES {
+    for route in routes::all() {
         for verb in route.verbs {
             let needs = access_name(verb.access);
-            line(&mut text, &[&format!("`{}`", route.path), verb.method.as_str(), &needs, verb.what]);
+            line(&mut text, &[&format!("`{}`", route.path), verb.kind.as_str(), &needs, verb.what]);
         }
     }
     text.push_str(

@@ -27,10 +27,10 @@ use crate::error::Problem;
 use crate::etag;
 use crate::json;
 use crate::message::{self, Message};
-use crate::resource::{self, Call, Content, Reply};
-use crate::routes::{Access, Route, Verb};
+use crate::resource::{Call, Content, Reply};
+use crate::routes::{self, Access, Handler, Ids, Kind, Route, Verb};
 use crate::schema;
-use crate::service::{Ids, Service};
+use crate::service::Service;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const ODATA_VERSION_SERVED: &str = "4.0";
@@ -63,13 +63,10 @@ impl Asked {
     }
 }
 
-/// Takes a request through. `route` is `None` for a URI that is not served; `ids` are the URI's variable parts.
-pub(crate) async fn pass(
-    service: Arc<Service>,
-    route: Option<&'static Route>,
-    ids: Ids,
-    request: Request,
-) -> Response {
+/// Takes a request through.
+pub(crate) async fn pass(service: Arc<Service>, request: Request) -> Response {
+    let (route, ids) = routes::find(request.uri().path()).unzip();
+    let ids = ids.unwrap_or_default();
     let bounds = Bounds { bytes: service.config.body_max_bytes, time: service.config.request_timeout };
     let asked = Asked::read(request, bounds).await;
     let answer = answer(&service, route, &ids, &asked).await;
@@ -122,10 +119,14 @@ async fn call(
     body: Map<String, Value>,
     asked: &Asked,
 ) -> Result<Reply, Problem> {
-    let Ids { id, member } = ids;
+    let Ids { id, member, leaf } = ids;
     let (headers, source) = (&asked.parts.headers, asked.source);
-    let call = Call { service, verb, caller, id, member, body, headers, source };
-    resource::carry_out(call).await
+    let call = Call { service, caller, id, member, leaf, body, headers, source };
+    match verb.handler {
+        Handler::Get(get) => get(&call).map(|resource| Reply::ok(Content::Resource(resource))),
+        Handler::Show(show) => show(&call).map(Reply::ok),
+        Handler::Act(act) => act(&call).await,
+    }
 }
 
 /// Any other version of OData than 4.0 is refused (DSP0266, "Request headers").
@@ -155,7 +156,7 @@ fn check_query(asked: &Asked) -> Result<(), Problem> {
 
 /// The body as an object; empty for methods whose body is ignored.
 fn decode(verb: &Verb, asked: &Asked) -> Result<Map<String, Value>, Problem> {
-    if verb.method == Method::GET || verb.method == Method::DELETE {
+    if matches!(verb.kind, Kind::Get | Kind::Delete) {
         return Ok(Map::new());
     }
     let bytes = asked.body.as_ref().map_err(|error| body_problem(*error))?;

@@ -81,6 +81,11 @@ impl Problem {
         problem
     }
 
+    /// 500: ours is the fault.
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Message::new(message::InternalError, []))
+    }
+
     fn resolution(mut self, resolution: String) -> Self {
         if let Some(message) = self.messages.first_mut() {
             *message = message.clone().resolution(resolution);
@@ -146,7 +151,7 @@ pub(crate) fn request_problem(error: &RequestError, about: About<'_>) -> Problem
         .resolution(sentence(&error.to_string())),
         RequestError::Missing { what } => Problem::not_found(what, about.id),
         RequestError::Backend(error) => backend_problem(error, about),
-        RequestError::Store(_) => internal().resolution(sentence(&error.to_string())),
+        RequestError::Store(_) => Problem::internal().resolution(sentence(&error.to_string())),
         RequestError::Removed => Problem::not_found("ComputerSystem", about.id),
     }
 }
@@ -175,17 +180,13 @@ fn backend_problem(error: &BackendError, about: About<'_>) -> Problem {
             StatusCode::INTERNAL_SERVER_ERROR,
             Message::new(message::ResourceAtUriUnauthorized, [about.uri, &error.message]),
         ),
-        BackendErrorKind::Internal => internal(),
+        BackendErrorKind::Internal => Problem::internal(),
     };
     problem.resolution(sentence(&error.message))
 }
 
 fn conflict(message: Message) -> Problem {
     Problem::new(StatusCode::CONFLICT, message)
-}
-
-fn internal() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Message::new(message::InternalError, []))
 }
 
 /// The property behind the core's name of a field.

@@ -1,42 +1,92 @@
-//! What is served: the one table behind the router, the `Allow` header, the privileges and the coverage document.
+//! What is served: the one table behind the router, the `Allow` header, the privileges and the coverage document. Each file of
+//! [`crate::resource`] has its own part of it; [`ROOMS`] puts them together.
+
+use std::pin::Pin;
+use std::sync::LazyLock;
 
 use http::{HeaderValue, Method};
+use matchit::Router;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
+use crate::error::Problem;
 use crate::privilege::Privilege;
+use crate::resource::{
+    Call, Content, Reply, action_info, chassis, log, manager, metadata, odata, registry, root, sensor,
+    session, session_service, system,
+};
 
-/// Everything a client can do, one by one. [`crate::resource::carry_out`] knows how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Operation {
-    GetVersions,
-    GetRoot,
-    GetOdata,
-    GetMetadata,
-    GetSystems,
-    GetSystem,
-    PatchSystem,
-    GetResetActionInfo,
-    ResetSystem,
-    GetLogServices,
-    GetLogService,
-    ClearLog,
-    GetLogEntries,
-    GetLogEntry,
-    GetManagers,
-    GetManager,
-    GetChassisCollection,
-    GetChassis,
-    PatchChassis,
-    GetSensors,
-    GetSensor,
-    GetSessionService,
-    PatchSessionService,
-    GetSessions,
-    PostSession,
-    GetSession,
-    DeleteSession,
-    GetRegistries,
-    GetRegistry,
+/// The table, by room.
+pub(crate) static ROOMS: &[&[Route]] = &[
+    root::ROUTES,
+    odata::ROUTES,
+    metadata::ROUTES,
+    system::ROUTES,
+    action_info::ROUTES,
+    log::ROUTES,
+    manager::ROUTES,
+    chassis::ROUTES,
+    sensor::ROUTES,
+    session_service::ROUTES,
+    session::ROUTES,
+    registry::ROUTES,
+];
+
+/// Every route.
+pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
+    ROOMS.iter().copied().flatten()
 }
+
+static TABLE: LazyLock<Router<&'static Route>> = LazyLock::new(|| {
+    let mut table = Router::new();
+    for route in all() {
+        let added = table.insert(route.path, route);
+        // A route that is there twice, or not well written, is seen by the first test that is run.
+        debug_assert!(added.is_ok(), "{}: {added:?}", route.path);
+    }
+    table
+});
+
+/// The variable parts of a URI; empty where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// `{id}`, the first: a machine, mostly.
+    pub(crate) id: String,
+    /// `{member}`, the second: something of that machine.
+    pub(crate) member: String,
+    /// `{leaf}`, the third: a part of that.
+    pub(crate) leaf: String,
+}
+
+/// The route of a path, with or without a slash at its end, and the variable parts. `None` for what is not served; an id that is not
+/// UTF-8 once decoded names nothing.
+pub(crate) fn find(path: &str) -> Option<(&'static Route, Ids)> {
+    let found = TABLE.at(path.strip_suffix('/').unwrap_or(path)).ok()?;
+    let mut ids = Ids::default();
+    for (name, raw) in found.params.iter() {
+        let decoded = percent_decode_str(raw).decode_utf8().ok()?.into_owned();
+        match name {
+            "id" => ids.id = decoded,
+            "member" => ids.member = decoded,
+            _ => ids.leaf = decoded,
+        }
+    }
+    Some((found.value, ids))
+}
+
+/// What carries an operation out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Handler {
+    /// Shows a resource from what is published, at once.
+    Get(fn(&Call<'_>) -> Result<Value, Problem>),
+    /// Shows what is no resource, at once.
+    Show(fn(&Call<'_>) -> Result<Content, Problem>),
+    /// Does something, and may wait for it.
+    Act(for<'a> fn(&'a Call<'a>) -> Acting<'a>),
+}
+
+/// An action under way.
+pub(crate) type Acting<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
 
 /// Who may carry out an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +99,32 @@ pub(crate) enum Access {
     OwnOr(Privilege),
 }
 
+/// The methods that are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Get,
+    Post,
+    Patch,
+    Delete,
+}
+
+impl Kind {
+    /// As HTTP writes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// One method of a route.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Verb {
-    pub(crate) method: Method,
-    pub(crate) operation: Operation,
+    pub(crate) kind: Kind,
+    pub(crate) handler: Handler,
     pub(crate) access: Access,
     /// What it does, for the coverage document.
     pub(crate) what: &'static str,
@@ -72,15 +143,15 @@ impl Route {
     /// The verb for a method. HEAD is GET without the body.
     pub(crate) fn verb(&self, method: &Method) -> Option<&'static Verb> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        self.verbs.iter().find(|verb| verb.method == *method)
+        self.verbs.iter().find(|verb| verb.kind.as_str() == method.as_str())
     }
 
     /// The methods allowed, as the `Allow` header lists them.
     pub(crate) fn allow(&self) -> HeaderValue {
         let mut methods: Vec<&str> = Vec::new();
         for verb in self.verbs {
-            methods.push(verb.method.as_str());
-            if verb.method == Method::GET {
+            methods.push(verb.kind.as_str());
+            if verb.kind == Kind::Get {
                 methods.push("HEAD");
             }
         }
@@ -88,147 +159,84 @@ impl Route {
     }
 }
 
-const fn verb(method: Method, operation: Operation, access: Access, what: &'static str) -> Verb {
-    Verb { method, operation, access, what, secrets: &[] }
+/// A resource that who may log in may read.
+pub(crate) const fn get(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'static str) -> Verb {
+    let access = Access::Needs(Privilege::Login);
+    Verb { kind: Kind::Get, handler: Handler::Get(show), access, what, secrets: &[] }
 }
 
-const fn get(operation: Operation, what: &'static str) -> Verb {
-    verb(Method::GET, operation, Access::Needs(Privilege::Login), what)
+/// A resource that anybody may read.
+pub(crate) const fn open(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'static str) -> Verb {
+    Verb { access: Access::Public, ..get(show, what) }
 }
 
-const fn open(operation: Operation, what: &'static str) -> Verb {
-    verb(Method::GET, operation, Access::Public, what)
+/// Something that is no resource, and that anybody may read.
+pub(crate) const fn show(show: fn(&Call<'_>) -> Result<Content, Problem>, what: &'static str) -> Verb {
+    Verb { kind: Kind::Get, handler: Handler::Show(show), access: Access::Public, what, secrets: &[] }
 }
 
-const COMPONENTS: Access = Access::Needs(Privilege::ConfigureComponents);
-const LOG_IN: Verb = Verb {
-    method: Method::POST,
-    operation: Operation::PostSession,
-    access: Access::Public,
-    what: "opens a session: 201, `X-Auth-Token`, `Location`",
-    secrets: &["Password"],
-};
+/// A change of a resource.
+pub(crate) const fn patch(
+    needs: Privilege,
+    act: for<'a> fn(&'a Call<'a>) -> Acting<'a>,
+    what: &'static str,
+) -> Verb {
+    let access = Access::Needs(needs);
+    Verb { kind: Kind::Patch, handler: Handler::Act(act), access, what, secrets: &[] }
+}
 
-/// The table.
-pub(crate) static ROUTES: &[Route] = &[
-    Route { path: "/redfish", verbs: &[open(Operation::GetVersions, "the protocol's versions")] },
-    Route { path: "/redfish/v1", verbs: &[open(Operation::GetRoot, "ServiceRoot")] },
-    Route { path: "/redfish/v1/odata", verbs: &[open(Operation::GetOdata, "OData service document")] },
-    Route {
-        path: "/redfish/v1/$metadata",
-        verbs: &[open(Operation::GetMetadata, "OData metadata (XML), naming DMTF's published schemas")],
-    },
-    Route { path: "/redfish/v1/Systems", verbs: &[get(Operation::GetSystems, "ComputerSystemCollection")] },
-    Route {
-        path: "/redfish/v1/Systems/{id}",
-        verbs: &[
-            get(Operation::GetSystem, "ComputerSystem"),
-            verb(
-                Method::PATCH,
-                Operation::PatchSystem,
-                COMPONENTS,
-                "`Boot` (`BootSourceOverrideTarget`, `-Enabled`, `-Mode`, `HttpBootUri`), `AssetTag`, `PowerRestorePolicy`, \
-                 `LocationIndicatorActive`, `IndicatorLED`, `HostWatchdogTimer`",
-            ),
-        ],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/ResetActionInfo",
-        verbs: &[get(Operation::GetResetActionInfo, "ActionInfo of the reset action")],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/Actions/ComputerSystem.Reset",
-        verbs: &[verb(Method::POST, Operation::ResetSystem, COMPONENTS, "power: `ResetType`")],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/LogServices",
-        verbs: &[get(Operation::GetLogServices, "LogServiceCollection")],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/LogServices/SEL",
-        verbs: &[get(Operation::GetLogService, "LogService: IPMI's system event log")],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Actions/LogService.ClearLog",
-        verbs: &[verb(
-            Method::POST,
-            Operation::ClearLog,
-            Access::Needs(Privilege::ConfigureManager),
-            "clears the log; `LogEntriesETag` makes it conditional",
-        )],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Entries",
-        verbs: &[get(Operation::GetLogEntries, "LogEntryCollection")],
-    },
-    Route {
-        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Entries/{member}",
-        verbs: &[get(Operation::GetLogEntry, "LogEntry: a record of the log")],
-    },
-    Route { path: "/redfish/v1/Managers", verbs: &[get(Operation::GetManagers, "ManagerCollection")] },
-    Route { path: "/redfish/v1/Managers/{id}", verbs: &[get(Operation::GetManager, "Manager")] },
-    Route {
-        path: "/redfish/v1/Chassis",
-        verbs: &[get(Operation::GetChassisCollection, "ChassisCollection")],
-    },
-    Route {
-        path: "/redfish/v1/Chassis/{id}",
-        verbs: &[
-            get(Operation::GetChassis, "Chassis"),
-            verb(
-                Method::PATCH,
-                Operation::PatchChassis,
-                COMPONENTS,
-                "`AssetTag`, `LocationIndicatorActive`, `IndicatorLED`: the System's own",
-            ),
-        ],
-    },
-    Route {
-        path: "/redfish/v1/Chassis/{id}/Sensors",
-        verbs: &[get(Operation::GetSensors, "SensorCollection: the analogue sensors")],
-    },
-    Route {
-        path: "/redfish/v1/Chassis/{id}/Sensors/{member}",
-        verbs: &[get(Operation::GetSensor, "Sensor, with the value that IPMI's sensor of that name shows")],
-    },
-    Route {
-        path: "/redfish/v1/SessionService",
-        verbs: &[
-            get(Operation::GetSessionService, "SessionService"),
-            verb(
-                Method::PATCH,
-                Operation::PatchSessionService,
-                Access::Needs(Privilege::ConfigureManager),
-                "`SessionTimeout`, 30 to 86400 s",
-            ),
-        ],
-    },
-    Route {
-        path: "/redfish/v1/SessionService/Sessions",
-        verbs: &[get(Operation::GetSessions, "SessionCollection"), LOG_IN],
-    },
-    Route { path: "/redfish/v1/SessionService/Sessions/Members", verbs: &[LOG_IN] },
-    Route {
-        path: "/redfish/v1/SessionService/Sessions/{id}",
-        verbs: &[
-            get(Operation::GetSession, "Session"),
-            verb(
-                Method::DELETE,
-                Operation::DeleteSession,
-                Access::OwnOr(Privilege::ConfigureManager),
-                "closes a session: one's own, or any for an administrator",
-            ),
-        ],
-    },
-    Route {
-        path: "/redfish/v1/Registries",
-        verbs: &[get(Operation::GetRegistries, "MessageRegistryFileCollection")],
-    },
-    Route {
-        path: "/redfish/v1/Registries/{id}",
-        verbs: &[get(
-            Operation::GetRegistry,
-            "MessageRegistryFile of `Base`, pointing to DMTF's published file",
-        )],
-    },
-];
+/// An action, or a new member of a collection.
+pub(crate) const fn post(
+    needs: Privilege,
+    act: for<'a> fn(&'a Call<'a>) -> Acting<'a>,
+    what: &'static str,
+) -> Verb {
+    Verb { kind: Kind::Post, ..patch(needs, act, what) }
+}
+
+/// The end of a resource.
+pub(crate) const fn delete(
+    needs: Privilege,
+    act: for<'a> fn(&'a Call<'a>) -> Acting<'a>,
+    what: &'static str,
+) -> Verb {
+    Verb { kind: Kind::Delete, ..patch(needs, act, what) }
+}
+
+impl Verb {
+    /// The same, open to others.
+    pub(crate) const fn access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// The same, with members of its body that no journal may show.
+    pub(crate) const fn secret(self, secrets: &'static [&'static str]) -> Self {
+        Self { secrets, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_and_none_is_there_twice() {
+        for route in all() {
+            let (found, ids) = find(route.path).unwrap();
+            assert_eq!(found.path, route.path);
+            assert_eq!(ids.id, if route.path.contains("{id}") { "{id}" } else { "" });
+            let methods: Vec<Kind> = route.verbs.iter().map(|verb| verb.kind).collect();
+            assert!((1..methods.len()).all(|at| !methods[..at].contains(&methods[at])), "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn ids_are_decoded() {
+        let (route, ids) = find("/redfish/v1/Systems/a%20b/LogServices/SEL/Entries/7/").unwrap();
+        assert!(route.path.ends_with("/Entries/{member}"));
+        assert_eq!(ids, Ids { id: "a b".to_owned(), member: "7".to_owned(), leaf: String::new() });
+        assert!(find("/redfish/v1/Systems/%FF").is_none());
+        assert!(find("/redfish/v1/Systems//").is_none());
+        assert!(find("/redfish/v1/nothing").is_none());
+    }
+}

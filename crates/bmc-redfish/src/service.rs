@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State};
-use axum::routing::any;
+use axum::extract::{Request, State};
 use bmc_core::fleet::MachineHandle;
 use bmc_core::snapshot::Snapshot;
 use uuid::Uuid;
@@ -14,7 +12,6 @@ use uuid::Uuid;
 use crate::config::{Profile, RedfishConfig};
 use crate::door;
 use crate::error::Problem;
-use crate::routes::ROUTES;
 use crate::scope::Scope;
 use crate::session::Sessions;
 
@@ -62,32 +59,10 @@ pub(crate) fn resource_id(snapshot: &Snapshot) -> String {
     snapshot.uuid.to_string()
 }
 
-/// The variable parts of a URI; empty where there are none.
-#[derive(Debug, Default)]
-pub(crate) struct Ids {
-    /// The first: a machine, mostly.
-    pub(crate) id: String,
-    /// The second: something of that machine.
-    pub(crate) member: String,
-}
-
 /// The service as a tower service: every route of the table, with and without a trailing slash, and 404 for the rest.
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let mut router = Router::new();
-    for route in ROUTES {
-        let handler = move |State(service): State<Arc<Service>>,
-                            params: Result<RawPathParams, RawPathParamsRejection>,
-                            request: Request| async move {
-            // An id that is not UTF-8 once decoded names nothing.
-            let route = (params.is_ok()).then_some(route);
-            let mut ids = params.iter().flatten().map(|(_, id)| id.to_owned());
-            let ids = Ids { id: ids.next().unwrap_or_default(), member: ids.next().unwrap_or_default() };
-            door::pass(service, route, ids, request).await
-        };
-        router = router.route(route.path, any(handler)).route(&format!("{}/", route.path), any(handler));
-    }
-    let nothing = |State(service): State<Arc<Service>>, request: Request| async move {
-        door::pass(service, None, Ids::default(), request).await
+    let all = |State(service): State<Arc<Service>>, request: Request| async move {
+        door::pass(service, request).await
     };
-    router.fallback(nothing).with_state(service)
+    Router::new().fallback(all).with_state(service)
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::Problem;
 use crate::resource::{Call, Uris, reset, resource, with};
+use crate::routes::{Route, get};
 use crate::schema;
 
 const ID: &str = "ResetActionInfo";
@@ -13,7 +14,13 @@ pub(super) fn uri(system: &str) -> String {
     format!("{system}/{ID}")
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+/// The descriptions of actions.
+pub(crate) static ROUTES: &[Route] = &[Route {
+    path: "/redfish/v1/Systems/{id}/ResetActionInfo",
+    verbs: &[get(show, "ActionInfo of the reset action")],
+}];
+
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     let machine = call.service.machine("ComputerSystem", call.id)?;
     let uri = uri(&Uris::of(&machine.snapshot()).system);
     let object = resource(schema::ACTION_INFO, &uri, ID, "Reset Action Info");

@@ -6,19 +6,38 @@ use serde_json::{Value, json};
 
 use crate::error::Problem;
 use crate::patch;
-use crate::resource::{Call, Reply, Uris, collection, health, label, link, resource, sensor, system, with};
+use crate::privilege::Privilege;
+use crate::resource::{
+    Call, Reply, Uris, collection, health, label, link, machines, resource, sensor, with, write,
+};
+use crate::routes::{Route, get, patch};
 use crate::schema;
-use crate::service::{Service, resource_id};
+use crate::service::resource_id;
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/Chassis";
 
-pub(super) fn collection(service: &Service) -> Value {
-    let members: Vec<String> =
-        service.scope.machines().iter().map(|machine| Uris::of(&machine.snapshot()).chassis).collect();
-    collection::render(schema::CHASSIS_COLLECTION, COLLECTION_URI, "Chassis", &members)
+/// The Chassis.
+pub(crate) static ROUTES: &[Route] = &[
+    Route { path: "/redfish/v1/Chassis", verbs: &[get(collection, "ChassisCollection")] },
+    Route {
+        path: "/redfish/v1/Chassis/{id}",
+        verbs: &[
+            get(show, "Chassis"),
+            patch(
+                Privilege::ConfigureComponents,
+                |call| Box::pin(update(call)),
+                "`AssetTag`, `LocationIndicatorActive`, `IndicatorLED`: the System's own",
+            ),
+        ],
+    },
+];
+
+fn collection(call: &Call<'_>) -> Result<Value, Problem> {
+    let members = machines(call, |uris| uris.chassis);
+    Ok(collection::render(schema::CHASSIS_COLLECTION, COLLECTION_URI, "Chassis", &members))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     Ok(render(&call.service.machine("Chassis", call.id)?.snapshot()))
 }
 
@@ -49,9 +68,9 @@ fn render(snapshot: &Snapshot) -> Value {
     with(object, members)
 }
 
-pub(super) async fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
+async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
     let machine = call.service.machine("Chassis", call.id)?;
-    system::change(call, &machine, render, |_, shown| {
+    write::change(call, &machine, render, |_, shown| {
         let wanted = patch::read(&call.body, |faults| {
             let mut wanted = label::Wanted::default();
             patch::each_property(&call.body, shown, "", faults, |name, pointer, value, faults| {

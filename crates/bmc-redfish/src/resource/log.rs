@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use crate::error::{About, Asked, Problem, request_problem};
 use crate::message::{self, Message};
-use crate::patch::is_annotation;
+use crate::privilege::Privilege;
+use crate::resource::action::Parameters;
 use crate::resource::{Call, Reply, Uris, collection, date_time, link, resource, with};
+use crate::routes::{Route, get, post};
 use crate::schema;
 use crate::service::resource_id;
 
@@ -34,13 +36,38 @@ fn entries_uri(system: &str) -> String {
     format!("{system}/LogServices/{LOG}/Entries")
 }
 
-pub(super) fn services(call: &Call<'_>) -> Result<Value, Problem> {
+/// The logs of the Systems.
+pub(crate) static ROUTES: &[Route] = &[
+    Route { path: "/redfish/v1/Systems/{id}/LogServices", verbs: &[get(services, "LogServiceCollection")] },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL",
+        verbs: &[get(service, "LogService: IPMI's system event log")],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Actions/LogService.ClearLog",
+        verbs: &[post(
+            Privilege::ConfigureManager,
+            |call| Box::pin(clear(call)),
+            "clears the log; `LogEntriesETag` makes it conditional",
+        )],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Entries",
+        verbs: &[get(entries, "LogEntryCollection")],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/LogServices/SEL/Entries/{member}",
+        verbs: &[get(entry, "LogEntry: a record of the log")],
+    },
+];
+
+fn services(call: &Call<'_>) -> Result<Value, Problem> {
     let system = Uris::of(&call.service.machine("LogServiceCollection", call.id)?.snapshot()).system;
     let uri = services_uri(&system);
     Ok(collection::render(schema::LOG_SERVICE_COLLECTION, &uri, "Log Services", &[log_uri(&system)]))
 }
 
-pub(super) fn service(call: &Call<'_>) -> Result<Value, Problem> {
+fn service(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("LogService", call.id)?.snapshot();
     let system = Uris::of(&snapshot).system;
     let uri = log_uri(&system);
@@ -61,7 +88,7 @@ pub(super) fn service(call: &Call<'_>) -> Result<Value, Problem> {
     Ok(with(resource(schema::LOG_SERVICE, &uri, LOG, "System Event Log"), members))
 }
 
-pub(super) fn entries(call: &Call<'_>) -> Result<Value, Problem> {
+fn entries(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("LogEntryCollection", call.id)?.snapshot();
     let uri = entries_uri(&Uris::of(&snapshot).system);
     let entries = snapshot.sel.entries();
@@ -69,7 +96,7 @@ pub(super) fn entries(call: &Call<'_>) -> Result<Value, Problem> {
     Ok(collection::render(schema::LOG_ENTRY_COLLECTION, &uri, "System Event Log Entries", &members))
 }
 
-pub(super) fn entry(call: &Call<'_>) -> Result<Value, Problem> {
+fn entry(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("LogEntry", call.id)?.snapshot();
     let id = call.member.parse().ok().filter(|id: &u16| id.to_string() == call.member);
     let entry = id.and_then(|id| snapshot.sel.entry(id));
@@ -246,20 +273,14 @@ fn entry_code(event: &EventMessage) -> &'static str {
 }
 
 /// Clears the log. There is no parameter but the ETag of the entries.
-pub(super) async fn clear(call: &Call<'_>) -> Result<Reply, Problem> {
+async fn clear(call: &Call<'_>) -> Result<Reply, Problem> {
     const ETAG: &str = "LogEntriesETag";
     let machine = call.service.machine("LogService", call.id)?;
-    let unknown: Vec<Message> = call
-        .body
-        .keys()
-        .filter(|name| *name != ETAG && !is_annotation(name))
-        .map(|name| Message::new(message::ActionParameterUnknown, [CLEAR, name]).about(&format!("/{name}")))
-        .collect();
-    if !unknown.is_empty() {
-        return Err(Problem::bad_request(unknown));
-    }
+    let mut parameters = Parameters::new(CLEAR, &call.body);
+    let wanted = parameters.optional(ETAG);
+    parameters.end()?;
     let mut if_erasures = None;
-    if let Some(wanted) = call.body.get(ETAG) {
+    if let Some(wanted) = wanted {
         let mut shown = entries(call)?;
         let tag = crate::etag::stamp(&mut shown);
         if wanted.as_str() != Some(tag.as_str()) {

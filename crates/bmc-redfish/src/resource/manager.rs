@@ -3,19 +3,25 @@
 use serde_json::{Value, json};
 
 use crate::error::Problem;
-use crate::resource::{Call, Uris, collection, link, resource, with};
+use crate::resource::{Call, Uris, collection, link, machines, resource, with};
+use crate::routes::{Route, get};
 use crate::schema;
-use crate::service::{Service, resource_id};
+use crate::service::resource_id;
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/Managers";
 
-pub(super) fn collection(service: &Service) -> Value {
-    let members: Vec<String> =
-        service.scope.machines().iter().map(|machine| Uris::of(&machine.snapshot()).manager).collect();
-    collection::render(schema::MANAGER_COLLECTION, COLLECTION_URI, "Managers", &members)
+/// The Managers.
+pub(crate) static ROUTES: &[Route] = &[
+    Route { path: "/redfish/v1/Managers", verbs: &[get(collection, "ManagerCollection")] },
+    Route { path: "/redfish/v1/Managers/{id}", verbs: &[get(show, "Manager")] },
+];
+
+fn collection(call: &Call<'_>) -> Result<Value, Problem> {
+    let members = machines(call, |uris| uris.manager);
+    Ok(collection::render(schema::MANAGER_COLLECTION, COLLECTION_URI, "Managers", &members))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("Manager", call.id)?.snapshot();
     let uris = Uris::of(&snapshot);
     let profile = call.service.profile();

@@ -2,9 +2,22 @@
 
 use std::fmt::Write as _;
 
+use crate::error::Problem;
+use crate::resource::{Call, Content};
+use crate::routes::{Route, show};
 use crate::schema;
 
-pub(super) fn get() -> String {
+/// The metadata document.
+pub(crate) static ROUTES: &[Route] = &[Route {
+    path: "/redfish/v1/$metadata",
+    verbs: &[show(show_document, "OData metadata (XML), naming DMTF's published schemas")],
+}];
+
+fn show_document(_: &Call<'_>) -> Result<Content, Problem> {
+    Ok(Content::Xml(render()))
+}
+
+fn render() -> String {
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <edmx:Edmx xmlns:edmx=\"http://docs.oasis-open.org/odata/ns/edmx\" Version=\"4.0\">\n\

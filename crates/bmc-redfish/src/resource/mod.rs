@@ -1,21 +1,23 @@
 //! The resources, one file each, and what they have in common.
 
-mod action_info;
-mod chassis;
+mod action;
+pub(crate) mod action_info;
+pub(crate) mod chassis;
 mod collection;
 mod label;
-mod log;
-mod manager;
-mod metadata;
-mod odata;
-mod registry;
+pub(crate) mod log;
+pub(crate) mod manager;
+pub(crate) mod metadata;
+pub(crate) mod odata;
+pub(crate) mod registry;
 mod reset;
-mod root;
-mod sensor;
-mod session;
-mod session_service;
-mod system;
+pub(crate) mod root;
+pub(crate) mod sensor;
+pub(crate) mod session;
+pub(crate) mod session_service;
+pub(crate) mod system;
 mod watchdog;
+mod write;
 
 use std::net::IpAddr;
 
@@ -27,7 +29,6 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::error::Problem;
-use crate::routes::{Operation, Verb};
 use crate::schema::Schema;
 use crate::service::{Service, resource_id};
 
@@ -36,13 +37,14 @@ pub(crate) use reset::TYPES as RESET_TYPES;
 /// A request that may be carried out.
 pub(crate) struct Call<'a> {
     pub(crate) service: &'a Service,
-    pub(crate) verb: &'static Verb,
     /// Who asks; nobody for public operations.
     pub(crate) caller: Option<Caller>,
     /// The variable part of the URI, empty where there is none.
     pub(crate) id: &'a str,
     /// The second variable part of the URI, empty where there is none.
     pub(crate) member: &'a str,
+    /// The third variable part of the URI, empty where there is none.
+    pub(crate) leaf: &'a str,
     /// The body, empty for methods that have none.
     pub(crate) body: Map<String, Value>,
     pub(crate) headers: &'a HeaderMap,
@@ -73,7 +75,7 @@ impl Reply {
         Self { status, headers: Vec::new(), content: Content::None }
     }
 
-    fn ok(content: Content) -> Self {
+    pub(crate) fn ok(content: Content) -> Self {
         Self { status: StatusCode::OK, headers: Vec::new(), content }
     }
 }
@@ -82,43 +84,6 @@ impl From<&Problem> for Reply {
     fn from(problem: &Problem) -> Self {
         let content = Content::Plain(problem.to_json());
         Self { status: problem.status, headers: problem.headers.clone(), content }
-    }
-}
-
-/// Carries an operation out.
-pub(crate) async fn carry_out(call: Call<'_>) -> Result<Reply, Problem> {
-    let service = call.service;
-    let resource = |value: Value| Ok(Reply::ok(Content::Resource(value)));
-    match call.verb.operation {
-        Operation::GetVersions => Ok(Reply::ok(Content::Plain(json!({"v1": root::URI})))),
-        Operation::GetRoot => resource(root::get(service)),
-        Operation::GetOdata => Ok(Reply::ok(Content::Plain(odata::get()))),
-        Operation::GetMetadata => Ok(Reply::ok(Content::Xml(metadata::get()))),
-        Operation::GetSystems => resource(system::collection(service)),
-        Operation::GetSystem => resource(system::get(&call)?),
-        Operation::PatchSystem => system::patch(&call).await,
-        Operation::GetResetActionInfo => resource(action_info::get(&call)?),
-        Operation::ResetSystem => reset::post(&call).await,
-        Operation::GetLogServices => resource(log::services(&call)?),
-        Operation::GetLogService => resource(log::service(&call)?),
-        Operation::ClearLog => log::clear(&call).await,
-        Operation::GetLogEntries => resource(log::entries(&call)?),
-        Operation::GetLogEntry => resource(log::entry(&call)?),
-        Operation::GetManagers => resource(manager::collection(service)),
-        Operation::GetManager => resource(manager::get(&call)?),
-        Operation::GetChassisCollection => resource(chassis::collection(service)),
-        Operation::GetChassis => resource(chassis::get(&call)?),
-        Operation::PatchChassis => chassis::patch(&call).await,
-        Operation::GetSensors => resource(sensor::collection(&call)?),
-        Operation::GetSensor => resource(sensor::get(&call)?),
-        Operation::GetSessionService => resource(session_service::get(service)),
-        Operation::PatchSessionService => session_service::patch(&call),
-        Operation::GetSessions => resource(session::collection(service)),
-        Operation::PostSession => session::post(&call),
-        Operation::GetSession => resource(session::get(&call)?),
-        Operation::DeleteSession => session::delete(&call),
-        Operation::GetRegistries => resource(registry::collection()),
-        Operation::GetRegistry => resource(registry::get(&call)?),
     }
 }
 
@@ -161,6 +126,11 @@ impl Uris {
             chassis: format!("{}/{id}", chassis::COLLECTION_URI),
         }
     }
+}
+
+/// A URI of each machine that the service shows.
+fn machines(call: &Call<'_>, uri: impl Fn(Uris) -> String) -> Vec<String> {
+    call.service.scope.machines().iter().map(|machine| uri(Uris::of(&machine.snapshot()))).collect()
 }
 
 /// `Health` of a machine: whether it can be controlled, and whether the last operation failed after it had been acknowledged.

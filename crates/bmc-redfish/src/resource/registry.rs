@@ -6,18 +6,28 @@ use serde_json::{Value, json};
 use crate::error::Problem;
 use crate::message::{REGISTRY, REGISTRY_FILE};
 use crate::resource::{Call, collection, resource, with};
+use crate::routes::{Route, get};
 use crate::schema;
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/Registries";
 /// The id of the one registry.
 const BASE: &str = "Base";
 
-pub(super) fn collection() -> Value {
+/// The registries.
+pub(crate) static ROUTES: &[Route] = &[
+    Route { path: "/redfish/v1/Registries", verbs: &[get(collection, "MessageRegistryFileCollection")] },
+    Route {
+        path: "/redfish/v1/Registries/{id}",
+        verbs: &[get(show, "MessageRegistryFile of `Base`, pointing to DMTF's published file")],
+    },
+];
+
+fn collection(_: &Call<'_>) -> Result<Value, Problem> {
     let members = [format!("{COLLECTION_URI}/{BASE}")];
-    collection::render(schema::REGISTRY_FILE_COLLECTION, COLLECTION_URI, "Message Registries", &members)
+    Ok(collection::render(schema::REGISTRY_FILE_COLLECTION, COLLECTION_URI, "Message Registries", &members))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     if call.id != BASE {
         return Err(Problem::not_found("MessageRegistryFile", call.id));
     }

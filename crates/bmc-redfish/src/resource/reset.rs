@@ -8,8 +8,7 @@ use bmc_core::request::Request;
 use http::StatusCode;
 
 use crate::error::{About, Asked, Problem, request_problem};
-use crate::message::{self, Message};
-use crate::patch::{is_annotation, shown};
+use crate::resource::action::Parameters;
 use crate::resource::{Call, Reply, Uris};
 use crate::service::resource_id;
 
@@ -45,31 +44,9 @@ pub(super) async fn post(call: &Call<'_>) -> Result<Reply, Problem> {
 }
 
 fn read(call: &Call<'_>) -> Result<PowerAction, Problem> {
-    let pointer = format!("/{PARAMETER}");
-    let mut faults = Vec::new();
-    for name in call.body.keys().filter(|name| *name != PARAMETER && !is_annotation(name)) {
-        faults.push(Message::new(message::ActionParameterUnknown, [ACTION, name]).about(&format!("/{name}")));
-    }
-    let mut action = None;
-    match call.body.get(PARAMETER) {
-        None => faults.push(Message::new(message::ActionParameterMissing, [ACTION, PARAMETER])),
-        Some(value) => match value.as_str() {
-            None => {
-                let args = [&shown(value), PARAMETER, ACTION];
-                faults.push(Message::new(message::ActionParameterValueTypeError, args).about(&pointer));
-            }
-            Some(text) => {
-                action = TYPES.iter().find(|(name, _)| *name == text).map(|(_, action)| *action);
-                if action.is_none() {
-                    let message =
-                        Message::new(message::ActionParameterValueNotInList, [text, PARAMETER, ACTION]);
-                    faults.push(message.about(&pointer));
-                }
-            }
-        },
-    }
-    match action {
-        Some(action) if faults.is_empty() => Ok(action),
-        _ => Err(Problem::bad_request(faults)),
-    }
+    let mut parameters = Parameters::new(ACTION, &call.body);
+    let value = parameters.required(PARAMETER);
+    let action = value.and_then(|value| parameters.choice(PARAMETER, value, &TYPES));
+    parameters.end()?;
+    action.ok_or_else(Problem::internal)
 }

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::error::Problem;
 use crate::resource::{
-    Uris, chassis, link, manager, registry, resource, session, session_service, system, with,
+    Call, Content, Uris, chassis, link, manager, registry, resource, session, session_service, system, with,
 };
+use crate::routes::{Route, open, show};
 use crate::schema;
 use crate::scope::Scope;
-use crate::service::Service;
 
 /// Where it is (DSP0266, "Redfish-defined URIs").
 pub(super) const URI: &str = "/redfish/v1/";
@@ -24,7 +25,18 @@ pub(super) const CHILDREN: [(&str, &str); 5] = [
     ("Registries", registry::COLLECTION_URI),
 ];
 
-pub(super) fn get(service: &Service) -> Value {
+/// The versions of the protocol, and the root itself.
+pub(crate) static ROUTES: &[Route] = &[
+    Route { path: "/redfish", verbs: &[show(versions, "the protocol's versions")] },
+    Route { path: "/redfish/v1", verbs: &[open(show_root, "ServiceRoot")] },
+];
+
+fn versions(_: &Call<'_>) -> Result<Content, Problem> {
+    Ok(Content::Plain(json!({"v1": URI})))
+}
+
+fn show_root(call: &Call<'_>) -> Result<Value, Problem> {
+    let service = call.service;
     let mut object = resource(schema::SERVICE_ROOT, URI, "RootService", "Root Service");
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("RedfishVersion", REDFISH_VERSION.into());
@@ -54,5 +66,5 @@ pub(super) fn get(service: &Service) -> Value {
     for (name, uri) in CHILDREN {
         put(name, link(uri));
     }
-    with(object, json!({"Links": links}))
+    Ok(with(object, json!({"Links": links})))
 }

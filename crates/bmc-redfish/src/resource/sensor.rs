@@ -7,7 +7,20 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Problem;
 use crate::resource::{Call, Uris, collection, link, resource, with};
+use crate::routes::{Route, get};
 use crate::schema;
+
+/// The sensors of the Chassis.
+pub(crate) static ROUTES: &[Route] = &[
+    Route {
+        path: "/redfish/v1/Chassis/{id}/Sensors",
+        verbs: &[get(collection, "SensorCollection: the analogue sensors")],
+    },
+    Route {
+        path: "/redfish/v1/Chassis/{id}/Sensors/{member}",
+        verbs: &[get(show, "Sensor, with the value that IPMI's sensor of that name shows")],
+    },
+];
 
 /// The URI of a Chassis' sensors.
 pub(super) fn collection_uri(chassis: &str) -> String {
@@ -19,7 +32,7 @@ fn id(sensor: &Sensor) -> String {
     sensor.name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-pub(super) fn collection(call: &Call<'_>) -> Result<Value, Problem> {
+fn collection(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("Chassis", call.id)?.snapshot();
     let uri = collection_uri(&Uris::of(&snapshot).chassis);
     let sensors = snapshot.sensors();
@@ -28,7 +41,7 @@ pub(super) fn collection(call: &Call<'_>) -> Result<Value, Problem> {
     Ok(collection::render(schema::SENSOR_COLLECTION, &uri, "Sensors", &members))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("Chassis", call.id)?.snapshot();
     let sensors = snapshot.sensors();
     let found = sensors.iter().find_map(|sensor| {

@@ -11,19 +11,50 @@ use crate::message::{self, Message};
 use crate::patch::{Faults, is_annotation};
 use crate::privilege::{self, Privilege};
 use crate::resource::{Call, Content, Reply, collection, date_time, resource, with};
+use crate::routes::{Access, Route, Verb, delete, get, post};
 use crate::schema;
 use crate::service::Service;
 use crate::session::{OpenError, Session};
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/SessionService/Sessions";
 
-pub(super) fn collection(service: &Service) -> Value {
-    let sessions = service.sessions.all(service.now());
+/// Logging in; open to anybody.
+const LOG_IN: Verb = post(
+    Privilege::Login,
+    |call| Box::pin(async { open(call) }),
+    "opens a session: 201, `X-Auth-Token`, `Location`",
+)
+.access(Access::Public)
+.secret(&["Password"]);
+
+/// The sessions.
+pub(crate) static ROUTES: &[Route] = &[
+    Route {
+        path: "/redfish/v1/SessionService/Sessions",
+        verbs: &[get(collection, "SessionCollection"), LOG_IN],
+    },
+    Route { path: "/redfish/v1/SessionService/Sessions/Members", verbs: &[LOG_IN] },
+    Route {
+        path: "/redfish/v1/SessionService/Sessions/{id}",
+        verbs: &[
+            get(show, "Session"),
+            delete(
+                Privilege::ConfigureManager,
+                |call| Box::pin(async { close(call) }),
+                "closes a session: one's own, or any for an administrator",
+            )
+            .access(Access::OwnOr(Privilege::ConfigureManager)),
+        ],
+    },
+];
+
+fn collection(call: &Call<'_>) -> Result<Value, Problem> {
+    let sessions = call.service.sessions.all(call.service.now());
     let members: Vec<String> = sessions.iter().map(|session| uri(&session.id)).collect();
-    collection::render(schema::SESSION_COLLECTION, COLLECTION_URI, "Sessions", &members)
+    Ok(collection::render(schema::SESSION_COLLECTION, COLLECTION_URI, "Sessions", &members))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     let session = call.service.sessions.by_id(call.id, call.service.now());
     let session = session.ok_or_else(|| Problem::not_found("Session", call.id))?;
     Ok(render(call.service, &session))
@@ -50,7 +81,7 @@ fn render(service: &Service, session: &Session) -> Value {
 }
 
 /// Opens a session. 201 with the session, its token and where it is.
-pub(super) fn post(call: &Call<'_>) -> Result<Reply, Problem> {
+fn open(call: &Call<'_>) -> Result<Reply, Problem> {
     let account = log_in(call)?;
     let service = call.service;
     let created = service.scope.fleet().clock().timestamp();
@@ -104,7 +135,7 @@ fn log_in(call: &Call<'_>) -> Result<Account, Problem> {
 }
 
 /// Closes a session: one's own, or any for who may configure the BMC.
-pub(super) fn delete(call: &Call<'_>) -> Result<Reply, Problem> {
+fn close(call: &Call<'_>) -> Result<Reply, Problem> {
     let session = call.service.sessions.by_id(call.id, call.service.now());
     let session = session.ok_or_else(|| Problem::not_found("Session", call.id))?;
     let caller = call.caller.as_ref().ok_or_else(Problem::unauthorized)?;

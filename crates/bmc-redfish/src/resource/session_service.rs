@@ -10,15 +10,29 @@ use crate::error::Problem;
 use crate::etag;
 use crate::message::{self, Message};
 use crate::patch;
+use crate::privilege::Privilege;
 use crate::resource::{Call, Reply, link, resource, session, with};
+use crate::routes::{Route, get, patch};
 use crate::schema;
-use crate::service::Service;
 use crate::session::{TIMEOUT_MAX, TIMEOUT_MIN};
 
 pub(super) const URI: &str = "/redfish/v1/SessionService";
 
-pub(super) fn get(service: &Service) -> Value {
-    render(service.sessions.timeout())
+/// The session service.
+pub(crate) static ROUTES: &[Route] = &[Route {
+    path: "/redfish/v1/SessionService",
+    verbs: &[
+        get(show, "SessionService"),
+        patch(
+            Privilege::ConfigureManager,
+            |call| Box::pin(async { update(call) }),
+            "`SessionTimeout`, 30 to 86400 s",
+        ),
+    ],
+}];
+
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
+    Ok(render(call.service.sessions.timeout()))
 }
 
 fn render(timeout: Duration) -> Value {
@@ -32,7 +46,7 @@ fn render(timeout: Duration) -> Value {
     with(object, members)
 }
 
-pub(super) fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
+fn update(call: &Call<'_>) -> Result<Reply, Problem> {
     let timeout = call.service.sessions.change_timeout(|present| {
         let shown = render(present);
         if !etag::may_write(call.headers, &etag::of(&shown)) {

@@ -1,32 +1,23 @@
 //! `ComputerSystem`: the machine.
 
-use std::time::Duration;
-
-use bmc_core::error::RequestError;
-use bmc_core::fleet::MachineHandle;
 use bmc_core::power::{PowerPolicy, PowerState, RestartCause};
-use bmc_core::request::{Change, Request};
+use bmc_core::request::Change;
 use bmc_core::snapshot::{Health, Snapshot};
-use http::header::ETAG;
-use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::boot;
-use crate::error::{About, Asked, Problem, request_problem};
-use crate::etag;
-use crate::message;
+use crate::error::Problem;
 use crate::patch;
+use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, reset, resource,
-    watchdog, with,
+    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, machines, reset,
+    resource, watchdog, with, write,
 };
+use crate::routes::{Route, get, patch, post};
 use crate::schema;
-use crate::service::{Service, resource_id};
+use crate::service::resource_id;
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/Systems";
-
-/// How often a PATCH is tried again when the machine changes while it is made.
-const ATTEMPTS_MAX: usize = 8;
 
 const POLICIES: [(&str, PowerPolicy); 3] = [
     ("AlwaysOn", PowerPolicy::AlwaysOn),
@@ -36,13 +27,37 @@ const POLICIES: [(&str, PowerPolicy); 3] = [
 
 const GIB: f64 = 1_073_741_824.0;
 
-pub(super) fn collection(service: &Service) -> Value {
-    let members: Vec<String> =
-        service.scope.machines().iter().map(|machine| Uris::of(&machine.snapshot()).system).collect();
-    collection::render(schema::COMPUTER_SYSTEM_COLLECTION, COLLECTION_URI, "Computer Systems", &members)
+/// The Systems.
+pub(crate) static ROUTES: &[Route] = &[
+    Route { path: "/redfish/v1/Systems", verbs: &[get(collection, "ComputerSystemCollection")] },
+    Route {
+        path: "/redfish/v1/Systems/{id}",
+        verbs: &[
+            get(show, "ComputerSystem"),
+            patch(
+                Privilege::ConfigureComponents,
+                |call| Box::pin(update(call)),
+                "`Boot` (`BootSourceOverrideTarget`, `-Enabled`, `-Mode`, `HttpBootUri`), `AssetTag`, `PowerRestorePolicy`, \
+                 `LocationIndicatorActive`, `IndicatorLED`, `HostWatchdogTimer`",
+            ),
+        ],
+    },
+    Route {
+        path: "/redfish/v1/Systems/{id}/Actions/ComputerSystem.Reset",
+        verbs: &[post(
+            Privilege::ConfigureComponents,
+            |call| Box::pin(reset::post(call)),
+            "power: `ResetType`",
+        )],
+    },
+];
+
+fn collection(call: &Call<'_>) -> Result<Value, Problem> {
+    let members = machines(call, |uris| uris.system);
+    Ok(collection::render(schema::COMPUTER_SYSTEM_COLLECTION, COLLECTION_URI, "Computer Systems", &members))
 }
 
-pub(super) fn get(call: &Call<'_>) -> Result<Value, Problem> {
+fn show(call: &Call<'_>) -> Result<Value, Problem> {
     let machine = call.service.machine("ComputerSystem", call.id)?;
     Ok(render(&machine.snapshot()))
 }
@@ -177,14 +192,14 @@ fn read(body: &Map<String, Value>, shown: &Value, snapshot: &Snapshot) -> Result
     })
 }
 
-pub(super) async fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
+async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
     let machine = call.service.machine("ComputerSystem", call.id)?;
-    change(call, &machine, render, |snapshot, shown| {
+    write::change(call, &machine, render, |snapshot, shown| {
         // What a machine can boot from is not known before it was seen: to refuse its targets would be an untruth.
         if let (None, Health::Unavailable(error), true) =
             (&snapshot.info, &snapshot.health, call.body.contains_key("Boot"))
         {
-            return Err(change_problem(&error.clone().into(), snapshot));
+            return Err(write::change_problem(&error.clone().into(), snapshot));
         }
         let wanted = read(&call.body, shown, snapshot)?;
         let firmware = snapshot.info.as_ref().map(|info| info.firmware);
@@ -200,41 +215,4 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Reply, Problem> {
         Ok(change)
     })
     .await
-}
-
-fn change_problem(error: &RequestError, snapshot: &Snapshot) -> Problem {
-    let (uri, id) = (Uris::of(snapshot).system, resource_id(snapshot));
-    request_problem(error, About { asked: Asked::Change, uri: &uri, id: &id })
-}
-
-/// Makes a change that was planned on what the client saw, and answers 204 with the new ETag.
-///
-/// The plan is made on one snapshot and only carried out while the machine still has its revision; when somebody else was faster it is
-/// made anew. So If-Match holds without a gap, and two partial writes never mix.
-pub(super) async fn change(
-    call: &Call<'_>,
-    machine: &MachineHandle,
-    render: impl Fn(&Snapshot) -> Value,
-    plan: impl Fn(&Snapshot, &Value) -> Result<Change, Problem>,
-) -> Result<Reply, Problem> {
-    for _ in 0..ATTEMPTS_MAX {
-        let snapshot = machine.snapshot();
-        let shown = render(&snapshot);
-        if !etag::may_write(call.headers, &etag::of(&shown)) {
-            return Err(Problem::precondition_failed());
-        }
-        let change = Change { if_revision: Some(snapshot.revision), ..plan(&snapshot, &shown)? };
-        match machine.request(Request::Change(Box::new(change))).await {
-            Ok(_) => {
-                let mut reply = Reply::empty(StatusCode::NO_CONTENT);
-                if let Ok(tag) = HeaderValue::from_str(&etag::of(&render(&machine.snapshot()))) {
-                    reply.headers.push((ETAG, tag));
-                }
-                return Ok(reply);
-            }
-            Err(RequestError::Conflict) => {}
-            Err(error) => return Err(change_problem(&error, &snapshot)),
-        }
-    }
-    Err(Problem::retry(Duration::from_secs(1), message::ServiceTemporarilyUnavailable))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use axum::Router;
 
 use super::*;
-use crate::routes::{Access, ROUTES};
+use crate::routes::{self, Access};
 
 /// Everything `@odata.id` and `target` of an answer name.
 fn links(value: &Value, found: &mut VecDeque<String>, targets: &mut Vec<String>) {
@@ -152,12 +152,12 @@ async fn a_machine_out_of_reach_is_shown_as_such_with_its_last_state() {
 #[tokio::test(start_paused = true)]
 async fn what_a_client_needs_to_log_in_is_open_to_all_and_nothing_else_is() {
     let lab = lab().await;
-    for route in ROUTES {
+    for route in routes::all() {
         for verb in route.verbs {
             let path = route.path.replace("{id}", "m0").replace("Sensors/{member}", "Sensors/Fan1");
-            let answer = Ask::anonymous(verb.method.as_str(), &path).send(&lab.one).await;
+            let answer = Ask::anonymous(verb.kind.as_str(), &path).send(&lab.one).await;
             if verb.access == Access::Public {
-                assert_ne!(answer.status, 401, "{} {path}", verb.method);
+                assert_ne!(answer.status, 401, "{} {path}", verb.kind.as_str());
             } else {
                 answer.refused(401, &["NoValidSession"]);
                 assert!(answer.header("www-authenticate").starts_with("Basic"));
@@ -191,7 +191,7 @@ async fn a_trailing_slash_and_head_and_options_work_everywhere() {
     let without_ids_of_their_own = |path: &str| {
         !path.ends_with("Registries/{id}") && !path.ends_with("Sessions/{id}") && !path.contains("{member}")
     };
-    for route in ROUTES.iter().filter(|route| without_ids_of_their_own(route.path)) {
+    for route in routes::all().filter(|route| without_ids_of_their_own(route.path)) {
         let path = route.path.replace("{id}", "m0").replace("Sensors/{member}", "Sensors/Fan1");
         if route.verb(&http::Method::GET).is_some() {
             let (plain, slash) = (lab.get(&path).await, lab.get(&format!("{path}/")).await);

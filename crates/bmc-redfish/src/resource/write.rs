@@ -1,0 +1,58 @@
+//! Changing a machine's resources: what a client saw is what is changed, or it is told that somebody else was faster.
+
+use std::time::Duration;
+
+use bmc_core::error::RequestError;
+use bmc_core::fleet::MachineHandle;
+use bmc_core::request::{Change, Request};
+use bmc_core::snapshot::Snapshot;
+use http::header::ETAG;
+use http::{HeaderValue, StatusCode};
+use serde_json::Value;
+
+use crate::error::{About, Asked, Problem, request_problem};
+use crate::etag;
+use crate::message;
+use crate::resource::{Call, Reply, Uris};
+use crate::service::resource_id;
+
+/// How often a PATCH is tried again when the machine changes while it is made.
+const ATTEMPTS_MAX: usize = 8;
+
+/// A refusal of a change.
+pub(super) fn change_problem(error: &RequestError, snapshot: &Snapshot) -> Problem {
+    let (uri, id) = (Uris::of(snapshot).system, resource_id(snapshot));
+    request_problem(error, About { asked: Asked::Change, uri: &uri, id: &id })
+}
+
+/// Makes a change that was planned on what the client saw, and answers 204 with the new ETag.
+///
+/// The plan is made on one snapshot and only carried out while the machine still has its revision; when somebody else was faster it is
+/// made anew. So If-Match holds without a gap, and two partial writes never mix.
+pub(super) async fn change(
+    call: &Call<'_>,
+    machine: &MachineHandle,
+    render: impl Fn(&Snapshot) -> Value,
+    plan: impl Fn(&Snapshot, &Value) -> Result<Change, Problem>,
+) -> Result<Reply, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = machine.snapshot();
+        let shown = render(&snapshot);
+        if !etag::may_write(call.headers, &etag::of(&shown)) {
+            return Err(Problem::precondition_failed());
+        }
+        let change = Change { if_revision: Some(snapshot.revision), ..plan(&snapshot, &shown)? };
+        match machine.request(Request::Change(Box::new(change))).await {
+            Ok(_) => {
+                let mut reply = Reply::empty(StatusCode::NO_CONTENT);
+                if let Ok(tag) = HeaderValue::from_str(&etag::of(&render(&machine.snapshot()))) {
+                    reply.headers.push((ETAG, tag));
+                }
+                return Ok(reply);
+            }
+            Err(RequestError::Conflict) => {}
+            Err(error) => return Err(change_problem(&error, &snapshot)),
+        }
+    }
+    Err(Problem::retry(Duration::from_secs(1), message::ServiceTemporarilyUnavailable))
+}
