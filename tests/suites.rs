@@ -210,7 +210,8 @@ fn a_bmc_key_that_a_client_sets() {
         let login = ["-D", "LAN_2_0", "-I", "17", "-u", USER, "-p", PASSWORD, "-l", "ADMIN"];
         freeipmi("bmc-config", &lab.node(0), &[&login[..], key, args].concat())
     };
-    // The key alone: there is no K_R, and for the section as a whole bmc-config takes that for a failure.
+    let whole = config(&lab, &[], &["--checkout", "-S", "Lan_Conf_Security_Keys"]);
+    assert!(whole.success() && whole.stdout.contains("K_R") && whole.stdout.contains("K_G"), "{whole}");
     let read = ["--checkout", "-e", "Lan_Conf_Security_Keys:K_G"];
     let none = "0x0000000000000000000000000000000000000000";
     let checkout = config(&lab, &[], &read);

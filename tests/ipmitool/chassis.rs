@@ -99,6 +99,8 @@ fn a_machine_whose_power_goes_with_the_daemon_has_lost_mains_power() {
     assert_eq!(field(&status, "Last Power Event"), "ac-failed");
     let cause = ok(&node, "chassis restart_cause");
     assert_eq!(cause.trim_end(), "System restart cause: power-up due to restore-previous power policy");
+    let log = ok(&node, "sel elist");
+    assert!(log.contains("AC lost | Asserted"), "{log}");
 }
 
 #[test]

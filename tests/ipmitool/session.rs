@@ -58,6 +58,9 @@ fn who_may_not_get_in() {
         let null = as_user("", "");
         assert!(null.stderr.contains("RAKP 2 message indicates an error : unauthorized name"), "{null}");
     }
+    // Names are audited, made-up ones as one; of the wrong password ipmitool says nothing to the BMC.
+    let log = node.ipmitool().args(["sel", "elist"]).ok();
+    assert_eq!(log.matches("| Session Audit ").count(), 1, "{log}");
     // A suite that is not offered is refused by its status, at once.
     for suite in ["0", "1", "2", "15", "16"] {
         let ran = node.ipmitool().args(["-v", "-C", suite, "-R", "1", "power", "status"]).fails();

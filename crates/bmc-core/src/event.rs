@@ -34,6 +34,8 @@ pub enum EventKind {
         /// Who or what did it.
         cause: ChangeCause,
     },
+    /// Mains power was lost, and is back now.
+    MainsLost,
     /// The machine was reset without losing power.
     Reset,
     /// The guest restarted itself.

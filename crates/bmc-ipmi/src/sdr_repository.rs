@@ -11,7 +11,7 @@ use ipmi_wire::command::Payload;
 use ipmi_wire::message::BMC_ADDRESS;
 use ipmi_wire::record::sdr::{
     CompactSensor, ControllerLocator, EventOnlySensor, Factors, FruLocator, FullSensor, NOT_SHARED, SdrBody,
-    SdrRecord, SensorCommon, SensorKey, TYPE_SENSOR_SPECIFIC, TYPE_THRESHOLD,
+    SdrRecord, SensorCommon, SensorKey, TYPE_THRESHOLD,
 };
 use jiff::Timestamp;
 
@@ -88,14 +88,6 @@ pub(crate) fn bytes(record: &SdrRecord) -> Vec<u8> {
     record.encode()
 }
 
-/// The event/reading type of a sensor (table 42-1).
-pub(crate) fn event_type(sensor: &Sensor) -> u8 {
-    match sensor.kind {
-        Kind::Analog(_) => TYPE_THRESHOLD,
-        Kind::Discrete { .. } | Kind::EventOnly { .. } => TYPE_SENSOR_SPECIFIC,
-    }
-}
-
 /// The factors of an analogue sensor: its readings are whole steps of its unit.
 pub(crate) fn factors(analog: &Analog) -> Factors {
     Factors { m: i16::try_from(analog.step).unwrap_or(i16::MAX), ..Factors::default() }
@@ -115,7 +107,7 @@ fn body(sensor: &Sensor) -> SdrBody {
                 initialization: INITIALIZATION_DISCRETE,
                 capabilities: CAPABILITIES_DISCRETE,
                 sensor_type: SensorType::code(sensor.sensor_type),
-                event_type: TYPE_SENSOR_SPECIFIC,
+                event_type: sensor.event_type(),
                 assertions: sensor.events(),
                 deassertions: sensor.deassertions(),
                 readable: *states,
@@ -130,7 +122,7 @@ fn body(sensor: &Sensor) -> SdrBody {
         Kind::EventOnly { .. } => SdrBody::EventOnly(EventOnlySensor {
             key: key(sensor),
             sensor_type: sensor.sensor_type.code(),
-            event_type: TYPE_SENSOR_SPECIFIC,
+            event_type: sensor.event_type(),
             sharing: NOT_SHARED,
             name: sensor.name.clone(),
         }),

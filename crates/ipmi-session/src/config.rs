@@ -84,6 +84,8 @@ pub struct Config {
     pub max_privilege: PrivilegeLevel,
     /// K_G, the BMC's own key: consoles must know it besides the user's password.
     pub bmc_key: Option<Password>,
+    /// K_R: what the random numbers of RAKP 2 are keyed with besides (IPMI 2.0 §22.25).
+    pub random_key: Option<Password>,
     /// How long a session may be silent.
     pub inactivity_timeout: Duration,
     /// How many sessions may be active; at most [`limits::MAX_SESSIONS`].
@@ -108,6 +110,7 @@ impl Config {
             channel: 1,
             max_privilege: PrivilegeLevel::Administrator,
             bmc_key: None,
+            random_key: None,
             inactivity_timeout: limits::INACTIVITY_TIMEOUT,
             max_sessions: limits::DEFAULT_SESSIONS,
             changes: |_, _| false,

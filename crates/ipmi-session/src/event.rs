@@ -86,6 +86,13 @@ impl LoginFailure {
     pub const fn counts(self) -> bool {
         matches!(self, Self::WrongPassword)
     }
+
+    /// Whether a name or a password was not right: what a session audit tells of (IPMI 2.0 table 42-3, type 2Ah). A name is not proven by
+    /// anything, so whoever records it bounds how often.
+    #[must_use]
+    pub const fn is_audited(self) -> bool {
+        matches!(self, Self::WrongPassword | Self::Refused(RakpStatus::UNAUTHORIZED_NAME))
+    }
 }
 
 /// Something that the shell must act on or may record.

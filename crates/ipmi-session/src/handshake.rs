@@ -222,6 +222,9 @@ impl Handshakes {
         if !repeated {
             let mut managed_random = [0; 16];
             rng.fill_bytes(&mut managed_random);
+            if let Some(key) = &config.random_key {
+                managed_random = crate::keys::keyed_random(key, managed_random);
+            }
             let transcript = Transcript {
                 auth: half.suite.auth,
                 console_id: half.console_id,

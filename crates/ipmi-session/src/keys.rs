@@ -78,6 +78,16 @@ fn hmac(algorithm: AuthAlgorithm, key: &[u8], parts: &[&[u8]]) -> Digest {
     }
 }
 
+/// A random number under K_R: as good as the fresh one, and not to be told from it by who knows how that was made but not the key.
+pub(crate) fn keyed_random(key: &Password, fresh: [u8; 16]) -> [u8; 16] {
+    let digest = mac::<Hmac<Sha256>>(key.as_bytes(), &[&fresh]);
+    let mut random = fresh;
+    for (to, from) in random.iter_mut().zip(digest.as_bytes()) {
+        *to = *from;
+    }
+    random
+}
+
 /// The integrity code of a packet: the digest over `signed`, uncut. `key` is [`SessionKeys::integrity`].
 pub(crate) fn integrity(algorithm: IntegrityAlgorithm, key: &Digest, signed: &[u8]) -> Digest {
     let hash = match algorithm {

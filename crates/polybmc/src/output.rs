@@ -187,6 +187,7 @@ fn what(kind: &EventKind) -> String {
         EventKind::Paused => "paused".to_owned(),
         EventKind::Resumed => "resumed".to_owned(),
         EventKind::ShutdownRequested => "asked to shut down".to_owned(),
+        EventKind::MainsLost => "lost mains power".to_owned(),
         EventKind::ShutdownIgnored => "did not shut down in time".to_owned(),
         EventKind::Nmi => "diagnostic interrupt".to_owned(),
         EventKind::PowerFault { reason } => format!("power fault: {reason}"),

@@ -16,13 +16,22 @@ impl Control {
     }
 
     /// Takes in what the machine was doing when the daemon came. `mains_return`: it is off because mains power was.
-    pub(super) fn history_found(&mut self, now: Now, power: ObservedPower, mains_return: bool) {
+    pub(super) fn history_found(
+        &mut self,
+        now: Now,
+        power: ObservedPower,
+        mains_return: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let was_on = self.record.power.on_since.is_some();
         match (was_on, power) {
             (true, ObservedPower::Off) => {
                 // Nobody saw the end: it counts until it was missed.
                 self.run_ended(now, ChangeCause::Unknown);
                 self.history().mains_lost = mains_return;
+                if mains_return {
+                    effects.push(Effect::Emit(EventKind::MainsLost));
+                }
             }
             (true, _) => {
                 let run = self.record.power.run_by_time_of_day(now.timestamp);

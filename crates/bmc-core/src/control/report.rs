@@ -49,7 +49,7 @@ impl Control {
         if first {
             // What the machine was before the daemon came is no change.
             self.observed = observed.power;
-            self.history_found(now, observed.power, mains);
+            self.history_found(now, observed.power, mains, effects);
             self.lit = matches!(
                 observed.power,
                 ObservedPower::Running | ObservedPower::Paused | ObservedPower::Stopping

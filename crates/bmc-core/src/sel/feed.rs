@@ -52,6 +52,7 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
             };
             stop.into_iter().chain([power_unit(0)]).collect()
         }
+        EventKind::MainsLost => vec![power_unit(4)],
         EventKind::PowerFault { .. } => vec![power_unit(5)],
         EventKind::Reset | EventKind::Rebooted => vec![restart(of.restart)],
         EventKind::BootOverrideUsed { target } => {

@@ -63,6 +63,8 @@ fn scaled(slots: &DriveSlots, scale: PowerScale) -> Vec<Sensor> {
         ),
         events(number::SESSION_AUDIT, "Session Audit", SensorType::SessionAudit, Place::Controller, 0x000f),
         events(number::EVENT_LOG, "Event Log", SensorType::EventLog, Place::Controller, 0x003f),
+        // Running, again.
+        events(number::CONTROLLER, "Controller", SensorType::Controller, Place::Controller, 0x0001),
     ]);
     sensors
 }

@@ -18,6 +18,8 @@ pub mod number;
 mod reading;
 mod threshold;
 
+use ipmi_wire::record::sel::{AVAILABILITY, SENSOR_SPECIFIC, THRESHOLD};
+
 pub use list::{NAME_MAX, list, list_of};
 pub use reading::{Readings, SensorReading, ThresholdEvent};
 pub use threshold::{Hysteresis, Severity, Threshold, Thresholds, severity};
@@ -43,6 +45,8 @@ pub enum SensorType {
     SystemEvent,
     /// Critical interrupt.
     CriticalInterrupt,
+    /// The controller itself: a microcontroller.
+    Controller,
     /// System boot or restart initiated.
     SystemRestart,
     /// Operating system stop or shutdown.
@@ -68,6 +72,7 @@ impl SensorType {
             Self::EventLog => 0x10,
             Self::SystemEvent => 0x12,
             Self::CriticalInterrupt => 0x13,
+            Self::Controller => 0x16,
             Self::SystemRestart => 0x1d,
             Self::OsStop => 0x20,
             Self::AcpiPowerState => 0x22,
@@ -88,6 +93,7 @@ impl SensorType {
             Self::EventLog => "event-log",
             Self::SystemEvent => "system-event",
             Self::CriticalInterrupt => "critical-interrupt",
+            Self::Controller => "controller",
             Self::SystemRestart => "system-restart",
             Self::OsStop => "os-stop",
             Self::AcpiPowerState => "acpi-power-state",
@@ -237,6 +243,16 @@ impl Sensor {
         match &self.kind {
             Kind::Analog(analog) => Some(analog),
             Kind::Discrete { .. } | Kind::EventOnly { .. } => None,
+        }
+    }
+
+    /// What its events and states mean (IPMI 2.0 table 42-1): thresholds, the states of its type, or those of a generic type.
+    pub fn event_type(&self) -> u8 {
+        match (&self.kind, self.sensor_type) {
+            (Kind::Analog(_), _) => THRESHOLD,
+            // The type of microcontrollers has no states of its own.
+            (_, SensorType::Controller) => AVAILABILITY,
+            (Kind::Discrete { .. } | Kind::EventOnly { .. }, _) => SENSOR_SPECIFIC,
         }
     }
 

@@ -40,5 +40,5 @@ pub const WATCHDOG: u8 = 0xe6;
 pub const SESSION_AUDIT: u8 = 0xe7;
 /// The event log itself.
 pub const EVENT_LOG: u8 = 0xe8;
-/// The controller: it was reset. Named in the event log only.
+/// The controller: it was reset.
 pub const CONTROLLER: u8 = 0xe9;

@@ -1,4 +1,4 @@
-//! The BMC's own key K_G, as clients set it (IPMI 2.0 §22.25).
+//! The BMC's own keys, as clients set them (IPMI 2.0 §22.25): K_G of two-key logins, and K_R for random numbers.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub const BMC_KEY_BYTES: usize = 20;
 pub struct BmcKey(Zeroizing<[u8; BMC_KEY_BYTES]>);
 
 impl BmcKey {
-    /// Takes a key in. One of zeros is none (IPMI 2.0 §13.33).
+    /// Takes a key in. K_G of zeros is none (IPMI 2.0 §13.33).
     pub fn new(key: [u8; BMC_KEY_BYTES]) -> Self {
         Self(Zeroizing::new(key))
     }
@@ -39,6 +39,10 @@ pub struct KeySettings {
     pub kg: Option<BmcKey>,
     /// Whether K_G can be neither read nor set any more. Nothing unlocks it but forgetting the machine's record.
     pub kg_locked: bool,
+    /// K_R, which the random numbers of logins are keyed with; `None`: they are as they come.
+    pub kr: Option<BmcKey>,
+    /// Whether K_R can be neither read nor set any more.
+    pub kr_locked: bool,
 }
 
 #[cfg(test)]
@@ -47,10 +51,14 @@ mod tests {
 
     #[test]
     fn a_key_is_kept_and_not_shown() {
-        let keys = KeySettings { kg: Some(BmcKey::new([0xa7; BMC_KEY_BYTES])), kg_locked: true };
+        let key = Some(BmcKey::new([0xa7; BMC_KEY_BYTES]));
+        let keys = KeySettings { kg: key.clone(), kg_locked: true, kr: key, kr_locked: false };
         let text = serde_json::to_string(&keys).unwrap();
         assert_eq!(serde_json::from_str::<KeySettings>(&text).unwrap(), keys);
-        assert_eq!(format!("{keys:?}"), "KeySettings { kg: Some(BmcKey(..)), kg_locked: true }");
+        assert_eq!(
+            format!("{keys:?}"),
+            "KeySettings { kg: Some(BmcKey(..)), kg_locked: true, kr: Some(BmcKey(..)), kr_locked: false }"
+        );
         assert_eq!(serde_json::from_str::<KeySettings>("{}").unwrap(), KeySettings::default());
     }
 }

@@ -1,4 +1,4 @@
-//! K_G, the BMC's key of two-key logins: told, set and locked. There is no K_R: in its place RAKP 2 has a random number.
+//! The BMC's keys, told, set and locked: K_G of two-key logins, and K_R, with which the random numbers of RAKP 2 are keyed.
 
 use bmc_core::error::RequestError;
 use bmc_core::request::Request;
@@ -23,12 +23,13 @@ pub(crate) const COMMANDS: &[Entry] = &[Entry::act::<SetChannelSecurityKeys>(
 impl Act for SetChannelSecurityKeys {
     async fn act(self, context: &Context) -> Answer<ChannelSecurityKeys> {
         let lan = lan(context, self.channel)?;
-        if self.key == ChannelKey::R {
-            return Err(Self::NO_K_R);
-        }
         let snapshot = context.bmc.snapshot();
         let keys = &snapshot.settings.keys;
-        if keys.kg_locked {
+        let (set, locked) = match self.key {
+            ChannelKey::R => (&keys.kr, keys.kr_locked),
+            ChannelKey::G => (&keys.kg, keys.kg_locked),
+        };
+        if locked {
             // To lock it again changes nothing and may be said; to read or set it may not.
             return match self.operation {
                 KeyOperation::Lock => Ok(ChannelSecurityKeys { lock: KeyLock::Locked, value: None }),
@@ -37,34 +38,38 @@ impl Act for SetChannelSecurityKeys {
         }
         match self.operation {
             KeyOperation::Read => {
-                let configured = lan.kg.as_ref().map(|key| *key.expose());
-                let set = keys.kg.as_ref().map(|key| *key.expose());
-                let value = Some(set.or(configured).unwrap_or_default());
+                let configured = lan.kg.as_ref().filter(|_| self.key == ChannelKey::G);
+                let set = set.as_ref().map(|key| *key.expose());
+                let value = Some(set.or(configured.map(|key| *key.expose())).unwrap_or_default());
                 Ok(ChannelSecurityKeys { lock: KeyLock::Unlocked, value })
             }
             KeyOperation::Set(value) => {
                 let value: [u8; CHANNEL_KEY_LEN] = value.as_slice().try_into().map_err(|_| {
                     if value.len() < CHANNEL_KEY_LEN { Self::TOO_SHORT } else { Self::TOO_LONG }
                 })?;
-                change(context, Some(BmcKey::new(value))).await?;
+                change(context, self.key, Some(BmcKey::new(value))).await?;
                 Ok(ChannelSecurityKeys { lock: KeyLock::Unlocked, value: None })
             }
             KeyOperation::Lock => {
-                change(context, None).await?;
+                change(context, self.key, None).await?;
                 Ok(ChannelSecurityKeys { lock: KeyLock::Locked, value: None })
             }
         }
     }
 }
 
-/// Sets K_G, or locks it. Somebody else may have locked it since we looked.
-async fn change(context: &Context, key: Option<BmcKey>) -> Result<(), CompletionCode> {
+/// Sets a key, or locks it. Somebody else may have locked it since we looked.
+async fn change(context: &Context, which: ChannelKey, value: Option<BmcKey>) -> Result<(), CompletionCode> {
     let edit = Edit::new(move |editable| {
         let keys = &mut editable.settings.keys;
-        match &key {
-            Some(_) if keys.kg_locked => return Err(RequestError::Conflict),
-            Some(key) => keys.kg = Some(key.clone()),
-            None => keys.kg_locked = true,
+        let (key, locked) = match which {
+            ChannelKey::R => (&mut keys.kr, &mut keys.kr_locked),
+            ChannelKey::G => (&mut keys.kg, &mut keys.kg_locked),
+        };
+        match &value {
+            Some(_) if *locked => return Err(RequestError::Conflict),
+            Some(value) => *key = Some(value.clone()),
+            None => *locked = true,
         }
         Ok(())
     });
@@ -114,6 +119,21 @@ mod tests {
         assert_eq!(key(&bench, 0, &[]).await, (0, [&[2][..], &[0; 20]].concat()), "a client set it to none");
     }
 
+    #[tokio::test]
+    async fn the_key_of_random_numbers_is_one_of_its_own() {
+        let bench = Bench::new().await;
+        let kr = async |operation, value: &[u8]| {
+            bench.raw(0x06, CMD, &[&[0x0e, operation, 0], value].concat()).await
+        };
+        assert_eq!(kr(0, &[]).await, (0, [&[2][..], &[0; 20]].concat()));
+        assert_eq!(kr(1, &KEY).await, (0, vec![2]));
+        assert_eq!(kr(0, &[]).await, (0, [&[2][..], &KEY].concat()));
+        assert_eq!(kr(2, &[]).await, (0, vec![1]));
+        assert_eq!(kr(0, &[]).await, (0x80, vec![]));
+        assert_eq!(kr(1, &[0; 20]).await, (0x80, vec![]));
+        assert_eq!(key(&bench, 0, &[]).await, (0, [&[2][..], &[0; 20]].concat()), "K_G is as it was");
+    }
+
     #[test]
     fn the_key_is_in_no_log() {
         let request = [&[0x0e, 1, 1][..], &KEY].concat();
@@ -129,8 +149,7 @@ mod tests {
             (&[0x0e, 1, 1][..], 0x81),
             (&[[0x0e, 1, 1].as_slice(), &[1; 19]].concat(), 0x81),
             (&[[0x0e, 1, 1].as_slice(), &[1; 21]].concat(), 0x82),
-            (&[0x0e, 0, 0], 0x84),
-            (&[[0x0e, 1, 0].as_slice(), &[1; 20]].concat(), 0x84),
+            (&[[0x0e, 1, 0].as_slice(), &[1; 19]].concat(), 0x81),
             (&[0x0e, 3, 1], 0xcc),
             (&[0x0e, 0, 2], 0xcc),
             (&[0x02, 0, 1], 0xcc),

@@ -269,7 +269,7 @@ impl Read for SetSensorType {
 impl Read for GetSensorType {
     fn answer(self, context: &Context) -> Answer<SensorKind> {
         let sensor = find(&context.bmc.snapshot(), self.sensor)?;
-        let event_type = sdr_repository::event_type(&sensor);
+        let event_type = sensor.event_type();
         Ok(SensorKind { sensor_type: sensor.sensor_type.code(), event_type })
     }
 }

@@ -73,6 +73,7 @@ impl IpmiConfig {
             None => self.kg.clone(),
         };
         config.bmc_key = config.bmc_key.filter(|kg| !kg.is_null());
+        config.random_key = settings.keys.kr.as_ref().and_then(|key| Password::new(key.expose()));
         config.ipmi15_auth =
             self.ipmi15_auth.iter().map(|auth_type| for_levels(*auth_type, &settings.lan)).collect();
         config.ipmi15_auth.retain(|policy| !policy.levels.is_empty());

@@ -384,8 +384,10 @@ impl Station {
                 Event::SolFlush { .. } => self.sol.flush(self.bmc.machine().console()),
                 Event::LoginFailed { user_name, user_id, peer, reason } => {
                     tracing::warn!(bmc = %self.name(), user = %user_name, %peer, ?reason, "IPMI login failed");
-                    if reason.counts() {
+                    if reason.is_audited() {
                         self.note_failure(user_name.as_bytes(), peer);
+                    }
+                    if reason.counts() {
                         let locks = self.count_failure(user_name.as_bytes(), user_id, peer);
                         // Guesses that were begun beforehand would otherwise be free.
                         let source = source_of(peer);
@@ -410,7 +412,7 @@ impl Station {
         tracing::info!(bmc = %self.name(), user = %session.user_name, peer = %session.peer, %privilege, "IPMI session opened");
     }
 
-    /// Tells the machine's owner of a wrong password, before what may follow from it.
+    /// Tells the machine's owner of a wrong name or password, before what may follow from it.
     fn note_failure(&self, user: &[u8], peer: SocketAddr) {
         let user = user.escape_ascii().to_string();
         self.bmc.machine().note(EventKind::LoginFailed { user, source: source_of(peer).to_string() });

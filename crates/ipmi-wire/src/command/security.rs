@@ -38,8 +38,6 @@ impl SetChannelSecurityKeys {
     pub const TOO_SHORT: CompletionCode = CompletionCode(0x81);
     /// The key is longer than [`CHANNEL_KEY_LEN`].
     pub const TOO_LONG: CompletionCode = CompletionCode(0x82);
-    /// There is no K_R: the BMC takes a random number in its place.
-    pub const NO_K_R: CompletionCode = CompletionCode(0x84);
 }
 
 /// What to do with a key.
