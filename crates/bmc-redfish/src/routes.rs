@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, action_info, chassis, log, manager, metadata, odata, registry, root, sensor,
-    session, session_service, system,
+    Call, Content, Reply, action_info, chassis, json_schema, log, manager, metadata, odata, registry, root,
+    sensor, session, session_service, system,
 };
 
 /// The table, by room.
@@ -30,6 +30,7 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     session_service::ROUTES,
     session::ROUTES,
     registry::ROUTES,
+    json_schema::ROUTES,
 ];
 
 /// Every route.

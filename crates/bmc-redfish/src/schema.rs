@@ -27,6 +27,8 @@ schemas! {
     CHASSIS_COLLECTION = "ChassisCollection";
     COMPUTER_SYSTEM = "ComputerSystem" "v1_27_0";
     COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
+    JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
+    JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
     LOG_ENTRY = "LogEntry" "v1_21_0";
     LOG_ENTRY_COLLECTION = "LogEntryCollection";
     LOG_SERVICE = "LogService" "v1_9_0";
@@ -52,6 +54,19 @@ impl Schema {
             Some(version) => format!("#{0}.{version}.{0}", self.name),
             None => format!("#{0}.{0}", self.name),
         }
+    }
+
+    /// The name of its JSON file, without `.json`: e.g. `ComputerSystem.v1_27_0`.
+    pub(crate) fn file(&self) -> String {
+        match self.version {
+            Some(version) => format!("{}.{version}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// Where DMTF publishes that file.
+    pub(crate) fn json_uri(&self) -> String {
+        format!("http://redfish.dmtf.org/schemas/v1/{}.json", self.file())
     }
 
     /// Where DMTF publishes the CSDL.

@@ -23,12 +23,16 @@ pub(crate) static ROUTES: &[Route] = &[Route {
 fn show(call: &Call<'_>) -> Result<Value, Problem> {
     let machine = call.service.machine("ComputerSystem", call.id)?;
     let uri = uri(&Uris::of(&machine.snapshot()).system);
-    let object = resource(schema::ACTION_INFO, &uri, ID, "Reset Action Info");
     let parameter = json!({
         "Name": reset::PARAMETER,
         "Required": true,
         "DataType": "String",
         "AllowableValues": reset::TYPES.map(|(name, _)| name),
     });
-    Ok(with(object, json!({"Parameters": [parameter]})))
+    Ok(render(&uri, ID, "Reset Action Info", &json!([parameter])))
+}
+
+/// The description of an action: its parameters as the schema `ActionInfo` has them. Other resources use it for their actions.
+pub(super) fn render(uri: &str, id: &str, name: &str, parameters: &Value) -> Value {
+    with(resource(schema::ACTION_INFO, uri, id, name), json!({"Parameters": parameters}))
 }

@@ -2,8 +2,10 @@
 
 mod action;
 pub(crate) mod action_info;
+mod apply_time;
 pub(crate) mod chassis;
 mod collection;
+pub(crate) mod json_schema;
 mod label;
 pub(crate) mod log;
 pub(crate) mod manager;

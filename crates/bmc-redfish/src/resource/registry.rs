@@ -1,5 +1,4 @@
-//! `Registries`: where the texts of the messages come from. Only DMTF's own Base registry is used, so its published file is named and
-//! no copy is kept.
+//! `Registries`: where the texts of the messages come from. They are DMTF's own, so their published files are named and no copy is kept.
 
 use serde_json::{Value, json};
 
@@ -10,34 +9,64 @@ use crate::routes::{Route, get};
 use crate::schema;
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/Registries";
-/// The id of the one registry.
-const BASE: &str = "Base";
+
+/// A registry that DMTF publishes.
+pub(crate) struct Published {
+    /// Its prefix, which is its id in the collection too.
+    pub(crate) prefix: &'static str,
+    /// What it is about.
+    pub(crate) name: &'static str,
+    /// Prefix, major and minor version, as a `MessageId` begins.
+    pub(crate) registry: &'static str,
+    /// Its published file, without `.json`: the full version.
+    pub(crate) file: &'static str,
+}
+
+/// Every registry whose messages this service sends. A test holds each to its published file.
+pub(crate) const PUBLISHED: &[Published] = &[
+    Published { prefix: "Base", name: "Base Message Registry", registry: REGISTRY, file: REGISTRY_FILE },
+    Published {
+        prefix: "ResourceEvent",
+        name: "Resource Event Message Registry",
+        registry: "ResourceEvent.1.4",
+        file: "ResourceEvent.1.4.3",
+    },
+    Published {
+        prefix: "TaskEvent",
+        name: "Task Event Message Registry",
+        registry: "TaskEvent.1.0",
+        file: "TaskEvent.1.0.5",
+    },
+];
 
 /// The registries.
 pub(crate) static ROUTES: &[Route] = &[
     Route { path: "/redfish/v1/Registries", verbs: &[get(collection, "MessageRegistryFileCollection")] },
     Route {
         path: "/redfish/v1/Registries/{id}",
-        verbs: &[get(show, "MessageRegistryFile of `Base`, pointing to DMTF's published file")],
+        verbs: &[get(show, "MessageRegistryFile of a registry in use, pointing to DMTF's published file")],
     },
 ];
 
 fn collection(_: &Call<'_>) -> Result<Value, Problem> {
-    let members = [format!("{COLLECTION_URI}/{BASE}")];
+    let members: Vec<String> =
+        PUBLISHED.iter().map(|registry| format!("{COLLECTION_URI}/{}", registry.prefix)).collect();
     Ok(collection::render(schema::REGISTRY_FILE_COLLECTION, COLLECTION_URI, "Message Registries", &members))
 }
 
 fn show(call: &Call<'_>) -> Result<Value, Problem> {
-    if call.id != BASE {
-        return Err(Problem::not_found("MessageRegistryFile", call.id));
-    }
-    let uri = format!("{COLLECTION_URI}/{BASE}");
-    let object = resource(schema::REGISTRY_FILE, &uri, BASE, "Base Message Registry");
-    let published = format!("https://redfish.dmtf.org/registries/{REGISTRY_FILE}.json");
+    let found = PUBLISHED.iter().find(|registry| registry.prefix == call.id);
+    found.map(render).ok_or_else(|| Problem::not_found("MessageRegistryFile", call.id))
+}
+
+fn render(published: &Published) -> Value {
+    let uri = format!("{COLLECTION_URI}/{}", published.prefix);
+    let object = resource(schema::REGISTRY_FILE, &uri, published.prefix, published.name);
+    let file = format!("https://redfish.dmtf.org/registries/{}.json", published.file);
     let members = json!({
         "Languages": ["en"],
-        "Registry": REGISTRY,
-        "Location": [{"Language": "en", "PublicationUri": published}],
+        "Registry": published.registry,
+        "Location": [{"Language": "en", "PublicationUri": file}],
     });
-    Ok(with(object, members))
+    with(object, members)
 }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::error::Problem;
 use crate::resource::{
-    Call, Content, Uris, chassis, link, manager, registry, resource, session, session_service, system, with,
+    Call, Content, Uris, chassis, json_schema, link, manager, registry, resource, session, session_service,
+    system, with,
 };
 use crate::routes::{Route, open, show};
 use crate::schema;
@@ -17,12 +18,13 @@ pub(super) const URI: &str = "/redfish/v1/";
 const REDFISH_VERSION: &str = "1.20.0";
 
 /// What a client finds below the root, by name and URI; the OData service document lists the same.
-pub(super) const CHILDREN: [(&str, &str); 5] = [
+pub(super) const CHILDREN: [(&str, &str); 6] = [
     ("Systems", system::COLLECTION_URI),
     ("Managers", manager::COLLECTION_URI),
     ("Chassis", chassis::COLLECTION_URI),
     ("SessionService", session_service::URI),
     ("Registries", registry::COLLECTION_URI),
+    ("JsonSchemas", json_schema::COLLECTION_URI),
 ];
 
 /// The versions of the protocol, and the root itself.

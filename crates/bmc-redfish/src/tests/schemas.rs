@@ -14,6 +14,7 @@ use jsonschema::{Draft, Retrieve, Uri, Validator};
 use serde_json::{Value, json};
 
 use crate::message::{self, REGISTRY, REGISTRY_FILE};
+use crate::resource::registry;
 use crate::schema;
 
 const PUBLISHED: &str = "http://redfish.dmtf.org/schemas/v1/";
@@ -133,6 +134,18 @@ fn every_schema_in_use_is_published() {
     for schema in schema::ALL {
         let version = schema.version.map_or_else(String::new, |version| format!(".{version}"));
         assert!(load(&format!("{}{version}.json", schema.name)).is_some(), "{schema:?}");
+    }
+}
+
+#[test]
+fn every_registry_that_is_named_is_published() {
+    for published in registry::PUBLISHED {
+        let file = data().join("registries").join(format!("{}.json", published.file));
+        let registry: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(registry["RegistryPrefix"], published.prefix);
+        let version = registry["RegistryVersion"].as_str().unwrap();
+        assert_eq!(published.file, format!("{}.{version}", published.prefix));
+        assert_eq!(published.registry, published.file.rsplit_once('.').unwrap().0);
     }
 }
 
