@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use bmc_core::snapshot::Snapshot;
 
+use crate::set_guard::SetGuard;
+
 /// How long boot flags wait for a Chassis Control command before their valid bit is cleared, if parameter 3 does not forbid it
 /// (IPMI 2.0 table 28-14, parameter 3, bit 3).
 pub(crate) const FLAGS_USE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What no restart needs to know of the boot options (IPMI 2.0 §28.12).
-///
-/// A session that ends releases what it holds, so that a console that died cannot lock the boot options for ever.
 #[derive(Debug, Default)]
 pub(crate) struct BootGuard {
-    /// Who has set "set in progress"; the inner `None` is a door without sessions.
-    holder: Option<Option<u32>>,
+    /// Who has set "set in progress".
+    pub(crate) progress: SetGuard,
     /// One bit for each parameter that is marked invalid.
     invalid: u128,
     /// Boot flags whose valid bit has a time limit.
@@ -32,32 +32,6 @@ struct Limited {
 }
 
 impl BootGuard {
-    /// Whether somebody is in the middle of a group of writes.
-    pub(crate) fn in_progress(&self) -> bool {
-        self.holder.is_some()
-    }
-
-    /// Takes the guard for `who`; `false` when another one has it.
-    pub(crate) fn take(&mut self, who: Option<u32>) -> bool {
-        let free = self.holder.is_none_or(|holder| holder == who);
-        if free {
-            self.holder = Some(who);
-        }
-        free
-    }
-
-    /// Gives the guard back if `who` has it.
-    pub(crate) fn release(&mut self, who: Option<u32>) {
-        if self.holder == Some(who) {
-            self.holder = None;
-        }
-    }
-
-    /// Gives the guard back, whoever has it.
-    pub(crate) fn release_any(&mut self) {
-        self.holder = None;
-    }
-
     /// Marks a parameter (0 to 127) as invalid or valid.
     pub(crate) fn mark(&mut self, parameter: u8, invalid: bool) {
         let bit = 1_u128 << (parameter & 0x7f);

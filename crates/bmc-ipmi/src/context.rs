@@ -26,7 +26,6 @@ use crate::boot_guard::BootGuard;
 use crate::counters::LanCounters;
 use crate::sdr_repository::Reservations;
 use crate::sel_guard::SelGuard;
-use crate::sol_guard::SolGuard;
 use crate::table::Answer;
 use crate::volatile::Volatile;
 use crate::{DeviceProfile, error};
@@ -37,7 +36,6 @@ pub struct Bmc {
     profile: DeviceProfile,
     clock: Arc<dyn Clock>,
     boot_guard: Mutex<BootGuard>,
-    sol_guard: Mutex<SolGuard>,
     sel_guard: Mutex<SelGuard>,
     sdr_reservations: Mutex<Reservations>,
     volatile: Mutex<Volatile>,
@@ -64,7 +62,6 @@ impl Bmc {
             started: clock.now(),
             clock,
             boot_guard: Mutex::default(),
-            sol_guard: Mutex::default(),
             sel_guard: Mutex::default(),
             sdr_reservations: Mutex::default(),
             volatile,
@@ -106,14 +103,8 @@ impl Bmc {
 
     /// Forgets what the session with this id held.
     pub fn session_closed(&self, session: u32) {
-        self.with_boot_guard(|guard| guard.release(Some(session)));
-        self.with_sol_guard(|guard| guard.release(Some(session)));
+        self.with_boot_guard(|guard| guard.progress.release(Some(session)));
         self.with_volatile(|volatile| volatile.session_closed(session));
-    }
-
-    /// Works on the volatile part of Serial over LAN's configuration. `work` must not wait.
-    pub(crate) fn with_sol_guard<T>(&self, work: impl FnOnce(&mut SolGuard) -> T) -> T {
-        work(&mut self.sol_guard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Works on the volatile part of the event log. `work` must not wait.
@@ -145,7 +136,6 @@ impl Bmc {
         let fresh = Volatile::new(&self.snapshot().settings);
         self.with_volatile(|volatile| *volatile = Volatile { reset_due: volatile.reset_due, ..fresh });
         self.with_boot_guard(|guard| *guard = BootGuard::default());
-        self.with_sol_guard(|guard| *guard = SolGuard::default());
         self.with_sel_guard(|guard| *guard = SelGuard::default());
         self.with_sdr_reservations(|reservations| *reservations = Reservations::default());
     }

@@ -27,7 +27,7 @@ pub mod profile;
 mod sdr_repository;
 mod sel_guard;
 pub mod server;
-mod sol_guard;
+mod set_guard;
 pub mod table;
 mod volatile;
 

@@ -51,7 +51,10 @@ impl Act for SetSystemBootOptions {
                 store(context, &BootOption::Flags(BootFlags { valid: false, ..flags })).await?;
             }
             BootWrite::Mark(_) => {}
-            BootWrite::Value(BootOption::SetInProgress(state)) => guard(context, state)?,
+            BootWrite::Value(BootOption::SetInProgress(state)) => {
+                let who = context.caller.session();
+                context.bmc.with_boot_guard(|guard| guard.progress.write(state, who))?;
+            }
             // A parameter that is marked invalid has no effect; so the firmware must not obey these flags.
             BootWrite::Value(BootOption::Flags(flags)) if self.mark_invalid => {
                 store(context, &BootOption::Flags(BootFlags { valid: false, ..flags })).await?;
@@ -99,21 +102,6 @@ pub(crate) async fn clear_unused(machine: &MachineHandle, set: &Snapshot) {
             }
         }
     }
-}
-
-/// Parameter 0. The guard only keeps a second console out of parameter 0 (`81h`), as the specification has it; writes hold at
-/// once and are durable, so that a commit has nothing left to do.
-fn guard(context: &Context, state: SetInProgress) -> Answer<()> {
-    let who = context.caller.session();
-    context.bmc.with_boot_guard(|guard| match state {
-        SetInProgress::Complete => {
-            guard.release_any();
-            Ok(())
-        }
-        SetInProgress::InProgress if guard.take(who) => Ok(()),
-        SetInProgress::InProgress => Err(CompletionCode::SET_IN_PROGRESS),
-        SetInProgress::Commit => Ok(()),
-    })
 }
 
 /// Makes a value hold: reads the present record, changes the one thing, and writes it back unless somebody else wrote meanwhile.
@@ -180,8 +168,9 @@ impl Read for GetSystemBootOptions {
             return Err(CompletionCode::PARAMETER_OUT_OF_RANGE);
         }
         let snapshot = context.bmc.snapshot();
-        let (in_progress, marked) =
-            context.bmc.with_boot_guard(|guard| (guard.in_progress(), guard.is_marked(self.parameter)));
+        let (in_progress, marked) = context
+            .bmc
+            .with_boot_guard(|guard| (guard.progress.in_progress(), guard.is_marked(self.parameter)));
         // Flags that are marked are off; if they are on, another protocol has set them since.
         let invalid = marked && !(self.parameter == FLAGS && snapshot.boot.enabled != BootEnabled::Disabled);
         let options = &snapshot.boot_options;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bmc_core::power::{ChangeCause, Origin, PowerAction, PowerPolicy, RestartCause as CoreCause};
 use bmc_core::request::{Change, Identify, Request};
 use bmc_core::sensor::{SensorType, Severity};
-use bmc_core::settings::Edit;
+use bmc_core::settings::Editable;
 use bmc_core::settings::chassis::{Buttons as CoreButtons, Capabilities, ChassisSettings};
 use bmc_core::snapshot::{Health, IdentifyState, Snapshot};
 use ipmi_wire::command::chassis::{
@@ -70,11 +70,11 @@ const CAPABILITIES: Capabilities = Capabilities {
 
 /// Changes the chassis' settings.
 async fn edit(context: &Context, edit: impl Fn(&mut ChassisSettings) + Send + Sync + 'static) -> Answer<()> {
-    let edit = Edit::new(move |editable| {
+    let edit = move |editable: &mut Editable<'_>| {
         edit(&mut editable.settings.chassis);
         Ok(())
-    });
-    ask(context, Request::Edit(edit)).await
+    };
+    context.edit(edit).await
 }
 
 impl Read for GetChassisCapabilities {

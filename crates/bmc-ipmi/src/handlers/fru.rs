@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use bmc_core::request::Request;
-use bmc_core::settings::Edit;
 use bmc_core::settings::fru::{self, FRU_BYTES};
 use ipmi_wire::CompletionCode;
 use ipmi_wire::command::fru::{
     FruData, FruDataWritten, FruInventoryAreaInfo, GetFruInventoryAreaInfo, ReadFruData, WriteFruData,
 };
 
+use crate::Context;
 use crate::table::{Act, Answer, Entry, OPERATOR, Read, USER};
-use crate::{Context, error};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/fru_tests.rs";
@@ -67,9 +65,8 @@ impl Act for WriteFruData {
         }
         let info = context.bmc.snapshot().info.clone();
         let data = Arc::<[u8]>::from(self.data);
-        let edit = Edit::new(move |editable| fru::write(editable, info.as_deref(), offset, &data));
-        let written = context.bmc.machine().request(Request::Edit(edit)).await;
-        written.map(|_| FruDataWritten { count }).map_err(|failure| error::request(&failure))
+        context.edit(move |editable| fru::write(editable, info.as_deref(), offset, &data)).await?;
+        Ok(FruDataWritten { count })
     }
 }
 

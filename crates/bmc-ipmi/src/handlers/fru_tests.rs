@@ -1,6 +1,7 @@
 //! The inventory device over IPMI.
 
 use bmc_core::request::Change;
+use bmc_core::request::Request;
 use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::record::fru::{Field, Inventory, Product, replace_product};
 

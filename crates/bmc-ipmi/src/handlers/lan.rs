@@ -62,7 +62,10 @@ impl Act for SetLanConfiguration {
         }
         match self.parameter {
             LanParameter::Other { .. } => Err(CompletionCode::PARAMETER_UNSUPPORTED),
-            LanParameter::SetInProgress(state) => guard(context, state),
+            LanParameter::SetInProgress(state) => {
+                let who = context.caller.session();
+                context.bmc.with_volatile(|volatile| volatile.lan_guard.write(state, who))
+            }
             parameter => {
                 let change = change_for(context, parameter)?;
                 context
@@ -74,20 +77,6 @@ impl Act for SetLanConfiguration {
             }
         }
     }
-}
-
-/// Parameter 0 keeps a second console out of parameter 0 (`81h`), as the specification has it.
-fn guard(context: &Context, state: SetInProgress) -> Answer<()> {
-    let who = context.caller.session();
-    context.bmc.with_volatile(|volatile| match state {
-        SetInProgress::Complete => {
-            volatile.lan_guard.release_any();
-            Ok(())
-        }
-        SetInProgress::InProgress if volatile.lan_guard.take(who) => Ok(()),
-        SetInProgress::InProgress => Err(CompletionCode::SET_IN_PROGRESS),
-        SetInProgress::Commit => Ok(()),
-    })
 }
 
 type LanChange = Box<dyn Fn(&mut LanSettings) + Send + Sync>;

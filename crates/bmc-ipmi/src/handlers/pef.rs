@@ -1,13 +1,13 @@
 //! Platform event filtering: what a client configures of it. What it does is the core's.
 
-use bmc_core::request::Request;
-use bmc_core::settings::Edit;
+use bmc_core::settings::Editable;
 use bmc_core::settings::lan::ALERT_DESTINATIONS;
 use bmc_core::settings::pef::{
     ALERT_POLICIES, ALERT_STRING_BLOCK_BYTES, ALERT_STRING_BLOCKS, ALERT_STRINGS, AlertPolicy, EVENT_FILTERS,
     EventFilter, PefSettings, action,
 };
 use ipmi_wire::CompletionCode;
+use ipmi_wire::command::boot::SetInProgress;
 use ipmi_wire::command::pef::{
     AlertImmediate, AlertImmediateStatus, AlertOperation, GetLastProcessedEvent, GetPefCapabilities,
     GetPefConfig, LastProcessedEvent, PefCapabilities, PefParameter, PetAcknowledge, SetLastProcessedEvent,
@@ -15,9 +15,9 @@ use ipmi_wire::command::pef::{
 };
 use ipmi_wire::command::sel::{LAST_RECORD, TIME_UNSPECIFIED};
 
+use crate::Context;
 use crate::alerts::Alerts;
 use crate::table::{ADMINISTRATOR, Access, Act, Answer, Entry, OPERATOR, Read, USER};
-use crate::{Context, error};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/pef_tests.rs";
@@ -49,12 +49,11 @@ impl Read for GetPefCapabilities {
 }
 
 async fn edit(context: &Context, change: impl Fn(&mut PefSettings) + Send + Sync + 'static) -> Answer<()> {
-    let edit = Edit::new(move |editable| {
+    let edit = move |editable: &mut Editable<'_>| {
         change(&mut editable.settings.pef);
         Ok(())
-    });
-    let result = context.bmc.machine().request(Request::Edit(edit)).await;
-    result.map(|_| ()).map_err(|failure| error::request(&failure))
+    };
+    context.edit(edit).await
 }
 
 /// Refuses data of another length.
@@ -78,17 +77,14 @@ impl Act for SetPefConfig {
         match self.parameter {
             0 => {
                 let [state] = exactly(data)?;
+                let state = match state & 3 {
+                    0 => SetInProgress::Complete,
+                    1 => SetInProgress::InProgress,
+                    2 => SetInProgress::Commit,
+                    _ => return Err(CompletionCode::INVALID_DATA_FIELD),
+                };
                 let who = context.caller.session();
-                context.bmc.with_volatile(|volatile| match state & 3 {
-                    0 => {
-                        volatile.pef_guard.release_any();
-                        Ok(())
-                    }
-                    1 if volatile.pef_guard.take(who) => Ok(()),
-                    1 => Err(CompletionCode::SET_IN_PROGRESS),
-                    2 => Ok(()),
-                    _ => Err(CompletionCode::INVALID_DATA_FIELD),
-                })
+                context.bmc.with_volatile(|volatile| volatile.pef_guard.write(state, who))
             }
             1 => {
                 let [control] = exactly(data)?;

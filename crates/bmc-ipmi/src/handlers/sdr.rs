@@ -1,7 +1,6 @@
 //! The SDR repository: read by everybody, written by nobody.
 
-use bmc_core::request::Request;
-use bmc_core::settings::Edit;
+use bmc_core::settings::Editable;
 use ipmi_wire::CompletionCode;
 use ipmi_wire::command::sdr::{
     AddSdr, ClearProgress, ClearSdrRepository, DeleteSdr, EnterSdrUpdateMode, ExitSdrUpdateMode, GetSdr,
@@ -12,7 +11,7 @@ use ipmi_wire::command::sdr::{
 use jiff::Timestamp;
 
 use crate::table::{Act, Answer, Entry, OPERATOR, Read, USER};
-use crate::{Context, error, sdr_repository};
+use crate::{Context, sdr_repository};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/sdr_tests.rs";
@@ -179,12 +178,11 @@ impl Act for RunInitializationAgent {
     /// The agent sets every sensor as its record says: to its defaults.
     async fn act(self, context: &Context) -> Answer<InitializationStatus> {
         if self.run {
-            let edit = Edit::new(|editable| {
+            let edit = |editable: &mut Editable<'_>| {
                 editable.settings.sensors.reset();
                 Ok(())
-            });
-            let ran = context.bmc.machine().request(Request::Edit(edit)).await;
-            ran.map_err(|failure| error::request(&failure))?;
+            };
+            context.edit(edit).await?;
         }
         Ok(InitializationStatus { completed: true })
     }

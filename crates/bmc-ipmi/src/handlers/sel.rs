@@ -3,7 +3,7 @@
 use bmc_core::error::RequestError;
 use bmc_core::request::{Outcome, Request, SelRequest};
 use bmc_core::sel::{SEL_ENTRIES_MAX, SelEntry};
-use bmc_core::settings::Edit;
+use bmc_core::settings::Editable;
 use bmc_core::settings::events::EventReceiver as CoreReceiver;
 use bmc_core::snapshot::Snapshot;
 use ipmi_wire::CompletionCode;
@@ -92,12 +92,11 @@ fn reserved(context: &Context, snapshot: &Snapshot, reservation: u16) -> Answer<
 impl Act for SetEventReceiver {
     async fn act(self, context: &Context) -> Answer<()> {
         let EventReceiver { address, lun } = self.receiver;
-        let edit = Edit::new(move |editable| {
+        let edit = move |editable: &mut Editable<'_>| {
             editable.settings.event_receiver = CoreReceiver { address, lun };
             Ok(())
-        });
-        let result = context.bmc.machine().request(Request::Edit(edit)).await;
-        result.map(|_| ()).map_err(|failure| error::request(&failure))
+        };
+        context.edit(edit).await
     }
 }
 

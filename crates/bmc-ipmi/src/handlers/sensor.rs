@@ -5,7 +5,7 @@
 use bmc_core::request::Request;
 use bmc_core::sensor::model::Shown;
 use bmc_core::sensor::{Analog, Hysteresis, Kind, Sensor, SensorReading as CoreReading, Threshold};
-use bmc_core::settings::Edit;
+use bmc_core::settings::Editable;
 use bmc_core::settings::sensors::SensorSettings;
 use bmc_core::snapshot::Snapshot;
 use ipmi_wire::CompletionCode;
@@ -74,12 +74,11 @@ async fn edit(
     sensor: Sensor,
     edit: impl Fn(&mut SensorSettings, &Sensor) + Send + Sync + 'static,
 ) -> Answer<()> {
-    let edit = Edit::new(move |editable| {
+    let edit = move |editable: &mut Editable<'_>| {
         edit(&mut editable.settings.sensors, &sensor);
         Ok(())
-    });
-    let done = context.bmc.machine().request(Request::Edit(edit)).await;
-    done.map(drop).map_err(|failure| error::request(&failure))
+    };
+    context.edit(edit).await
 }
 
 impl Read for GetDeviceSdrInfo {

@@ -52,7 +52,7 @@ fn value(context: &Context, parameter: u8) -> SolParameter {
     let snapshot = context.bmc.snapshot();
     let sol = &snapshot.settings.sol;
     match parameter {
-        0 if context.bmc.with_sol_guard(|guard| guard.in_progress()) => {
+        0 if context.bmc.with_volatile(|volatile| volatile.sol_guard.in_progress()) => {
             SolParameter::SetInProgress(SetInProgress::InProgress)
         }
         0 => SolParameter::SetInProgress(SetInProgress::Complete),
@@ -66,7 +66,7 @@ fn value(context: &Context, parameter: u8) -> SolParameter {
         4 => SolParameter::Retry { count: sol.retry_count, interval: sol.retry_interval },
         5 => SolParameter::NonVolatileBitRate(sol.bit_rate),
         6 => {
-            let present = context.bmc.with_sol_guard(|guard| guard.bit_rate);
+            let present = context.bmc.with_volatile(|volatile| volatile.sol_bit_rate);
             SolParameter::VolatileBitRate(present.unwrap_or(sol.bit_rate))
         }
         7 => SolParameter::Channel(context.lan.number),
@@ -78,7 +78,10 @@ impl Act for SetSolConfiguration {
     async fn act(self, context: &Context) -> Answer<()> {
         lan(context, self.channel)?;
         let change: Box<dyn Fn(&mut SolSettings) + Send + Sync> = match self.value {
-            SolParameter::SetInProgress(state) => return guard(context, state),
+            SolParameter::SetInProgress(state) => {
+                let who = context.caller.session();
+                return context.bmc.with_volatile(|volatile| volatile.sol_guard.write(state, who));
+            }
             SolParameter::Enable(on) => Box::new(move |sol| sol.enabled = on),
             SolParameter::Authentication { force_encryption, force_authentication, privilege } => {
                 let privilege = role_of(privilege)?;
@@ -98,7 +101,7 @@ impl Act for SetSolConfiguration {
             }),
             SolParameter::NonVolatileBitRate(rate) => Box::new(move |sol| sol.bit_rate = rate),
             SolParameter::VolatileBitRate(rate) => {
-                context.bmc.with_sol_guard(|guard| guard.bit_rate = Some(rate));
+                context.bmc.with_volatile(|volatile| volatile.sol_bit_rate = Some(rate));
                 return Ok(());
             }
             SolParameter::Channel(_) | SolParameter::Port(_) => {
@@ -113,20 +116,6 @@ impl Act for SetSolConfiguration {
             })
             .await
     }
-}
-
-/// Parameter 0. As with the boot options the guard only keeps a second console out of parameter 0 (`81h`); writes hold at once.
-fn guard(context: &Context, state: SetInProgress) -> Answer<()> {
-    let who = context.caller.session();
-    context.bmc.with_sol_guard(|guard| match state {
-        SetInProgress::Complete => {
-            guard.release_any();
-            Ok(())
-        }
-        SetInProgress::InProgress if guard.take(who) => Ok(()),
-        SetInProgress::InProgress => Err(CompletionCode::SET_IN_PROGRESS),
-        SetInProgress::Commit => Ok(()),
-    })
 }
 
 /// The level of a role as parameter 2 tells of it; a role that no session has tells of the lowest that there is.

@@ -29,7 +29,10 @@ impl Act for SetSystemInfo {
     /// The first block begins a text anew with the length it announces; later ones fill it.
     async fn act(self, context: &Context) -> Answer<()> {
         match self.0 {
-            SystemInfo::SetInProgress(state) => guard(context, state),
+            SystemInfo::SetInProgress(state) => {
+                let who = context.caller.session();
+                context.bmc.with_volatile(|volatile| volatile.system_info_guard.write(state, who))
+            }
             SystemInfo::Other { .. } => Err(CompletionCode::PARAMETER_UNSUPPORTED),
             SystemInfo::Text { parameter, block: 0, data } => {
                 let [encoding, length, first @ ..] = data;
@@ -64,20 +67,6 @@ impl Act for SetSystemInfo {
             }
         }
     }
-}
-
-fn guard(context: &Context, state: SetInProgress) -> Answer<()> {
-    let who = context.caller.session();
-    context.bmc.with_volatile(|volatile| match state {
-        SetInProgress::Complete => {
-            volatile.system_info_guard.release_any();
-            Ok(())
-        }
-        SetInProgress::InProgress if volatile.system_info_guard.take(who) => Ok(()),
-        SetInProgress::InProgress => Err(CompletionCode::SET_IN_PROGRESS),
-        // Writes hold at once and are durable.
-        SetInProgress::Commit => Ok(()),
-    })
 }
 
 /// A text as it is shown: the system's name is the BMC's until another is set, the others are empty.

@@ -6,31 +6,31 @@ use ipmi_wire::command::dcmi::{
     Configuration, ConfigurationParameter, Dcmi, GetConfiguration, SetConfiguration, Setting,
 };
 
-use super::edit;
 use crate::Context;
 use crate::table::{Act, Answer, Read};
 
 impl Act for Dcmi<SetConfiguration> {
     async fn act(self, context: &Context) -> Answer<Dcmi<()>> {
         let setting = self.0.setting.ok_or(CompletionCode::PARAMETER_UNSUPPORTED)?;
-        edit(context, move |editable| {
-            let discovery = &mut editable.settings.dcmi.discovery;
-            match setting {
-                // The listener's address never moves.
-                Setting::ActivateDhcp(_) => {}
-                Setting::Discovery { option_12, option_60, random_back_off } => {
-                    discovery.option_12 = option_12;
-                    discovery.option_60 = option_60;
-                    discovery.random_back_off = random_back_off;
+        context
+            .edit(move |editable| {
+                let discovery = &mut editable.settings.dcmi.discovery;
+                match setting {
+                    // The listener's address never moves.
+                    Setting::ActivateDhcp(_) => {}
+                    Setting::Discovery { option_12, option_60, random_back_off } => {
+                        discovery.option_12 = option_12;
+                        discovery.option_60 = option_60;
+                        discovery.random_back_off = random_back_off;
+                    }
+                    Setting::InitialTimeout(seconds) => discovery.initial_timeout = seconds,
+                    Setting::ContactTimeout(seconds) => discovery.contact_timeout = seconds,
+                    Setting::RetryInterval(seconds) => discovery.retry_interval = seconds,
                 }
-                Setting::InitialTimeout(seconds) => discovery.initial_timeout = seconds,
-                Setting::ContactTimeout(seconds) => discovery.contact_timeout = seconds,
-                Setting::RetryInterval(seconds) => discovery.retry_interval = seconds,
-            }
-            Ok(())
-        })
-        .await
-        .map(Dcmi)
+                Ok(())
+            })
+            .await
+            .map(Dcmi)
     }
 }
 

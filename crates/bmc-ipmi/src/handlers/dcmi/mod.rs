@@ -2,9 +2,8 @@
 //!
 //! Nothing is read twice: temperatures and power draw are those of the sensors, the asset tag is the machine's one.
 
-use bmc_core::request::Request;
 use bmc_core::sel::SEL_ENTRIES_MAX;
-use bmc_core::settings::{Edit, Editable, dcmi as settings};
+use bmc_core::settings::dcmi as settings;
 use ipmi_wire::command::dcmi::{
     self, AccessAttributes, Capabilities, CapabilitiesParameter, Dcmi, DcmiCapabilities, ExceptionAction,
     GetAssetTag, GetConfiguration, GetControllerId, GetDcmiCapabilities, GetPowerLimit, GetPowerReading,
@@ -13,8 +12,8 @@ use ipmi_wire::command::dcmi::{
 };
 use ipmi_wire::message::BMC_ADDRESS;
 
+use crate::Context;
 use crate::table::{ADMINISTRATOR, Answer, Entry, OPERATOR, Read, USER};
-use crate::{Context, error};
 
 mod configuration;
 mod power;
@@ -77,15 +76,6 @@ impl Read for Dcmi<GetDcmiCapabilities> {
         };
         Ok(Dcmi(capabilities.into()))
     }
-}
-
-/// Has the machine's owner change settings.
-async fn edit(
-    context: &Context,
-    edit: impl Fn(&mut Editable<'_>) -> Result<(), bmc_core::error::RequestError> + Send + Sync + 'static,
-) -> Answer<()> {
-    let edited = context.bmc.machine().request(Request::Edit(Edit::new(edit))).await;
-    edited.map(drop).map_err(|failure| error::request(&failure))
 }
 
 fn to_core(action: ExceptionAction) -> settings::ExceptionAction {

@@ -9,7 +9,7 @@ use ipmi_wire::command::dcmi::{
     ROLLING_AVERAGES, SetPowerLimit,
 };
 
-use super::{edit, to_core, to_wire};
+use super::{to_core, to_wire};
 use crate::Context;
 use crate::table::{Act, Answer, Read, Tell};
 
@@ -86,14 +86,15 @@ impl Act for Dcmi<SetPowerLimit> {
         if sampling_seconds == 0 || wanted.sampling() > settings::PowerLimit::SAMPLING_MAX {
             return Err(SAMPLING_OUT_OF_RANGE);
         }
-        edit(context, move |editable| {
-            let limit = &mut editable.settings.dcmi.power_limit;
-            let active = limit.is_some_and(|limit| limit.active);
-            *limit = Some(settings::PowerLimit { active, ..wanted });
-            Ok(())
-        })
-        .await
-        .map(Dcmi)
+        context
+            .edit(move |editable| {
+                let limit = &mut editable.settings.dcmi.power_limit;
+                let active = limit.is_some_and(|limit| limit.active);
+                *limit = Some(settings::PowerLimit { active, ..wanted });
+                Ok(())
+            })
+            .await
+            .map(Dcmi)
     }
 }
 
@@ -104,13 +105,14 @@ impl Act for Dcmi<ActivatePowerLimit> {
         if active && context.bmc.snapshot().settings.dcmi.power_limit.is_none() {
             return Err(CompletionCode::NOT_IN_PRESENT_STATE);
         }
-        edit(context, move |editable| {
-            if let Some(limit) = &mut editable.settings.dcmi.power_limit {
-                limit.active = active;
-            }
-            Ok(())
-        })
-        .await
-        .map(Dcmi)
+        context
+            .edit(move |editable| {
+                if let Some(limit) = &mut editable.settings.dcmi.power_limit {
+                    limit.active = active;
+                }
+                Ok(())
+            })
+            .await
+            .map(Dcmi)
     }
 }

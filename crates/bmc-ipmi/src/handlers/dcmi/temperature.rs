@@ -9,7 +9,7 @@ use ipmi_wire::command::dcmi::{
     Temperatures, ThermalLimit,
 };
 
-use super::{edit, to_core, to_wire};
+use super::{to_core, to_wire};
 use crate::table::{Act, Answer, Read};
 use crate::{Context, sdr_repository};
 
@@ -76,12 +76,13 @@ impl Act for Dcmi<SetThermalLimit> {
             celsius: limit.celsius,
             seconds: limit.seconds,
         };
-        edit(context, move |editable| {
-            editable.settings.dcmi.thermal_limit = Some(limit);
-            Ok(())
-        })
-        .await
-        .map(Dcmi)
+        context
+            .edit(move |editable| {
+                editable.settings.dcmi.thermal_limit = Some(limit);
+                Ok(())
+            })
+            .await
+            .map(Dcmi)
     }
 }
 

@@ -3,6 +3,7 @@
 use bmc_core::backend::{ObservedPower, Report, Statistics};
 use bmc_core::power::PowerState;
 use bmc_core::request::Change;
+use bmc_core::request::Request;
 use bmc_core::sensor::number;
 use ipmi_wire::command::dcmi::ConfigurationParameter;
 use ipmi_wire::command::dcmi::{

@@ -14,7 +14,6 @@ use ipmi_wire::command::dcmi::{
     ReadPiece, SetAssetTag, SetControllerId, WritePiece, Written,
 };
 
-use super::edit;
 use crate::Context;
 use crate::handlers::lan;
 use crate::table::{Act, Answer, Read};
@@ -90,17 +89,18 @@ impl Act for Dcmi<SetAssetTag> {
     async fn act(self, context: &Context) -> Answer<Dcmi<Written>> {
         let Self(SetAssetTag(piece)) = self;
         let total = end_of(&piece, ASSET_TAG_BYTES_MAX)?;
-        edit(context, move |editable| {
-            let written = &mut editable.settings.dcmi.asset_tag_written;
-            // Where the tag was changed by another door since, that is what the piece goes into.
-            let before = std::mem::take(written);
-            let is_current = tag_text(&before) == editable.identity.asset_tag;
-            let before = if is_current { before } else { tag_bytes(&editable.identity.asset_tag) };
-            *written = with_piece(before, &piece);
-            editable.identity.asset_tag = tag_text(written);
-            Ok::<(), RequestError>(())
-        })
-        .await?;
+        context
+            .edit(move |editable| {
+                let written = &mut editable.settings.dcmi.asset_tag_written;
+                // Where the tag was changed by another door since, that is what the piece goes into.
+                let before = std::mem::take(written);
+                let is_current = tag_text(&before) == editable.identity.asset_tag;
+                let before = if is_current { before } else { tag_bytes(&editable.identity.asset_tag) };
+                *written = with_piece(before, &piece);
+                editable.identity.asset_tag = tag_text(written);
+                Ok::<(), RequestError>(())
+            })
+            .await?;
         Ok(Dcmi(Written { total }))
     }
 }
@@ -129,14 +129,16 @@ impl Act for Dcmi<SetControllerId> {
         let Self(SetControllerId(piece)) = self;
         let total = end_of(&piece, CONTROLLER_ID_BYTES_MAX)?;
         let default = controller_id(&context.bmc.snapshot());
-        edit(context, move |editable| {
-            let kept = &mut editable.settings.dcmi.controller_id;
-            let id = with_piece(kept.take().unwrap_or_else(|| default.clone()), &piece);
-            *kept =
-                Some(id.into_iter().take_while(|byte| *byte != 0).take(CONTROLLER_ID_MAX_BYTES).collect());
-            Ok::<(), RequestError>(())
-        })
-        .await?;
+        context
+            .edit(move |editable| {
+                let kept = &mut editable.settings.dcmi.controller_id;
+                let id = with_piece(kept.take().unwrap_or_else(|| default.clone()), &piece);
+                *kept = Some(
+                    id.into_iter().take_while(|byte| *byte != 0).take(CONTROLLER_ID_MAX_BYTES).collect(),
+                );
+                Ok::<(), RequestError>(())
+            })
+            .await?;
         Ok(Dcmi(Written { total }))
     }
 }
