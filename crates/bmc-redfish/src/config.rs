@@ -13,6 +13,10 @@ pub const SESSIONS_MAX: usize = 64;
 /// How long a session may stay unused by default (`SessionTimeout`).
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// How long an operation that may take long is waited for by default. Well below what clients wait for an answer: the shortest known is ten
+/// seconds.
+pub const DIRECT_ANSWER: Duration = Duration::from_secs(2);
+
 /// How a Redfish service behaves. `Default` is what the daemon uses.
 #[derive(Clone, Debug)]
 pub struct RedfishConfig {
@@ -29,6 +33,8 @@ pub struct RedfishConfig {
     pub request_timeout: Duration,
     /// How long one connection lives at most; it ends between two requests. Bounds clients that never read their answers.
     pub connection_lifetime: Duration,
+    /// How long an operation that may take long is waited for; one that is not done by then becomes a task, and the answer is 202.
+    pub direct_answer: Duration,
     /// How long a stopping server waits for requests under way.
     pub stop_grace: Duration,
     /// Sessions open at once.
@@ -50,6 +56,7 @@ impl Default for RedfishConfig {
             header_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             connection_lifetime: Duration::from_secs(15 * 60),
+            direct_answer: DIRECT_ANSWER,
             stop_grace: Duration::from_secs(5),
             sessions_max: SESSIONS_MAX,
             session_timeout: SESSION_TIMEOUT,

@@ -41,6 +41,8 @@ pub fn document() -> String {
          \x20 `Disabled` or the target `None` clears the override. `BootSourceOverrideMode` is the machine's firmware mode.\n\
          * ETags are strong and a digest of the content. `If-Match` is kept on PATCH and ignored on actions.\n\
          * Query options that begin with `$` are refused with 501, others are ignored.\n\
+         * What may take long is waited for up to 2 s; then the answer is 202 with a Task, and `Location` names its monitor. A Task\n\
+         \x20 that runs is shown with 202 too, for sushy waits at the Task. There is no `Retry-After`. Tasks live in memory.\n\
          * Sessions live in memory, `SessionTimeout` too: both end with the service.\n\n\
          ## Schemas\n\n| schema | version |\n|---|---|\n",
     );

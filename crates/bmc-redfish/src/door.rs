@@ -30,6 +30,7 @@ use crate::message::{self, Message};
 use crate::resource::{Call, Content, Reply};
 use crate::routes::{self, Access, Handler, Ids, Kind, Route, Verb};
 use crate::schema;
+use crate::secret;
 use crate::service::Service;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
@@ -83,7 +84,7 @@ pub(crate) async fn pass(service: Arc<Service>, request: Request) -> Response {
 }
 
 async fn answer(
-    service: &Service,
+    service: &Arc<Service>,
     route: Option<&'static Route>,
     ids: &Ids,
     asked: &Asked,
@@ -112,7 +113,7 @@ async fn answer(
 }
 
 async fn call(
-    service: &Service,
+    service: &Arc<Service>,
     verb: &'static Verb,
     caller: Option<Caller>,
     ids: &Ids,
@@ -121,9 +122,13 @@ async fn call(
 ) -> Result<Reply, Problem> {
     let Ids { id, member, leaf } = ids;
     let (headers, source) = (&asked.parts.headers, asked.source);
-    let call = Call { service, caller, id, member, leaf, body, headers, source };
+    let path = asked.parts.uri.path();
+    let call = Call { service, caller, path, verb, id, member, leaf, body, headers, source };
     match verb.handler {
-        Handler::Get(get) => get(&call).map(|resource| Reply::ok(Content::Resource(resource))),
+        Handler::Get(get) => get(&call).map(|resource| Reply {
+            status: (verb.status)(&resource),
+            ..Reply::ok(Content::Resource(resource))
+        }),
         Handler::Show(show) => show(&call).map(Reply::ok),
         Handler::Act(act) => act(&call).await,
     }
@@ -167,19 +172,8 @@ fn decode(verb: &Verb, asked: &Asked) -> Result<Map<String, Value>, Problem> {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     let body = json::parse_object(bytes)?;
-    tracing::trace!(body = %masked(&body, verb.secrets), "redfish request body");
+    tracing::trace!(body = %secret::masked(&body, verb.secrets), "redfish request body");
     Ok(body)
-}
-
-/// The body as a journal may show it.
-fn masked(body: &Map<String, Value>, secrets: &[&str]) -> Value {
-    let mut shown = body.clone();
-    for (name, value) in &mut shown {
-        if secrets.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
-            *value = "***".into();
-        }
-    }
-    Value::Object(shown)
 }
 
 fn is_json(kind: &HeaderValue) -> bool {

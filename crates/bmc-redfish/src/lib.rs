@@ -15,6 +15,7 @@
 //! not served: nothing links to what is not there.
 
 mod auth;
+mod background;
 mod body;
 mod boot;
 pub mod config;
@@ -30,9 +31,11 @@ mod resource;
 mod routes;
 mod schema;
 mod scope;
+mod secret;
 pub mod server;
 mod service;
 mod session;
+mod tasks;
 pub mod tls;
 
 #[cfg(test)]

@@ -1,18 +1,32 @@
-//! The messages of DMTF's Base registry that this service sends. A test holds every text, severity, count of arguments and resolution to
+//! The messages of DMTF's registries that this service sends; here those of the Base registry. A test holds every text, severity, count of arguments and resolution to
 //! the published registry.
 
 use serde_json::{Map, Value, json};
 
 use crate::schema;
 
-/// The registry all messages come from, as `MessageId` names it: prefix, major and minor version (DSP0266, "Message registry").
+/// The registry all refusals come from, as `MessageId` names it: prefix, major and minor version (DSP0266, "Message registry").
 pub(crate) const REGISTRY: &str = "Base.1.22";
 /// The registry's file version, as `Registries` and its published file name it.
 pub(crate) const REGISTRY_FILE: &str = "Base.1.22.1";
 
-/// One message of the registry.
+/// A registry of messages that DMTF publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Registry {
+    /// As `MessageId` names it: prefix, major and minor version.
+    pub(crate) name: &'static str,
+    /// As its published file is named.
+    pub(crate) file: &'static str,
+}
+
+/// What goes wrong with a request, and what goes well.
+pub(crate) const BASE: Registry = Registry { name: REGISTRY, file: REGISTRY_FILE };
+
+/// One message of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
+    /// Whose message it is.
+    pub(crate) registry: Registry,
     /// Its key in the registry.
     pub(crate) key: &'static str,
     /// Its text with `%1`, `%2`, ... for the arguments.
@@ -26,9 +40,10 @@ pub(crate) struct Entry {
 }
 
 macro_rules! entries {
-    ($($name:ident $args:literal $severity:literal $text:literal $resolution:literal;)*) => {
+    ($registry:expr; $($name:ident $args:literal $severity:literal $text:literal $resolution:literal;)*) => {
         $(pub(crate) const $name: &Entry = &Entry {
-            key: stringify!($name), text: $text, severity: $severity, args: $args, resolution: $resolution,
+            registry: $registry, key: stringify!($name), text: $text, severity: $severity, args: $args,
+            resolution: $resolution,
         };)*
 
         /// Every message sent, for the test against the published registry.
@@ -42,9 +57,9 @@ macro_rules! entries {
     reason = "the names are the registry's own, so that a reader finds them there"
 )]
 mod entries {
-    use super::Entry;
+    use super::{BASE, Entry};
 
-    entries! {
+    entries! { BASE;
         ActionNotSupported 1 "Critical"
             "The action %1 is not supported by the resource."
             "Check the Actions property in the resource for the supported actions.";
@@ -156,6 +171,9 @@ mod entries {
         StringValueTooLong 2 "Warning"
             "The string '%1' exceeds the length limit %2."
             "Resubmit the request with an appropriate string length.";
+        Success 0 "OK"
+            "The request completed successfully."
+            "None.";
         UnrecognizedRequestBody 0 "Warning"
             "The service detected a malformed request body that it was unable to interpret."
             "Correct the request body and resubmit the request if it failed.";
@@ -197,9 +215,9 @@ impl Message {
         self
     }
 
-    /// `Base.1.22.Key`.
+    /// As `MessageId` has it: `Base.1.22.Key`.
     pub(crate) fn id(&self) -> String {
-        format!("{REGISTRY}.{}", self.entry.key)
+        format!("{}.{}", self.entry.registry.name, self.entry.key)
     }
 
     /// The text with its arguments filled in.

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::LazyLock;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
     Call, Content, Reply, action_info, chassis, json_schema, log, manager, metadata, odata, registry, root,
-    sensor, session, session_service, system,
+    sensor, session, session_service, system, task,
 };
 
 /// The table, by room.
@@ -31,6 +31,7 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     session::ROUTES,
     registry::ROUTES,
     json_schema::ROUTES,
+    task::ROUTES,
 ];
 
 /// Every route.
@@ -119,6 +120,16 @@ impl Kind {
             Self::Delete => "DELETE",
         }
     }
+
+    /// As a method of HTTP.
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Patch => Method::PATCH,
+            Self::Delete => Method::DELETE,
+        }
+    }
 }
 
 /// One method of a route.
@@ -131,6 +142,8 @@ pub(crate) struct Verb {
     pub(crate) what: &'static str,
     /// Members of the request body that no journal may show.
     pub(crate) secrets: &'static [&'static str],
+    /// The status of an answer with this resource.
+    pub(crate) status: fn(&Value) -> StatusCode,
 }
 
 /// One URI.
@@ -160,10 +173,15 @@ impl Route {
     }
 }
 
+/// The status of a resource that is shown.
+fn all_is_well(_: &Value) -> StatusCode {
+    StatusCode::OK
+}
+
 /// A resource that who may log in may read.
 pub(crate) const fn get(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'static str) -> Verb {
     let access = Access::Needs(Privilege::Login);
-    Verb { kind: Kind::Get, handler: Handler::Get(show), access, what, secrets: &[] }
+    Verb { kind: Kind::Get, handler: Handler::Get(show), access, what, secrets: &[], status: all_is_well }
 }
 
 /// A resource that anybody may read.
@@ -171,9 +189,21 @@ pub(crate) const fn open(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'
     Verb { access: Access::Public, ..get(show, what) }
 }
 
+/// An answer that is not always a resource, to who may log in.
+pub(crate) const fn answer(act: for<'a> fn(&'a Call<'a>) -> Acting<'a>, what: &'static str) -> Verb {
+    Verb { kind: Kind::Get, ..patch(Privilege::Login, act, what) }
+}
+
 /// Something that is no resource, and that anybody may read.
 pub(crate) const fn show(show: fn(&Call<'_>) -> Result<Content, Problem>, what: &'static str) -> Verb {
-    Verb { kind: Kind::Get, handler: Handler::Show(show), access: Access::Public, what, secrets: &[] }
+    Verb {
+        kind: Kind::Get,
+        handler: Handler::Show(show),
+        access: Access::Public,
+        what,
+        secrets: &[],
+        status: all_is_well,
+    }
 }
 
 /// A change of a resource.
@@ -183,7 +213,7 @@ pub(crate) const fn patch(
     what: &'static str,
 ) -> Verb {
     let access = Access::Needs(needs);
-    Verb { kind: Kind::Patch, handler: Handler::Act(act), access, what, secrets: &[] }
+    Verb { kind: Kind::Patch, handler: Handler::Act(act), access, what, secrets: &[], status: all_is_well }
 }
 
 /// An action, or a new member of a collection.
@@ -208,6 +238,11 @@ impl Verb {
     /// The same, open to others.
     pub(crate) const fn access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, for a resource that tells by its status that it is not done.
+    pub(crate) const fn status(self, status: fn(&Value) -> StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     /// The same, with members of its body that no journal may show.

@@ -45,6 +45,9 @@ schemas! {
     SESSION = "Session" "v1_8_0";
     SESSION_COLLECTION = "SessionCollection";
     SESSION_SERVICE = "SessionService" "v1_2_0";
+    TASK = "Task" "v1_7_4";
+    TASK_COLLECTION = "TaskCollection";
+    TASK_SERVICE = "TaskService" "v1_3_0";
 }
 
 impl Schema {

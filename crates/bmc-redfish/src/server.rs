@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::background::Background;
 use crate::config::RedfishConfig;
 use crate::door::Peer;
 use crate::scope::Scope;
@@ -76,6 +77,8 @@ pub struct RedfishServer {
     address: SocketAddr,
     stopping: CancellationToken,
     tasks: TaskTracker,
+    background: Background,
+    stop_grace: Duration,
 }
 
 impl RedfishServer {
@@ -99,12 +102,14 @@ impl RedfishServer {
         let tls = tls.server_config(bound.ip())?.map(tls_acceptor);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let permits = Arc::new(Semaphore::new(config.connections_max));
-        let limits = config.clone();
-        let router = router(Arc::new(Service::new(scope, config)));
+        let (limits, stop_grace) = (config.clone(), config.stop_grace);
+        let service = Arc::new(Service::new(scope, config));
+        let background = service.background.clone();
+        let router = router(service);
         let endpoint =
             Endpoint { router, tls, limits, permits, stopping: stopping.clone(), tasks: tasks.clone() };
         tasks.spawn(endpoint.accept_all(listener));
-        Ok(Self { address: bound, stopping, tasks })
+        Ok(Self { address: bound, stopping, tasks, background, stop_grace })
     }
 
     /// Where it serves.
@@ -113,17 +118,20 @@ impl RedfishServer {
     }
 
     /// Stops: no new connection is taken, idle ones are closed, requests under way get their answers within
-    /// [`RedfishConfig::stop_grace`]. The port is free when this returns.
+    /// [`RedfishConfig::stop_grace`], and tasks under way are cancelled. The port is free when this returns.
     pub async fn stop(self) {
         self.stopping.cancel();
+        self.background.stop();
         self.tasks.close();
         self.tasks.wait().await;
+        self.background.ended(self.stop_grace).await;
     }
 }
 
 impl Drop for RedfishServer {
     fn drop(&mut self) {
         self.stopping.cancel();
+        self.background.stop();
     }
 }
 

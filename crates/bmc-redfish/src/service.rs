@@ -9,11 +9,13 @@ use bmc_core::fleet::MachineHandle;
 use bmc_core::snapshot::Snapshot;
 use uuid::Uuid;
 
+use crate::background::Background;
 use crate::config::{Profile, RedfishConfig};
 use crate::door;
 use crate::error::Problem;
 use crate::scope::Scope;
 use crate::session::Sessions;
+use crate::tasks::Tasks;
 
 /// One service root and everything under it.
 #[derive(Debug)]
@@ -21,12 +23,25 @@ pub(crate) struct Service {
     pub(crate) scope: Scope,
     pub(crate) config: RedfishConfig,
     pub(crate) sessions: Sessions,
+    /// What goes on between requests.
+    pub(crate) background: Background,
+    /// Operations that take time.
+    pub(crate) tasks: Tasks,
+}
+
+/// A service that nobody asks any more has nothing more to do.
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.background.stop();
+    }
 }
 
 impl Service {
     pub(crate) fn new(scope: Scope, config: RedfishConfig) -> Self {
         let sessions = Sessions::new(config.sessions_max, config.session_timeout);
-        Self { scope, config, sessions }
+        let background = Background::default();
+        let tasks = Tasks::new(scope.fleet().clone(), background.clone());
+        Self { scope, config, sessions, background, tasks }
     }
 
     pub(crate) fn now(&self) -> Instant {

@@ -18,10 +18,12 @@ pub(crate) mod sensor;
 pub(crate) mod session;
 pub(crate) mod session_service;
 pub(crate) mod system;
+pub(crate) mod task;
 mod watchdog;
 mod write;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bmc_core::snapshot::{Health, Snapshot};
 use http::header::HeaderName;
@@ -31,6 +33,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::error::Problem;
+use crate::routes::Verb;
 use crate::schema::Schema;
 use crate::service::{Service, resource_id};
 
@@ -38,9 +41,13 @@ pub(crate) use reset::TYPES as RESET_TYPES;
 
 /// A request that may be carried out.
 pub(crate) struct Call<'a> {
-    pub(crate) service: &'a Service,
+    pub(crate) service: &'a Arc<Service>,
     /// Who asks; nobody for public operations.
     pub(crate) caller: Option<Caller>,
+    /// The path of the URI, as it was sent.
+    pub(crate) path: &'a str,
+    /// The operation.
+    pub(crate) verb: &'static Verb,
     /// The variable part of the URI, empty where there is none.
     pub(crate) id: &'a str,
     /// The second variable part of the URI, empty where there is none.

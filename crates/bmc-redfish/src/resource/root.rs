@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::error::Problem;
 use crate::resource::{
     Call, Content, Uris, chassis, json_schema, link, manager, registry, resource, session, session_service,
-    system, with,
+    system, task, with,
 };
 use crate::routes::{Route, open, show};
 use crate::schema;
@@ -18,11 +18,12 @@ pub(super) const URI: &str = "/redfish/v1/";
 const REDFISH_VERSION: &str = "1.20.0";
 
 /// What a client finds below the root, by name and URI; the OData service document lists the same.
-pub(super) const CHILDREN: [(&str, &str); 6] = [
+pub(super) const CHILDREN: [(&str, &str); 7] = [
     ("Systems", system::COLLECTION_URI),
     ("Managers", manager::COLLECTION_URI),
     ("Chassis", chassis::COLLECTION_URI),
     ("SessionService", session_service::URI),
+    ("Tasks", task::URI),
     ("Registries", registry::COLLECTION_URI),
     ("JsonSchemas", json_schema::COLLECTION_URI),
 ];

@@ -10,6 +10,7 @@ mod refusals;
 mod schemas;
 mod sensors;
 mod sockets;
+mod tasks;
 mod watchdog;
 mod writes;
 

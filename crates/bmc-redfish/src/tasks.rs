@@ -1,0 +1,419 @@
+//! Operations that take time (DSP0266, "Asynchronous operations").
+//!
+//! ```text
+//!          run ──► hidden ──── done in time ────► answered directly, nothing is left
+//!                    │
+//!                    │ takes longer, or the client is gone
+//!                    ▼           Ok, Err                              newer ones, DELETE
+//!        start ──► Running ───────────────► Completed, Exception ─────────────────────────► gone
+//!                    │                                          ▲
+//!                    └──── DELETE, the service stops ──► Cancelled
+//! ```
+//!
+//! An operation does not end with the connection of the client that asked for it. It is cancelled by dropping its future; from the moment it
+//! says [`Progress::commit`] on it is not, because what it does could no longer be undone. Tasks live in memory and end with the service.
+
+#![cfg_attr(not(test), allow(dead_code, reason = "the operations that use this come next"))]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bmc_core::fleet::Fleet;
+use http::header::LOCATION;
+use http::{HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::background::Background;
+use crate::error::Problem;
+use crate::message::{self, Message};
+use crate::resource::{Call, Content, Reply, task};
+use crate::secret;
+
+/// Operations under way at once; one more is refused with 503.
+pub(crate) const RUNNING_MAX: usize = 16;
+/// Tasks that have ended and are kept; the oldest makes room.
+pub(crate) const ENDED_MAX: usize = 32;
+/// Messages a task keeps; the oldest makes room.
+const MESSAGES_MAX: usize = 32;
+/// When a client is told to come again after there were too many.
+const TOO_MANY_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// How far a task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    /// Asked to end before it is done.
+    Cancelling,
+    Completed,
+    Exception,
+    Cancelled,
+}
+
+impl State {
+    /// Whether nothing more will happen.
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Exception | Self::Cancelled)
+    }
+}
+
+/// One task, as shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) id: u64,
+    /// What it does, in a few words.
+    pub(crate) name: String,
+    /// Who asked for it.
+    pub(crate) user: String,
+    pub(crate) method: Method,
+    /// The URI that was asked.
+    pub(crate) target: String,
+    /// The body of the request without its secrets.
+    pub(crate) body: Value,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Option<Timestamp>,
+    pub(crate) state: State,
+    /// 0 to 100; none while that is not known.
+    pub(crate) percent: Option<u8>,
+    pub(crate) messages: Vec<Message>,
+    /// What the operation answers, once it has ended.
+    pub(crate) answer: Option<Reply>,
+}
+
+/// A task and what only its keeper needs to know.
+#[derive(Debug)]
+struct Kept {
+    task: Task,
+    /// Clients see it.
+    shown: bool,
+    /// It cannot be undone any more.
+    committed: bool,
+    cancel: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    last_id: u64,
+    tasks: BTreeMap<u64, Kept>,
+}
+
+/// The tasks of one service. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tasks(Arc<Inner>);
+
+struct Inner {
+    table: Mutex<Table>,
+    fleet: Fleet,
+    background: Background,
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tasks").field(&self.lock()).finish()
+    }
+}
+
+/// Why a task does not end on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndError {
+    /// There is none with this id.
+    Missing,
+    /// What it does cannot be undone any more.
+    Committed,
+}
+
+impl Tasks {
+    pub(crate) fn new(fleet: Fleet, background: Background) -> Self {
+        Self(Arc::new(Inner { table: Mutex::default(), fleet, background }))
+    }
+
+    /// Carries an operation out that may take long. One that is done within [`RedfishConfig::direct_answer`](crate::config::RedfishConfig)
+    /// is answered as if it were any other; else the answer is 202 with a task, and the operation goes on. `name` says in a few words what it
+    /// does.
+    ///
+    /// # Errors
+    /// Those of the operation, and 503 when too many are under way.
+    pub(crate) async fn run<W>(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        work: impl FnOnce(Progress) -> W,
+    ) -> Result<Reply, Problem>
+    where
+        W: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let (id, done) = self.begin(call, name, work, false)?;
+        // Also when the client goes away while this waits.
+        let hidden = Hidden { tasks: self, id };
+        let in_time = timeout(call.service.config.direct_answer, done).await.is_ok();
+        if in_time {
+            // Nobody can cancel what nobody has seen but the end of the service.
+            return self.take_answer(id).ok_or_else(too_many);
+        }
+        drop(hidden);
+        self.accepted(id)
+    }
+
+    /// Begins an operation that is a task in any case, and answers 202.
+    ///
+    /// # Errors
+    /// 503 when too many are under way.
+    pub(crate) fn start<W>(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        work: impl FnOnce(Progress) -> W,
+    ) -> Result<Reply, Problem>
+    where
+        W: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let (id, _) = self.begin(call, name, work, true)?;
+        self.accepted(id)
+    }
+
+    /// The tasks that clients see, by id.
+    pub(crate) fn all(&self) -> Vec<Task> {
+        self.lock().tasks.values().filter(|kept| kept.shown).map(|kept| kept.task.clone()).collect()
+    }
+
+    /// The task with this id.
+    pub(crate) fn by_id(&self, id: &str) -> Option<Task> {
+        let kept_as: u64 = id.parse().ok()?;
+        let table = self.lock();
+        let kept = table.tasks.get(&kept_as).filter(|kept| kept.shown)?;
+        // One task has one id: `+1` and `01` are none.
+        (kept.task.id.to_string() == id).then(|| kept.task.clone())
+    }
+
+    /// Forgets a task that has ended; asks one that runs to end.
+    ///
+    /// # Errors
+    /// See [`EndError`].
+    pub(crate) fn end(&self, id: u64) -> Result<(), EndError> {
+        let mut table = self.lock();
+        let kept = table.tasks.get_mut(&id).filter(|kept| kept.shown).ok_or(EndError::Missing)?;
+        if kept.task.state.has_ended() {
+            table.tasks.remove(&id);
+            return Ok(());
+        }
+        if kept.committed {
+            return Err(EndError::Committed);
+        }
+        kept.task.state = State::Cancelling;
+        kept.cancel.cancel();
+        Ok(())
+    }
+
+    fn begin<W>(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        work: impl FnOnce(Progress) -> W,
+        shown: bool,
+    ) -> Result<(u64, oneshot::Receiver<()>), Problem>
+    where
+        W: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        let id = self.insert(call, name, shown, cancel.clone())?;
+        let (ended, done) = oneshot::channel();
+        let mut ending =
+            Ending { tasks: self.clone(), id, answer: Some(Err(Problem::internal())), _ended: ended };
+        let work = work(Progress { tasks: self.clone(), id });
+        let background = self.0.background.clone();
+        self.0.background.spawn(async move {
+            let answer = tokio::select! {
+                biased;
+                () = cancel.cancelled() => None,
+                () = background.stopping() => None,
+                answer = work => Some(answer),
+            };
+            ending.is(answer);
+        });
+        Ok((id, done))
+    }
+
+    fn insert(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        shown: bool,
+        cancel: CancellationToken,
+    ) -> Result<u64, Problem> {
+        let start = self.0.fleet.clock().timestamp();
+        let mut table = self.lock();
+        let running = table.tasks.values().filter(|kept| !kept.task.state.has_ended()).count();
+        if running >= RUNNING_MAX || self.0.background.is_stopping() {
+            return Err(too_many());
+        }
+        table.last_id += 1;
+        let id = table.last_id;
+        let task = Task {
+            id,
+            name: name.to_owned(),
+            user: call.caller.as_ref().map(|caller| caller.user.clone()).unwrap_or_default(),
+            method: call.verb.kind.method(),
+            target: call.path.to_owned(),
+            body: secret::masked(&call.body, call.verb.secrets),
+            start,
+            end: None,
+            state: State::Running,
+            percent: Some(0),
+            messages: Vec::new(),
+            answer: None,
+        };
+        table.tasks.insert(id, Kept { task, shown, committed: false, cancel });
+        Ok(id)
+    }
+
+    /// Notes how a task ended; `None` when it was cancelled.
+    fn note_end(&self, id: u64, answer: Option<Result<Reply, Problem>>) {
+        let end = self.0.fleet.clock().timestamp();
+        let mut table = self.lock();
+        let Some(kept) = table.tasks.get_mut(&id) else { return };
+        let task = &mut kept.task;
+        task.end = Some(end);
+        match answer {
+            None => task.state = State::Cancelled,
+            Some(Ok(reply)) => {
+                task.state = State::Completed;
+                task.percent = Some(100);
+                if task.messages.is_empty() {
+                    task.messages.push(Message::new(message::Success, []));
+                }
+                task.answer = Some(reply);
+            }
+            Some(Err(problem)) => {
+                task.state = State::Exception;
+                task.messages.extend(problem.messages.iter().cloned());
+                task.answer = Some(Reply::from(&problem));
+            }
+        }
+        forget_oldest(&mut table);
+    }
+
+    /// The answer of a task that nobody has seen, and that nobody will.
+    fn take_answer(&self, id: u64) -> Option<Reply> {
+        self.lock().tasks.remove(&id)?.task.answer
+    }
+
+    /// 202 with the monitor's URI and the task (DSP0266, "Asynchronous operations"). There is no Retry-After: sushy waits a second without
+    /// one, and breaks on one in seconds.
+    fn accepted(&self, id: u64) -> Result<Reply, Problem> {
+        let task = self.lock().tasks.get(&id).map(|kept| kept.task.clone());
+        let task = task.ok_or_else(Problem::internal)?;
+        Ok(accepted(&task))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn too_many() -> Problem {
+    Problem::retry(TOO_MANY_RETRY_AFTER, message::ServiceTemporarilyUnavailable)
+}
+
+/// 202 with a task.
+pub(crate) fn accepted(task: &Task) -> Reply {
+    let location = HeaderValue::from_str(&task::monitor_uri(task.id)).ok();
+    Reply {
+        status: StatusCode::ACCEPTED,
+        headers: location.into_iter().map(|location| (LOCATION, location)).collect(),
+        content: Content::Resource(task::render(task)),
+    }
+}
+
+/// Keeps no more ended tasks than it may; those that nobody sees yet are about to be taken or shown.
+fn forget_oldest(table: &mut Table) {
+    let ended = |kept: &Kept| kept.shown && kept.task.state.has_ended();
+    while table.tasks.values().filter(|kept| ended(kept)).count() > ENDED_MAX {
+        let oldest = table.tasks.iter().find(|(_, kept)| ended(kept)).map(|(id, _)| *id);
+        let Some(oldest) = oldest else { return };
+        table.tasks.remove(&oldest);
+    }
+}
+
+/// Shows a task when it is dropped, unless it is gone by then.
+struct Hidden<'a> {
+    tasks: &'a Tasks,
+    id: u64,
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let mut table = self.tasks.lock();
+        if let Some(kept) = table.tasks.get_mut(&self.id) {
+            kept.shown = true;
+            forget_oldest(&mut table);
+        }
+    }
+}
+
+/// Notes a task's end when it is dropped, also when the operation panicked.
+struct Ending {
+    tasks: Tasks,
+    id: u64,
+    answer: Option<Result<Reply, Problem>>,
+    /// Wakes who waits, after the end was noted: fields are dropped after this value's own `drop`.
+    _ended: oneshot::Sender<()>,
+}
+
+impl Ending {
+    /// How the operation ended.
+    fn is(&mut self, answer: Option<Result<Reply, Problem>>) {
+        self.answer = answer;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.tasks.note_end(self.id, self.answer.take());
+    }
+}
+
+/// What an operation tells of itself. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    tasks: Tasks,
+    id: u64,
+}
+
+impl Progress {
+    /// How much is done, 0 to 100.
+    pub(crate) fn percent(&self, percent: u8) {
+        self.change(|kept| kept.task.percent = Some(percent.min(100)));
+    }
+
+    /// Tells something about the operation.
+    pub(crate) fn message(&self, message: Message) {
+        self.change(|kept| {
+            if kept.task.messages.len() == MESSAGES_MAX {
+                kept.task.messages.remove(0);
+            }
+            kept.task.messages.push(message);
+        });
+    }
+
+    /// Says that from here on the operation cannot be cancelled; `false` when it was already.
+    #[must_use]
+    pub(crate) fn commit(&self) -> bool {
+        let mut committed = false;
+        self.change(|kept| {
+            committed = kept.task.state == State::Running;
+            kept.committed = committed;
+        });
+        committed
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self.tasks.lock().tasks.get_mut(&self.id) {
+            change(kept);
+        }
+    }
+}
