@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::error::BackendError;
+use crate::inventory::{Cpu, Graphics, MemoryModule, Nic, PciDevice};
 use crate::power::ChangeCause;
 
 /// Which machine of a backend a BMC belongs to. Bound by UUID once that is known; the name finds it the first time.
@@ -32,6 +33,7 @@ pub struct MachineRef {
 
 /// What a machine is made of, as far as frontends show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MachineInfo {
     /// The machine's UUID; its identity in every protocol.
     pub uuid: Uuid,
@@ -49,8 +51,18 @@ pub struct MachineInfo {
     pub firmware_switchable: bool,
     /// Which targets a boot override may name; without [`BootTarget::None`], which always is allowed.
     pub boot_targets: Vec<BootTarget>,
-    /// MAC addresses of its network interfaces, lower case with colons, in order.
-    pub nics: Vec<String>,
+    /// Which processors these are, and how they are spread.
+    pub cpu: Cpu,
+    /// Its memory modules, in order; together they are `memory_bytes`.
+    pub memory_modules: Vec<MemoryModule>,
+    /// Its network interfaces, in order.
+    pub nics: Vec<Nic>,
+    /// What sits on its PCI bus, as far as the backend knows, in order of address.
+    pub pci_devices: Vec<PciDevice>,
+    /// How its screen can be reached; empty for a machine that has none.
+    pub graphics: Vec<Graphics>,
+    /// How many serial ports it has.
+    pub serial_ports: u32,
     /// Its disks, by the backend's names for them (`vda`), in order; removable drives are none.
     pub disks: Vec<String>,
     /// Mains power comes back when the daemon starts (a simulated machine): the power restore policy applies then.

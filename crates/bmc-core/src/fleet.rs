@@ -260,7 +260,7 @@ impl Fleet {
         let reports = Reports::new(move |report| {
             if let Some(owner) = reports.upgrade() {
                 // The owner ends only when the daemon does.
-                let _ = owner.send(Message::Report(key, report));
+                let _ = owner.send(Message::Report(key, Box::new(report)));
             }
         });
         // The owner must know the machine before its first report arrives, and the backend reports at once: so the owner is told of the

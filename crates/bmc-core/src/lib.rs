@@ -16,6 +16,7 @@ pub mod control;
 pub mod error;
 pub mod event;
 pub mod fleet;
+pub mod inventory;
 pub mod lockout;
 pub mod owner;
 pub mod power;

@@ -63,7 +63,7 @@ pub(crate) enum Message {
     /// Ends when the machine is released and its last commit is done.
     Release(MachineKey, oneshot::Sender<()>),
     Request(MachineKey, Request, Answer),
-    Report(MachineKey, Report),
+    Report(MachineKey, Box<Report>),
     Note(MachineKey, EventKind),
     CallDone(MachineKey, CallId, Result<(), BackendError>),
     Committed(MachineKey, Result<(), StoreError>),

@@ -16,7 +16,7 @@ use crate::connection::Failure;
 use crate::statistics::Meter;
 use crate::sys::{self, Counters};
 use crate::track::{Instance, Op, Step, Track};
-use crate::xml::read;
+use crate::xml::{inventory, read};
 
 /// One watched domain.
 pub(crate) struct Watch {
@@ -193,10 +193,14 @@ pub(crate) fn gone(watch: &Watch, uri: &str) -> BackendError {
 pub(crate) fn fetch(domain: &Domain) -> Result<Fetched, Failure> {
     let state = sys::domain_state(domain)?;
     let power = power_of(state);
-    let info = read::machine_info(&domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?)?;
+    let mut info = read::machine_info(&domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?)?;
     let generation = match power {
         ObservedPower::Off => None,
-        _ => read::boot_generation(&domain.xml_desc(0)?),
+        _ => {
+            let live = domain.xml_desc(0)?;
+            inventory::add_live(&mut info.nics, &live);
+            read::boot_generation(&live)
+        }
     };
     let transient = !domain.is_persistent()?;
     Ok(Fetched { info, power, generation, transient })

@@ -4,9 +4,14 @@
 //! always finds a server. Removable drives are empty unless somebody inserted something, and an empty drive falls through to
 //! the first disk, as firmware does.
 
+use std::net::Ipv4Addr;
+
 use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot, check_target};
 use bmc_core::error::BackendError;
+use bmc_core::inventory::{
+    Attachment, Cpu, LinkId, Neighbor, Nic, PciAddress, PciDevice, Topology, memory_modules,
+};
 use uuid::Uuid;
 
 use crate::config::SimConfig;
@@ -17,6 +22,12 @@ pub const DISKS: [&str; 2] = ["sda", "sdb"];
 pub const CDROM: &str = "sr0";
 /// The network interfaces, in boot order, as boot reports name them; an override may name one so or by MAC.
 pub const NICS: [&str; 2] = ["nic0", "nic1"];
+/// The model of the processors: what QEMU calls the plain one.
+pub const CPU_MODEL: &str = "qemu64";
+/// The slot of the first network interface; the others are in those behind it.
+const NIC_SLOT: u8 = 3;
+/// How fast the interfaces are, in megabits per second.
+const NIC_MBPS: u32 = 10_000;
 /// Pairs of MAC addresses there are below QEMU's prefix `52:54:00`: the lowest bit tells a machine's two interfaces apart.
 pub const MAC_PAIRS: u32 = 1 << 23;
 
@@ -37,12 +48,18 @@ pub fn preferred_mac_pair(seed: u64, uuid: Uuid) -> u32 {
 
 /// What the machine is made of.
 pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> MachineInfo {
-    let nics = (0..NICS.len() as u32)
-        .map(|nic| {
-            let [_, a, b, c] = ((mac_pair % MAC_PAIRS) << 1 | nic).to_be_bytes();
-            format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
-        })
-        .collect();
+    let nic = |index: u8| {
+        let [_, a, b, c] = ((mac_pair % MAC_PAIRS) << 1 | u32::from(index)).to_be_bytes();
+        Nic {
+            mac: format!("52:54:00:{a:02x}:{b:02x}:{c:02x}"),
+            model: Some("virtio".to_owned()),
+            network: Some(Attachment::Network("sim".to_owned())),
+            speed_mbps: Some(NIC_MBPS),
+            pci: Some(pci_slot(NIC_SLOT + index)),
+            neighbor: Some(neighbor(index, mac_pair)),
+            ..Nic::default()
+        }
+    };
     MachineInfo {
         uuid,
         name: name.to_owned(),
@@ -52,9 +69,55 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
         firmware: config.firmware,
         firmware_switchable: true,
         boot_targets: boot_targets(config.firmware),
-        nics,
+        cpu: Cpu {
+            model: Some(CPU_MODEL.to_owned()),
+            vendor: None,
+            topology: Some(Topology { sockets: 1, cores: config.processors.max(1), threads: 1 }),
+        },
+        memory_modules: memory_modules(config.memory_bytes),
+        nics: (0..NICS.len() as u8).map(nic).collect(),
+        pci_devices: pci_devices(),
+        graphics: Vec::new(),
+        serial_ports: 1,
         disks: DISKS.map(str::to_owned).to_vec(),
         mains_return: true,
+    }
+}
+
+fn pci_slot(slot: u8) -> PciAddress {
+    PciAddress { slot, ..PciAddress::default() }
+}
+
+/// The devices on the bus: the network interfaces, and the controller of disks and CD-ROM.
+fn pci_devices() -> Vec<PciDevice> {
+    let nic = |index: u8| PciDevice {
+        address: pci_slot(NIC_SLOT + index),
+        vendor: 0x1af4,
+        device: 0x1000,
+        class: 0x02_00_00,
+        name: "Virtio network device".to_owned(),
+    };
+    let sata = PciDevice {
+        address: PciAddress { slot: 0x1f, function: 2, ..PciAddress::default() },
+        vendor: 0x8086,
+        device: 0x2922,
+        class: 0x01_06_01,
+        name: "Intel ICH9 SATA AHCI controller".to_owned(),
+    };
+    (0..NICS.len() as u8).map(nic).chain([sata]).collect()
+}
+
+/// The switch that an interface is plugged into: the first ones all into one, the second ones into another, each machine into a port of its own.
+fn neighbor(nic: u8, mac_pair: u32) -> Neighbor {
+    let [_, a, b, c] = mac_pair.to_be_bytes();
+    Neighbor {
+        chassis_id: LinkId::Mac(format!("02:00:00:00:00:{nic:02x}")),
+        port_id: LinkId::Mac(format!("02:01:{nic:02x}:{a:02x}:{b:02x}:{c:02x}")),
+        system_name: Some(format!("sim-switch-{nic}")),
+        system_description: Some("polybmc simulated switch".to_owned()),
+        // The addresses that documents use (RFC 5737).
+        management_address: Some(Ipv4Addr::new(192, 0, 2, nic + 1)),
+        management_vlan: Some(1),
     }
 }
 
@@ -141,7 +204,7 @@ fn pick<'a>(kind: &str, offered: &[&'a str], wanted: Option<&str>) -> Result<&'a
 
 fn nic(info: &MachineInfo, wanted: Option<&str>) -> Result<&'static str, BackendError> {
     let by_mac = wanted
-        .and_then(|wanted| info.nics.iter().position(|mac| mac.eq_ignore_ascii_case(wanted)))
+        .and_then(|wanted| info.nics.iter().position(|nic| nic.mac.eq_ignore_ascii_case(wanted)))
         .and_then(|index| NICS.get(index).copied());
     match by_mac {
         Some(name) => Ok(name),
@@ -188,7 +251,8 @@ mod tests {
     #[test]
     fn macs_are_two_neighbours_below_qemus_prefix() {
         let info = make_up(&SimConfig::default(), uuid_of("a"), "a", MAC_PAIRS - 1);
-        assert_eq!(info.nics, ["52:54:00:ff:ff:fe", "52:54:00:ff:ff:ff"]);
+        let macs: Vec<&str> = info.nics.iter().map(|nic| nic.mac.as_str()).collect();
+        assert_eq!(macs, ["52:54:00:ff:ff:fe", "52:54:00:ff:ff:ff"]);
     }
 
     #[test]
@@ -225,7 +289,10 @@ mod tests {
         let info = info(FirmwareMode::Legacy);
         assert_eq!(boots(&info, &plan(BootTarget::Disk, Some("sdb"))), "disk sdb");
         assert_eq!(boots(&info, &plan(BootTarget::Pxe, Some("nic1"))), "network nic1");
-        assert_eq!(boots(&info, &plan(BootTarget::Pxe, Some(&info.nics[1].to_uppercase()))), "network nic1");
+        assert_eq!(
+            boots(&info, &plan(BootTarget::Pxe, Some(&info.nics[1].mac.to_uppercase()))),
+            "network nic1"
+        );
         let error = handover(&info, &plan(BootTarget::Disk, Some("vdz"))).unwrap_err();
         assert_eq!(error.message, "this machine has no disk vdz; it has: sda, sdb");
     }

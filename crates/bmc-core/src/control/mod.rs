@@ -77,7 +77,7 @@ pub enum Input {
     /// A frontend asks.
     Request(RequestId, Request),
     /// The backend tells.
-    Report(crate::backend::Report),
+    Report(Box<crate::backend::Report>),
     /// A frontend tells of something that happened to it.
     Note(EventKind),
     /// A call has ended.
@@ -345,7 +345,7 @@ impl Control {
                 effects.push(Effect::Emit(kind))
             }
             Input::Note(_) => {}
-            Input::Report(report) => self.report(now, report, &mut effects),
+            Input::Report(report) => self.report(now, *report, &mut effects),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }

@@ -125,7 +125,7 @@ impl Bench {
     }
 
     fn report(&mut self, report: Report) {
-        self.input(Input::Report(report));
+        self.input(Input::Report(Box::new(report)));
     }
 
     fn observe(&mut self, power: ObservedPower) {
@@ -361,7 +361,7 @@ fn mains_power_that_returns_obeys_the_policy() {
         let info = MachineInfo { mains_return: true, ..info() };
         let observed = Observed { info, power: ObservedPower::Off, boot_generation: None };
         let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
-        let effects = control.handle(now, Input::Report(Report::Available(observed)));
+        let effects = control.handle(now, Input::Report(Box::new(Report::Available(observed))));
         assert_eq!(!effects.is_empty(), starts.is_some(), "{power_policy:?} {was_on}");
         if let (Some(cause), Some(Effect::Call(id, _))) = (starts, effects.last()) {
             control.handle(now, Input::CallDone(*id, Ok(())));

@@ -168,7 +168,7 @@ fn inventory(identity: &Identity, info: Option<&MachineInfo>) -> Inventory {
 
 /// What is on the board: processors, memory, network interfaces.
 fn board_details(info: &MachineInfo) -> Vec<Field> {
-    let nics = info.nics.iter().take(FRU_NICS_MAX).map(|mac| format!("MAC {mac}"));
+    let nics = info.nics.iter().take(FRU_NICS_MAX).map(|nic| format!("MAC {}", nic.mac));
     let details = [
         format!("{} x {}", info.processors, info.architecture),
         format!("{} MiB", info.memory_bytes / (1 << 20)),
@@ -211,6 +211,7 @@ impl<'de> Deserialize<'de> for FruSettings {
 #[cfg(test)]
 mod tests {
     use crate::account::{Accounts, Secret};
+    use crate::inventory::Nic;
     use crate::settings::Settings;
 
     use super::*;
@@ -257,7 +258,7 @@ mod tests {
             processors: 2,
             architecture: "x86_64".to_owned(),
             memory_bytes: 4 << 30,
-            nics: vec!["52:54:00:00:00:01".to_owned(); 20],
+            nics: vec![Nic { mac: "52:54:00:00:00:01".to_owned(), ..Nic::default() }; 20],
             ..Default::default()
         };
         let image = image(&machine.settings.fru, &machine.identity, Some(&info));

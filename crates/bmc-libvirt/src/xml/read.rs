@@ -6,7 +6,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use roxmltree::{Document, Node};
 use uuid::Uuid;
 
-use super::{BOOT_NS, child, child_text, children};
+use super::{BOOT_NS, child, child_text, children, inventory};
 
 /// Deepest domain XML that is read; libvirt's own is about ten deep.
 const NODES_MAX: u32 = 200_000;
@@ -94,10 +94,8 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let kind = child(domain, "os").and_then(|os| child(os, "type"));
     let architecture = kind.and_then(|kind| kind.attribute("arch")).unwrap_or("x86_64").to_owned();
     let firmware = firmware_mode(domain);
+    let memory_bytes = child(domain, "memory").map_or(0, bytes);
     let devices = child(domain, "devices");
-    let nics = devices.into_iter().flat_map(|devices| children(devices, "interface")).filter_map(|nic| {
-        child(nic, "mac").and_then(|mac| mac.attribute("address")).map(str::to_ascii_lowercase)
-    });
     let disks = devices
         .into_iter()
         .flat_map(|devices| children(devices, "disk"))
@@ -109,11 +107,16 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
         uuid,
         name,
         processors: processors(domain),
-        memory_bytes: memory_bytes(domain),
+        cpu: inventory::cpu(domain),
+        memory_bytes,
+        memory_modules: inventory::memory(domain, memory_bytes),
         firmware,
         firmware_switchable: is_qemu(domain) && matches!(architecture.as_str(), "x86_64" | "i686"),
         boot_targets: boot_targets(domain, firmware),
-        nics: nics.collect(),
+        nics: inventory::nics(domain),
+        pci_devices: if is_qemu(domain) { inventory::pci_devices(domain) } else { Vec::new() },
+        graphics: inventory::graphics(domain),
+        serial_ports: inventory::serial_ports(domain),
         disks: disks.collect(),
         architecture,
         mains_return: false,
@@ -142,8 +145,7 @@ fn processors(domain: Node<'_, '_>) -> u32 {
 }
 
 /// `<memory unit='KiB'>`; the units are libvirt's (decimal for `KB`, binary for `k`, `K`, `KiB`), the default is KiB.
-fn memory_bytes(domain: Node<'_, '_>) -> u64 {
-    let Some(memory) = child(domain, "memory") else { return 0 };
+pub(super) fn bytes(memory: Node<'_, '_>) -> u64 {
     let number: u64 = memory.text().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let factor = match memory.attribute("unit").unwrap_or("KiB") {
         "b" | "bytes" => 1,

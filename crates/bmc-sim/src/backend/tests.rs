@@ -296,7 +296,7 @@ async fn ten_thousand_idle_machines_have_no_task_and_no_timer() {
     assert_eq!(Handle::current().metrics().num_alive_tasks(), tasks);
     assert!(sim.shared.world().timers.is_empty());
     let all = sim.machines().await.unwrap();
-    let macs: HashSet<&String> = all.iter().flat_map(|info| &info.nics).collect();
+    let macs: HashSet<&String> = all.iter().flat_map(|info| &info.nics).map(|nic| &nic.mac).collect();
     assert_eq!(macs.len(), MACHINES * hardware::NICS.len(), "no two interfaces share an address");
 
     for (machine, ..) in &machines {

@@ -74,7 +74,7 @@ fn the_mark_on_the_running_instance_tells_that_the_override_was_used() {
         let mut control = Control::new("m".into(), record.clone());
         let observed = Observed { info: info(), power: ObservedPower::Running, boot_generation: mark };
         let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
-        control.handle(now, Input::Report(Report::Available(observed)));
+        control.handle(now, Input::Report(Box::new(Report::Available(observed))));
         assert_eq!(control.snapshot().boot.is_active(), !used, "mark {mark:?}");
     }
 }

@@ -260,7 +260,8 @@ fn a_domain_is_read_as_frontends_show_it() {
     assert_eq!(info.name, "odd & even");
     assert_eq!(info.uuid.to_string(), "11111111-2222-3333-4444-555555555555");
     assert_eq!((info.processors, info.memory_bytes), (2, 2 << 30));
-    assert_eq!(info.nics, ["52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
+    let macs: Vec<&str> = info.nics.iter().map(|nic| nic.mac.as_str()).collect();
+    assert_eq!(macs, ["52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
     assert!(info.firmware_switchable && !info.mains_return);
     use BootTarget::{BiosSetup, Cdrom, Diagnostics, Disk, DiskSafeMode, Pxe, RemoteCdrom};
     assert_eq!(info.boot_targets, [Pxe, Disk, DiskSafeMode, Diagnostics, Cdrom, BiosSetup, RemoteCdrom]);
