@@ -54,6 +54,7 @@ fn sensor() -> SensorView {
         reading: Some(41),
         unit: Some("Cel".to_owned()),
         states: None,
+        state_names: None,
         thresholds: [("upper-critical".to_owned(), 95)].into(),
     }
 }

@@ -321,6 +321,9 @@ pub struct SensorView {
     pub unit: Option<String>,
     /// The states that hold, by their offsets; only of discrete sensors.
     pub states: Option<Vec<u8>>,
+    /// The same in words.
+    #[serde(default)]
+    pub state_names: Option<Vec<String>>,
     /// The thresholds it has, in the reading's unit, by name.
     pub thresholds: BTreeMap<String, u32>,
 }

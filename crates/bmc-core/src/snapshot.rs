@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipmi_wire::record::sel::EventMessage;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::error::BackendError;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
 use crate::power_history::PoweredTime;
 use crate::power_meter::PowerMeter;
-use crate::sel::Sel;
+use crate::sel::{BMC_GENERATOR, Sel};
 use crate::sensor::{Readings, Sensor};
 use crate::settings::Settings;
 use crate::watchdog::Watchdog;
@@ -80,6 +81,14 @@ impl Snapshot {
     /// The machine's sensors, in the order in which clients see them.
     pub fn sensors(&self) -> &[Sensor] {
         &self.sensors
+    }
+
+    /// The sensor that an event of the log is of; none where another controller generated it, or there is no such sensor any more.
+    pub fn sensor_of(&self, generator: u16, event: &EventMessage) -> Option<&Sensor> {
+        self.sensors
+            .iter()
+            .find(|sensor| sensor.number == event.sensor_number)
+            .filter(|sensor| generator == BMC_GENERATOR && sensor.sensor_type.code() == event.sensor_type)
     }
 }
 

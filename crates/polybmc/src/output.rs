@@ -142,11 +142,10 @@ pub(crate) fn sensors(sensors: &[SensorView]) -> String {
     let mut table = table();
     table.set_header(["NUMBER", "NAME", "KIND", "READING", "STATUS", "THRESHOLDS"]);
     for sensor in sensors {
-        let states = |states: &Vec<u8>| {
-            let offsets: Vec<String> = states.iter().map(u8::to_string).collect();
-            if offsets.is_empty() { "no state".to_owned() } else { format!("state {}", offsets.join(", ")) }
+        let states = |names: &Vec<String>| {
+            if names.is_empty() { "no state".to_owned() } else { names.join(", ") }
         };
-        let reading = match (sensor.reading, &sensor.states) {
+        let reading = match (sensor.reading, &sensor.state_names) {
             (Some(reading), _) => format!("{reading} {}", sensor.unit.as_deref().unwrap_or_default()),
             (None, Some(held)) => states(held),
             (None, None) => "-".to_owned(),

@@ -112,7 +112,7 @@ fn render(snapshot: &Snapshot, entry: &SelEntry) -> Value {
         object.insert("EventTimestamp".to_owned(), time_of(time).into());
     }
     let members = match &entry.record.body {
-        SelBody::Event { generator, event, .. } => event_members(*generator, event),
+        SelBody::Event { generator, event, .. } => event_members(snapshot, *generator, event),
         SelBody::OemTimestamped { .. } | SelBody::Oem { .. } => {
             let bytes: String = entry.record.to_bytes().iter().map(|byte| format!("{byte:02X}")).collect();
             json!({
@@ -126,15 +126,16 @@ fn render(snapshot: &Snapshot, entry: &SelEntry) -> Value {
     with(object, members)
 }
 
-fn event_members(generator: u16, event: &EventMessage) -> Value {
+fn event_members(snapshot: &Snapshot, generator: u16, event: &EventMessage) -> Value {
     let [one, two, three] = event.data;
+    let sensor = snapshot.sensor_of(generator, event);
     let kind = u8::from(event.deasserted) << 7 | event.event_type;
     let mut members = json!({
         "EntryType": "SEL",
         "EntryCode": entry_code(event),
         "GeneratorId": format!("0x{generator:04X}"),
         "MessageId": format!("0x{kind:02X}{one:02X}{two:02X}{three:02X}"),
-        "Message": describe(event),
+        "Message": describe(event, sensor.map(|sensor| sensor.name.as_str())),
         "SensorNumber": event.sensor_number,
         "Severity": match severity(event) {
             EventSeverity::Ok => "OK",

@@ -44,7 +44,7 @@ async fn each_power_change_is_one_entry_in_words() {
     assert_eq!((&off["EntryType"], &off["EntryCode"]), (&json!("SEL"), &json!("Assert")));
     assert_eq!((&off["SensorType"], &off["SensorNumber"]), (&json!("PowerUnit"), &json!(0xe0)));
     assert_eq!((&off["MessageId"], &off["GeneratorId"]), (&json!("0x6F00FFFF"), &json!("0x0020")));
-    assert_eq!(off["Message"], "power unit E0h: power off");
+    assert_eq!(off["Message"], "Power Unit: power off");
     assert_eq!(off["Created"], off["EventTimestamp"]);
 }
 

@@ -234,21 +234,27 @@ fn specific(sensor_type: u8) -> &'static [&'static str] {
     }
 }
 
-/// What happened, in words.
+/// What an offset of an event/reading type means, of a sensor of this type; `None` where the specification does not say.
 #[must_use]
-pub fn describe(event: &EventMessage) -> String {
-    let words = if event.event_type == SENSOR_SPECIFIC {
-        specific(event.sensor_type)
-    } else {
-        generic(event.event_type)
-    };
+pub fn offset_text(event_type: u8, sensor_type: u8, offset: u8) -> Option<&'static str> {
+    let words = if event_type == SENSOR_SPECIFIC { specific(sensor_type) } else { generic(event_type) };
+    words.get(usize::from(offset)).copied()
+}
+
+/// What happened, in words. `name` is that of the sensor, where it is known; else its type and number stand for it.
+#[must_use]
+pub fn describe(event: &EventMessage, name: Option<&str>) -> String {
     let offset = event.offset();
-    let sensor = sensor_type_name(event.sensor_type);
-    let what = words
-        .get(usize::from(offset))
-        .map_or_else(|| format!("event {:02X}h/{offset:X}h", event.event_type), |what| (*what).to_string());
+    let what = offset_text(event.event_type, event.sensor_type, offset)
+        .map_or_else(|| format!("event {:02X}h/{offset:X}h", event.event_type), String::from);
     let left = if event.deasserted { " (no longer)" } else { "" };
-    format!("{sensor} {:02X}h: {what}{left}", event.sensor_number)
+    match name {
+        Some(name) => format!("{name}: {what}{left}"),
+        None => {
+            let sensor = sensor_type_name(event.sensor_type);
+            format!("{sensor} {:02X}h: {what}{left}", event.sensor_number)
+        }
+    }
 }
 
 /// How bad an event is. The end of a condition is never bad.
@@ -317,8 +323,15 @@ mod tests {
             (event(0, 0x6f, false, 0), "sensor type 00h 10h: event 6Fh/0h", EventSeverity::Ok),
         ];
         for (event, words, bad) in rows {
-            assert_eq!((describe(&event).as_str(), severity(&event)), (words, bad));
+            assert_eq!((describe(&event, None).as_str(), severity(&event)), (words, bad));
         }
+    }
+
+    #[test]
+    fn a_sensor_with_a_name_is_called_by_it() {
+        assert_eq!(describe(&event(9, 0x6f, false, 0), Some("Power Unit")), "Power Unit: power off");
+        assert_eq!(offset_text(0x6f, 8, 0), Some("present"));
+        assert_eq!(offset_text(0x70, 8, 0), None);
     }
 
     #[test]
@@ -327,7 +340,7 @@ mod tests {
             for event_type in 0..0x80 {
                 for offset in 0..16 {
                     let event = event(sensor_type, event_type, false, offset);
-                    assert!(!describe(&event).is_empty());
+                    assert!(!describe(&event, None).is_empty());
                     assert!(severity(&event) <= EventSeverity::Critical);
                 }
             }

@@ -100,7 +100,7 @@ impl Admin for Daemon {
     }
 
     async fn sel(&self, name: &str) -> Result<SelView, ControlError> {
-        Ok(view::sel(&self.machine(name)?.snapshot().sel))
+        Ok(view::sel(&self.machine(name)?.snapshot()))
     }
 
     async fn clear_sel(&self, name: &str) -> Result<(), ControlError> {

@@ -4,12 +4,13 @@ use bmc_control::types::{
     BmcDetail, BmcSummary, BootView, SelEntryView, SelView, SensorStatus, SensorView, ServingState,
 };
 use bmc_core::boot::BootOverride;
-use bmc_core::sel::{Sel, SelEntry};
+use bmc_core::sel::SelEntry;
 use bmc_core::sensor::model::Shown;
 use bmc_core::sensor::{Kind, Sensor, SensorReading, Severity};
 use bmc_core::snapshot::{Health, Snapshot};
 
-use ipmi_wire::record::event_text::{self, EventSeverity};
+use ipmi_wire::record::event_text::{self, EventSeverity, offset_text};
+use ipmi_wire::record::sel::SelBody;
 use jiff::Timestamp;
 
 use super::{Bmc, Serving};
@@ -65,20 +66,25 @@ pub(super) fn detail(bmc: &Bmc, secure: bool) -> BmcDetail {
 }
 
 /// The event log in words.
-pub(super) fn sel(sel: &Sel) -> SelView {
+pub(super) fn sel(snapshot: &Snapshot) -> SelView {
+    let sel = &snapshot.sel;
     SelView {
-        entries: sel.entries().iter().map(sel_entry).collect(),
+        entries: sel.entries().iter().map(|entry| sel_entry(snapshot, entry)).collect(),
         room: sel.room(),
         overflow: sel.state().overflow,
     }
 }
 
-fn sel_entry(entry: &SelEntry) -> SelEntryView {
+fn sel_entry(snapshot: &Snapshot, entry: &SelEntry) -> SelEntryView {
     let record = entry.record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let time = entry.record.timestamp().unwrap_or(entry.added);
-    let (severity, message) = match entry.record.event() {
-        Some(event) => (event_text::severity(event), event_text::describe(event)),
-        None => {
+    let (severity, message) = match &entry.record.body {
+        SelBody::Event { generator, event, .. } => {
+            let sensor = snapshot.sensor_of(*generator, event);
+            let name = sensor.map(|sensor| sensor.name.as_str());
+            (event_text::severity(event), event_text::describe(event, name))
+        }
+        SelBody::OemTimestamped { .. } | SelBody::Oem { .. } => {
             let message = format!("maker's own record, type {:02X}h", entry.record.record_type());
             (EventSeverity::Ok, message)
         }
@@ -142,10 +148,15 @@ fn view(snapshot: &Snapshot, sensor: &Sensor, reading: &SensorReading) -> Sensor
     let limits = thresholds
         .iter()
         .filter_map(|(threshold, raw)| Some((threshold.as_str().to_owned(), analog?.value(raw))));
-    let states = match reading.shown {
+    let states: Option<Vec<u8>> = match reading.shown {
         Shown::States(states) => Some((0..15).filter(|offset| states & 1 << offset != 0).collect()),
         Shown::Raw(_) | Shown::Off | Shown::Unknown => None,
     };
+    let name_of = |offset: &u8| {
+        let known = offset_text(sensor.event_type(), sensor.sensor_type.code(), *offset);
+        known.map_or_else(|| format!("state {offset}"), str::to_owned)
+    };
+    let state_names = states.as_ref().map(|states| states.iter().map(name_of).collect());
     SensorView {
         number: sensor.number,
         name: sensor.name.clone(),
@@ -157,6 +168,7 @@ fn view(snapshot: &Snapshot, sensor: &Sensor, reading: &SensorReading) -> Sensor
             .and_then(|raw| Some(analog?.value(raw))),
         unit: analog.map(|analog| analog.unit.as_str().to_owned()),
         states,
+        state_names,
         thresholds: limits.collect(),
     }
 }
