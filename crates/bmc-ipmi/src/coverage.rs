@@ -137,6 +137,13 @@ serial console, or parameter 1 off, with `81h`. A packet that is not acknowledge
 for the next sign of life of the console and is not dropped. Characters for a machine that is off are acknowledged, with
 \"transfer unavailable\". The bit rates are kept and have no effect; the volatile one is as parameter 5 again after a restart.
 
+Set Channel Security Keys keeps two keys for the whole BMC: K_G of two-key logins, and K_R, with which the random numbers of logins are keyed.
+
+Left out on purpose, and answered with `C1h`: Send Message, Get Message and the other commands of bridging, because there is no second
+controller to reach; Master Write-Read, because there is no bus; the firmware firewall, because no command can be switched off; Suspend/Resume
+Payload Encryption, because payloads are protected as their session is; Get and Set Auxiliary Log Status, because there is one
+log; Arm PEF Postpone Timer, because filters act at once.
+
 A machine that cannot be reached answers Get Chassis Status with an error and not with its last known state: `D3h` when its
 hypervisor is away, `CBh` when the machine is gone, `D6h` when the hypervisor refuses.
 ";
