@@ -11,7 +11,6 @@ use crate::error::RequestError;
 use crate::event::EventKind;
 use crate::request::{Outcome, SelRequest};
 use crate::sel::{BMC_GENERATOR, Circumstances, LIMIT, SEL_AUDITS_MAX, Sel, SelWrites, events_for};
-use crate::sensor::list;
 use crate::settings::pef::CONTROL_ENABLE;
 
 /// Whether events may make event filters do something to the machine.
@@ -47,7 +46,11 @@ impl Control {
             .filter_map(|effect| if let Effect::Emit(kind) = effect { Some(kind.clone()) } else { None })
             .collect();
         for kind in &kinds {
-            let of = Circumstances { restart: self.record.power.restart, accounts: &self.record.accounts };
+            let of = Circumstances {
+                restart: self.record.power.restart,
+                accounts: &self.record.accounts,
+                sensors: &self.sensors,
+            };
             for event in events_for(kind, &of) {
                 if self.generates(&event) {
                     // A full log has said so itself.
@@ -67,8 +70,7 @@ impl Control {
         if event.event_type == LIMIT {
             return true;
         }
-        let sensors = list(&settings.sensors.slots);
-        let Some(sensor) = sensors.iter().find(|sensor| sensor.number == event.sensor_number) else {
+        let Some(sensor) = self.sensors.iter().find(|sensor| sensor.number == event.sensor_number) else {
             return true;
         };
         let enables = settings.sensors.enables(sensor);

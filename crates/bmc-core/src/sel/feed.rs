@@ -11,8 +11,7 @@ use crate::account::Accounts;
 use crate::boot::BootTarget;
 use crate::event::EventKind;
 use crate::power::{ChangeCause, PowerAction, Restart, RestartCause};
-use crate::sensor::{ThresholdEvent, number};
-use crate::settings::sensors::DriveSlots;
+use crate::sensor::{Sensor, ThresholdEvent, number};
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
 /// The BMC as the generator of an event: its address, channel 0, LUN 0.
@@ -38,6 +37,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) restart: Restart,
     /// Whose names have which ids.
     pub(crate) accounts: &'a Accounts,
+    /// The machine's sensors.
+    pub(crate) sensors: &'a [Sensor],
 }
 
 /// The entries that tell of `kind`, in order; none for what a log of hardware does not care about.
@@ -82,10 +83,10 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
             };
             vec![watchdog(offset, *timer_use, *interrupt)]
         }
-        EventKind::SensorThreshold(crossed) => vec![threshold(crossed)],
+        EventKind::SensorThreshold(crossed) => vec![threshold(crossed, of)],
         EventKind::LimitExceeded { limited, .. } => {
             let sensor = limited.sensor();
-            let event = sensor_event(list_type(sensor), sensor, OFFSET_LIMIT_EXCEEDED);
+            let event = sensor_event(type_of(of.sensors, sensor), sensor, OFFSET_LIMIT_EXCEEDED);
             vec![EventMessage { event_type: LIMIT, ..event }]
         }
         // Offset 0 of the availability states: running.
@@ -159,8 +160,8 @@ fn watchdog(offset: u8, timer_use: TimerUse, interrupt: PreTimeoutInterrupt) -> 
 }
 
 /// A threshold was passed, in one direction or back.
-fn threshold(crossed: &ThresholdEvent) -> EventMessage {
-    let sensor_type = list_type(crossed.sensor);
+fn threshold(crossed: &ThresholdEvent, of: &Circumstances<'_>) -> EventMessage {
+    let sensor_type = type_of(of.sensors, crossed.sensor);
     let data = match crossed.raw_reading {
         Some(reading) => [READING_AND_THRESHOLD | crossed.offset(), reading, crossed.raw_limit],
         None => [THRESHOLD_ONLY | crossed.offset(), UNSPECIFIED, crossed.raw_limit],
@@ -169,10 +170,9 @@ fn threshold(crossed: &ThresholdEvent) -> EventMessage {
     EventMessage { event_type: THRESHOLD, deasserted: !crossed.asserted, data, ..event }
 }
 
-/// The type of a sensor with a reading; its drive slots do not matter, since those have none.
-fn list_type(sensor: u8) -> u8 {
-    let sensors = crate::sensor::list(&DriveSlots::default());
-    sensors.iter().find(|other| other.number == sensor).map_or(0x0b, |found| found.sensor_type.code())
+/// The type of a sensor.
+fn type_of(sensors: &[Sensor], number: u8) -> u8 {
+    sensors.iter().find(|sensor| sensor.number == number).map_or(0x0b, |found| found.sensor_type.code())
 }
 
 /// 0 and 1: session activated and deactivated; 2: invalid user name or password; 3: user disabled after too many.
