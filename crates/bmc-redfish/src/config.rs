@@ -41,6 +41,9 @@ pub struct RedfishConfig {
     pub sessions_max: usize,
     /// How long a session may stay unused at first; clients may change it (30 to 86400 s).
     pub session_timeout: Duration,
+    /// Whether a PATCH must say by `If-Match` which state it was made for; without it is refused with 428 then. Off by default: most
+    /// clients send none.
+    pub require_if_match: bool,
     /// The UUID of the aggregate root; a BMC's own root has its machine's UUID.
     pub aggregate_uuid: Uuid,
     /// Who the service says it is.
@@ -60,6 +63,7 @@ impl Default for RedfishConfig {
             stop_grace: Duration::from_secs(5),
             sessions_max: SESSIONS_MAX,
             session_timeout: SESSION_TIMEOUT,
+            require_if_match: false,
             aggregate_uuid: Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:polybmc:redfish:aggregate"),
             profile: Profile::default(),
         }

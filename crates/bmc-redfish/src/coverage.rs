@@ -39,8 +39,15 @@ pub fn document() -> String {
          * `PowerState` is `On` until the machine is off; a start shows as `PoweringOn`. `Status.State` tells the finer states.\n\
          * A PATCH is all or nothing and names every fault. A boot target alone, while no override is in force, means `Once`;\n\
          \x20 `Disabled` or the target `None` clears the override. `BootSourceOverrideMode` is the machine's firmware mode.\n\
-         * ETags are strong and a digest of the content. `If-Match` is kept on PATCH and ignored on actions.\n\
-         * Query options that begin with `$` are refused with 501, others are ignored.\n\
+         * ETags are strong and a digest of the content. `If-Match` and `If-None-Match` are kept on PATCH, weak tags included, and ignored on\n\
+         \x20 actions. Where `require_if_match` is configured, a PATCH without `If-Match` is refused with 428.\n\
+         * `$expand` (`*`, `.`, `~`, up to six levels), `$select`, `$filter` (`eq ne gt ge lt le`, `and or not`, parentheses), `$top`, `$skip` and\n\
+         \x20 `only` work wherever they have a meaning. Pages are made only for who asks for them. A filter sees what a member shows; what it does not\n\
+         \x20 show is null. `$expand` shows a caller no more than that caller may read, and one request reads at most 10,000 resources (507).\n\
+         \x20 Other options that begin with `$` are refused with 501, others yet are ignored; on other methods than GET, options are refused.\n\
+         * The tag in the body is the resource's own, whatever the query; the header of an expanded or filtered answer has one for all it shows.\n\
+         * `Accept` is kept (406). Answers of 1,400 bytes and more are compressed for `Accept-Encoding: gzip`; their tag in the header ends with\n\
+         \x20 `-gzip`, and every condition takes it for the plain one.\n\
          * What may take long is waited for up to 2 s; then the answer is 202 with a Task, and `Location` names its monitor. A Task\n\
          \x20 that runs is shown with 202 too, for sushy waits at the Task. There is no `Retry-After`. Tasks live in memory.\n\
          * Sessions live in memory, `SessionTimeout` too: both end with the service.\n\n\

@@ -15,7 +15,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT, HeaderName, LINK,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT,
+    HeaderName, IF_MATCH, LINK, VARY,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
@@ -27,6 +28,8 @@ use crate::error::Problem;
 use crate::etag;
 use crate::json;
 use crate::message::{self, Message};
+use crate::negotiate;
+use crate::query::{self, Query};
 use crate::resource::{Call, Content, Reply};
 use crate::routes::{self, Access, Handler, Ids, Kind, Route, Verb};
 use crate::schema;
@@ -35,6 +38,10 @@ use crate::service::Service;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const ODATA_VERSION_SERVED: &str = "4.0";
+const ODATA_MAX_VERSION: HeaderName = HeaderName::from_static("odata-maxversion");
+/// What HTTP and Redfish know; a method that is none of them is answered with 501, one of them that a resource does not have with 405.
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
 const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json;charset=utf-8");
 const XML_TYPE: HeaderValue = HeaderValue::from_static("application/xml;charset=utf-8");
 
@@ -72,7 +79,7 @@ pub(crate) async fn pass(service: Arc<Service>, request: Request) -> Response {
     let asked = Asked::read(request, bounds).await;
     let answer = answer(&service, route, &ids, &asked).await;
     let reply = answer.unwrap_or_else(|problem| Reply::from(&problem));
-    let response = leave(reply, route, &asked);
+    let response = leave(reply, route, &asked).await;
     tracing::debug!(
         method = %asked.parts.method,
         path = asked.parts.uri.path(),
@@ -96,6 +103,10 @@ async fn answer(
             Some(auth::authenticate(service, &asked.parts.headers, asked.source)?)
         }
     };
+    if !METHODS.contains(&asked.parts.method) {
+        let message = Message::new(message::OperationNotAllowed, []);
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, message));
+    }
     let route = route.ok_or_else(|| Problem::missing_at(asked.parts.uri.path()))?;
     let Some(verb) = verb else {
         if asked.parts.method == Method::OPTIONS {
@@ -107,9 +118,20 @@ async fn answer(
         caller.require(privilege)?;
     }
     check_odata_version(asked)?;
-    check_query(asked)?;
+    let query = Query::parse(asked.parts.uri.query().unwrap_or_default())?;
+    if verb.kind != Kind::Get && !query.is_empty() {
+        return Err(query::not_on_operation());
+    }
+    if service.config.require_if_match
+        && verb.kind == Kind::Patch
+        && !asked.parts.headers.contains_key(IF_MATCH)
+    {
+        return Err(Problem::precondition_required());
+    }
     let body = decode(verb, asked)?;
-    call(service, verb, caller, ids, body, asked).await
+    let reply = call(service, verb, caller, ids, body, &query, asked).await?;
+    check_accept(&reply, asked)?;
+    Ok(reply)
 }
 
 async fn call(
@@ -118,6 +140,7 @@ async fn call(
     caller: Option<Caller>,
     ids: &Ids,
     body: Map<String, Value>,
+    query: &Query,
     asked: &Asked,
 ) -> Result<Reply, Problem> {
     let Ids { id, member, leaf } = ids;
@@ -125,44 +148,70 @@ async fn call(
     let path = asked.parts.uri.path();
     let call = Call { service, caller, path, verb, id, member, leaf, body, headers, source };
     match verb.handler {
-        Handler::Get(get) => get(&call).map(|resource| Reply {
-            status: (verb.status)(&resource),
-            ..Reply::ok(Content::Resource(resource))
-        }),
+        Handler::Get(get) => {
+            let resource = get(&call)?;
+            let status = (verb.status)(&resource);
+            let content = match query.is_empty() {
+                true => Content::Resource(resource),
+                false => query.apply(&call, resource).await?,
+            };
+            Ok(Reply { status, ..Reply::ok(content) })
+        }
+        Handler::Show(_) if !query.is_empty() => Err(query::not_on_resource()),
         Handler::Show(show) => show(&call).map(Reply::ok),
         Handler::Act(act) => act(&call).await,
     }
 }
 
-/// Any other version of OData than 4.0 is refused (DSP0266, "Request headers").
+/// Any other version of OData than 4.0 is refused, and a client that does not know it (DSP0266, "Request headers").
 fn check_odata_version(asked: &Asked) -> Result<(), Problem> {
-    let all_right =
-        asked.parts.headers.get_all(ODATA_VERSION).iter().all(|value| value == ODATA_VERSION_SERVED);
-    if all_right {
+    let refuse = |name: &str| {
+        let message = Message::new(message::HeaderInvalid, [name]);
+        Err(Problem::new(StatusCode::PRECONDITION_FAILED, message))
+    };
+    let headers = &asked.parts.headers;
+    if !headers.get_all(ODATA_VERSION).iter().all(|value| value == ODATA_VERSION_SERVED) {
+        return refuse("OData-Version");
+    }
+    let knows_ours = |value: &HeaderValue| {
+        let major = value.to_str().ok().and_then(|text| text.split('.').next()?.trim().parse::<u32>().ok());
+        major.is_some_and(|major| major >= 4)
+    };
+    if headers.get_all(ODATA_MAX_VERSION).iter().all(knows_ours) {
+        Ok(())
+    } else {
+        refuse("OData-MaxVersion")
+    }
+}
+
+/// Who asks for another form of a document than it has is told so and gets none (DSP0266, "Request headers"). What a write has done is done,
+/// whatever its answer would be.
+fn check_accept(reply: &Reply, asked: &Asked) -> Result<(), Problem> {
+    let kind = match &reply.content {
+        Content::None => return Ok(()),
+        Content::Resource(_) | Content::Tailored(..) | Content::Plain(_) => "application/json",
+        Content::Xml(_) => "application/xml",
+    };
+    if !is_read(asked) || negotiate::takes_type(&asked.parts.headers, kind) {
         return Ok(());
     }
-    let message = Message::new(message::HeaderInvalid, ["OData-Version"]);
-    Err(Problem::new(StatusCode::PRECONDITION_FAILED, message))
+    let message = Message::new(message::HeaderInvalid, ["Accept"]);
+    Err(Problem::new(StatusCode::NOT_ACCEPTABLE, message))
 }
 
-/// Query options that begin with `$` change what is returned, so an unknown one is refused; others are ignored (DSP0266, "Query
-/// parameters").
-fn check_query(asked: &Asked) -> Result<(), Problem> {
-    let query = asked.parts.uri.query().unwrap_or_default();
-    for option in query.split('&') {
-        let name = option.split_once('=').map_or(option, |(name, _)| name);
-        if name.starts_with('$') || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%24")) {
-            let message = Message::new(message::QueryParameterUnsupported, [name]);
-            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, message));
-        }
-    }
-    Ok(())
+fn is_read(asked: &Asked) -> bool {
+    matches!(asked.parts.method, Method::GET | Method::HEAD)
 }
 
-/// The body as an object; empty for methods whose body is ignored.
+/// The body as an object; empty for GET, whose body is ignored. That of a DELETE may say when to do it, and is ignored if it is not JSON.
 fn decode(verb: &Verb, asked: &Asked) -> Result<Map<String, Value>, Problem> {
-    if matches!(verb.kind, Kind::Get | Kind::Delete) {
-        return Ok(Map::new());
+    match verb.kind {
+        Kind::Get => return Ok(Map::new()),
+        Kind::Delete => {
+            let bytes = asked.body.as_ref().ok();
+            return Ok(bytes.and_then(|bytes| json::parse_object(bytes).ok()).unwrap_or_default());
+        }
+        Kind::Post | Kind::Patch => {}
     }
     let bytes = asked.body.as_ref().map_err(|error| body_problem(*error))?;
     if let Some(kind) = asked.parts.headers.get(CONTENT_TYPE)
@@ -203,7 +252,7 @@ fn body_problem(error: BodyError) -> Problem {
 }
 
 /// Puts an answer into bytes, with the headers that every answer has (DSP0266, "Response headers").
-fn leave(reply: Reply, route: Option<&'static Route>, asked: &Asked) -> Response {
+async fn leave(reply: Reply, route: Option<&'static Route>, asked: &Asked) -> Response {
     let Reply { mut status, headers, content } = reply;
     let mut response = Response::new(Body::empty());
     let out = response.headers_mut();
@@ -216,34 +265,44 @@ fn leave(reply: Reply, route: Option<&'static Route>, asked: &Asked) -> Response
         out.insert(name, value);
     }
 
-    let reading = matches!(asked.parts.method, Method::GET | Method::HEAD);
-    let mut bytes = Bytes::new();
-    match content {
-        Content::None => {}
-        Content::Xml(text) => {
-            out.insert(CONTENT_TYPE, XML_TYPE);
-            bytes = text.into();
+    if let Content::Resource(value) | Content::Tailored(value, _) = &content
+        && let Some(link) = described_by(value)
+    {
+        out.insert(LINK, link);
+    }
+    let (kind, mut bytes, tag) = match content {
+        Content::None => (None, Bytes::new(), None),
+        Content::Xml(text) => (Some(XML_TYPE), text.into(), None),
+        Content::Plain(value) => (Some(JSON_TYPE), value.to_string().into(), None),
+        Content::Tailored(value, tag) => (Some(JSON_TYPE), value.to_string().into(), Some(tag)),
+        Content::Resource(value) => {
+            let (bytes, tag) = etag::render(&value);
+            (Some(JSON_TYPE), bytes.into(), Some(tag))
         }
-        Content::Plain(value) => {
-            out.insert(CONTENT_TYPE, JSON_TYPE);
-            bytes = value.to_string().into();
+    };
+
+    let shown = is_read(asked) && status == StatusCode::OK;
+    let compress =
+        shown && bytes.len() >= negotiate::GZIP_MIN_BYTES && negotiate::takes_gzip(&asked.parts.headers);
+    if shown {
+        out.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    if let Some(tag) = tag {
+        let sent = if compress { etag::compressed(&tag) } else { tag.clone() };
+        if let Ok(header) = HeaderValue::from_str(&sent) {
+            out.insert(ETAG, header);
         }
-        Content::Resource(mut value) => {
-            let kind = value.get("@odata.type").and_then(Value::as_str).and_then(schema::json_schema_uri);
-            let link = kind.and_then(|uri| HeaderValue::from_str(&format!("<{uri}>; rel=describedby")).ok());
-            if let Some(link) = link {
-                out.insert(LINK, link);
-            }
-            let tag = etag::stamp(&mut value);
-            if let Ok(header) = HeaderValue::from_str(&tag) {
-                out.insert(ETAG, header);
-            }
-            if reading && status == StatusCode::OK && etag::has_it(&asked.parts.headers, &tag) {
-                status = StatusCode::NOT_MODIFIED;
-            } else {
-                out.insert(CONTENT_TYPE, JSON_TYPE);
-                bytes = value.to_string().into();
-            }
+        if shown && etag::has_it(&asked.parts.headers, &tag) {
+            status = StatusCode::NOT_MODIFIED;
+        }
+    }
+    if status == StatusCode::NOT_MODIFIED {
+        bytes = Bytes::new();
+    } else if let Some(kind) = kind {
+        out.insert(CONTENT_TYPE, kind);
+        if compress && let Some(compressed) = negotiate::gzip(bytes.clone()).await {
+            out.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            bytes = compressed;
         }
     }
     if asked.parts.method == Method::HEAD {
@@ -253,4 +312,10 @@ fn leave(reply: Reply, route: Option<&'static Route>, asked: &Asked) -> Response
     *response.status_mut() = status;
     *response.body_mut() = Body::from(bytes);
     response
+}
+
+/// The link to a resource's schema.
+fn described_by(resource: &Value) -> Option<HeaderValue> {
+    let uri = schema::json_schema_uri(resource.get("@odata.type")?.as_str()?)?;
+    HeaderValue::from_str(&format!("<{uri}>; rel=describedby")).ok()
 }

@@ -69,6 +69,11 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, Message::new(message::PreconditionFailed, []))
     }
 
+    /// 428: a write must say which state it was made for.
+    pub(crate) fn precondition_required() -> Self {
+        Self::new(StatusCode::PRECONDITION_REQUIRED, Message::new(message::PreconditionRequired, []))
+    }
+
     /// 503 with Retry-After in whole seconds.
     pub(crate) fn retry(after: Duration, entry: &'static message::Entry) -> Self {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);

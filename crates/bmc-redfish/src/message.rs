@@ -90,9 +90,15 @@ mod entries {
         HeaderInvalid 1 "Critical"
             "Header '%1' is invalid."
             "Resubmit the request with a valid request header.";
+        HeaderMissing 1 "Critical"
+            "Required header '%1' is missing in the request."
+            "Resubmit the request with the required request header.";
         InsufficientPrivilege 0 "Critical"
             "There are insufficient privileges for the account or credentials associated with the current session to perform the requested operation."
             "Either abandon the operation or change the associated access rights and resubmit the request if the operation failed.";
+        InsufficientStorage 0 "Critical"
+            "Insufficient storage or memory available to complete the request."
+            "Increase the free storage space available to the service and resubmit the request.";
         InternalError 0 "Critical"
             "The request failed due to an internal service error.  The service is still operational."
             "Resubmit the request.  If the problem persists, consider resetting the service.";
@@ -117,6 +123,9 @@ mod entries {
         PreconditionFailed 0 "Critical"
             "The ETag supplied did not match the ETag required to change this resource."
             "Try the operation again using the appropriate ETag.";
+        PreconditionRequired 0 "Critical"
+            "A precondition header or annotation is required to change this resource."
+            "Try the operation again using an If-Match or If-None-Match header and appropriate ETag.";
         PropertyDuplicate 1 "Warning"
             "The property %1 was duplicated in the request."
             "Remove the duplicate property from the request body and resubmit the request if the operation failed.";
@@ -147,9 +156,27 @@ mod entries {
         PropertyValueTypeError 2 "Warning"
             "The value '%1' for the property %2 is not a type that the property can accept."
             "Correct the value for the property in the request body and resubmit the request if the operation failed.";
+        QueryCombinationInvalid 0 "Warning"
+            "Two or more query parameters in the request cannot be used together."
+            "Remove one or more of the query parameters and resubmit the request if the operation failed.";
+        QueryNotSupportedOnOperation 0 "Warning"
+            "Querying is not supported with the requested operation."
+            "Remove the query parameters and resubmit the request if the operation failed.";
+        QueryNotSupportedOnResource 0 "Warning"
+            "Querying is not supported on the requested resource."
+            "Remove the query parameters and resubmit the request if the operation failed.";
+        QueryParameterOutOfRange 3 "Warning"
+            "The value '%1' for the query parameter %2 is out of range %3."
+            "Reduce the value for the query parameter to a value that is within range, such as a start or count value that is within bounds of the number of resources in a collection or a page number that is within the range of valid pages.";
         QueryParameterUnsupported 1 "Warning"
             "Query parameter '%1' is not supported."
             "Correct or remove the query parameter and resubmit the request.";
+        QueryParameterValueFormatError 2 "Warning"
+            "The value '%1' for the parameter %2 is not a format that the parameter can accept."
+            "Correct the value for the query parameter in the request and resubmit the request if the operation failed.";
+        QueryParameterValueTypeError 2 "Warning"
+            "The value '%1' for the query parameter %2 is not a type that the parameter can accept."
+            "Correct the value for the query parameter in the request and resubmit the request if the operation failed.";
         ResourceAtUriUnauthorized 2 "Critical"
             "While accessing the resource at '%1', the service received an authorization error '%2'."
             "Ensure that the appropriate access is provided for the service in order for it to access the URI.";

@@ -33,7 +33,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::error::Problem;
-use crate::routes::Verb;
+use crate::routes::{Ids, Verb};
 use crate::schema::Schema;
 use crate::service::{Service, resource_id};
 
@@ -60,6 +60,16 @@ pub(crate) struct Call<'a> {
     pub(crate) source: IpAddr,
 }
 
+impl Call<'_> {
+    /// The same caller's GET of another resource.
+    pub(crate) fn of<'b>(&'b self, path: &'b str, verb: &'static Verb, ids: &'b Ids) -> Call<'b> {
+        let Ids { id, member, leaf } = ids;
+        let (service, headers, source) = (self.service, self.headers, self.source);
+        let (caller, body) = (self.caller.clone(), Map::new());
+        Call { service, caller, path, verb, id, member, leaf, body, headers, source }
+    }
+}
+
 /// An answer before it is put into bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
@@ -74,6 +84,8 @@ pub(crate) enum Content {
     None,
     /// A resource: it gets an ETag and a link to its schema.
     Resource(Value),
+    /// What query options left of a resource or added to it, with the tag of the answer.
+    Tailored(Value, String),
     /// JSON that is no resource.
     Plain(Value),
     Xml(String),

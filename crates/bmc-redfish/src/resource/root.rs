@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::Problem;
+use crate::query;
 use crate::resource::{
     Call, Content, Uris, chassis, json_schema, link, manager, registry, resource, session, session_service,
     system, task, with,
@@ -55,15 +56,24 @@ fn show_root(call: &Call<'_>) -> Result<Value, Problem> {
     if let Some(vendor) = vendor {
         put("Vendor", vendor.into());
     }
-    // No query option is supported yet, and the service says so.
     let features = json!({
+        "DeepOperations": {"DeepPATCH": false, "DeepPOST": false},
         "ExcerptQuery": false,
-        "ExpandQuery": {"ExpandAll": false, "Levels": false, "Links": false, "NoLinks": false},
-        "FilterQuery": false,
+        "ExpandQuery": {
+            "ExpandAll": true,
+            "Levels": true,
+            "Links": true,
+            "MaxLevels": query::LEVELS_MAX,
+            "NoLinks": true,
+        },
+        "FilterQuery": true,
+        "FilterQueryComparisonOperations": true,
+        "FilterQueryCompoundOperations": true,
+        "IncludeOriginOfConditionQuery": false,
         "MultipleHTTPRequests": true,
-        "OnlyMemberQuery": false,
-        "SelectQuery": false,
-        "TopSkipQuery": false,
+        "OnlyMemberQuery": true,
+        "SelectQuery": true,
+        "TopSkipQuery": true,
     });
     put("ProtocolFeaturesSupported", features);
     for (name, uri) in CHILDREN {

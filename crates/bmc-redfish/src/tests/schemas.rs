@@ -113,6 +113,24 @@ pub(super) fn check(answer: &Value, is_error: bool) {
     assert!(faults.is_empty(), "{name}: {faults:#?}\n{answer:#}");
 }
 
+/// Asserts that every resource within an expanded answer is what its own schema says, and puts the references back.
+pub(super) fn check_embedded(answer: &mut Value) {
+    fn put_back(value: &mut Value, outermost: bool) {
+        match value {
+            Value::Object(object) => object.values_mut().for_each(|value| put_back(value, false)),
+            Value::Array(items) => items.iter_mut().for_each(|value| put_back(value, false)),
+            _ => {}
+        }
+        let whole = value["@odata.etag"].is_string();
+        if let Some(uri) = value["@odata.id"].as_str().filter(|_| whole && !outermost) {
+            let reference = json!({"@odata.id": uri});
+            check(value, false);
+            *value = reference;
+        }
+    }
+    put_back(answer, true);
+}
+
 #[test]
 fn the_check_can_fail() {
     assert!(data().is_dir());
