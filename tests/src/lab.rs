@@ -10,7 +10,7 @@
 //! assert_eq!(lab.power_changes_since(before, "node-0"), ["powered-on"]);
 //! ```
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -130,12 +130,9 @@ impl Builder {
         );
         let daemon = Daemon::builder().config(config).sim(self.machines).start();
         let nodes = (0..self.machines).map(|n| format!("node-{n}")).collect();
-        Lab { daemon, aggregate: aggregate_url(address, first), nodes }
+        let scheme = if self.defaults.contains("tls = \"off\"") { "http" } else { "https" };
+        Lab { daemon, aggregate: format!("{scheme}://{address}:{first}"), nodes }
     }
-}
-
-fn aggregate_url(address: Ipv4Addr, port: u16) -> String {
-    format!("https://{address}:{port}")
 }
 
 impl Lab {

@@ -91,9 +91,8 @@ fn service(call: &Call<'_>) -> Result<Value, Problem> {
 fn entries(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("LogEntryCollection", call.id)?.snapshot();
     let uri = entries_uri(&Uris::of(&snapshot).system);
-    let entries = snapshot.sel.entries();
-    let members: Vec<String> = entries.iter().map(|entry| format!("{uri}/{}", entry.record.id)).collect();
-    Ok(collection::render(schema::LOG_ENTRY_COLLECTION, &uri, "System Event Log Entries", &members))
+    let members = snapshot.sel.entries().iter().map(|entry| render(&snapshot, entry)).collect();
+    Ok(collection::render_expanded(schema::LOG_ENTRY_COLLECTION, &uri, "System Event Log Entries", members))
 }
 
 fn entry(call: &Call<'_>) -> Result<Value, Problem> {

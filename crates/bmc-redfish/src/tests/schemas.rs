@@ -2,7 +2,8 @@
 //!
 //! The published files refer to each other by their http URIs, which are mapped to the folder. A file without a version offers every
 //! version of its type, of which the folder has only the newest: alternatives that are not there are left out. Where such a file stands for
-//! another resource, only the reference to it is kept: this service never embeds one resource in another, and the check says so too.
+//! another resource, only the reference to it is kept: this service embeds no resource in another but entries in the collection of a log,
+//! and the check says so too.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,6 +20,8 @@ use crate::schema;
 
 const PUBLISHED: &str = "http://redfish.dmtf.org/schemas/v1/";
 const ID_REF: &str = "http://redfish.dmtf.org/schemas/v1/odata-v4.json#/definitions/idRef";
+/// The resource that its collection has whole (`OData.AutoExpand`).
+const EMBEDDED: &str = "LogEntry.json";
 
 fn data() -> PathBuf {
     let folder = std::env::var_os("POLYBMC_REDFISH_DATA").map(PathBuf::from);
@@ -52,7 +55,10 @@ impl Retrieve for Folder {
             let Some(alternatives) = definition.get_mut("anyOf").and_then(Value::as_array_mut) else {
                 continue;
             };
-            if name.matches('.').count() == 1 && alternatives.iter().any(|one| one["$ref"] == ID_REF) {
+            if name.matches('.').count() == 1
+                && name != EMBEDDED
+                && alternatives.iter().any(|one| one["$ref"] == ID_REF)
+            {
                 alternatives.retain(|one| one["$ref"] == ID_REF);
             } else {
                 alternatives.retain(is_here);
