@@ -15,11 +15,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT, HOST,
     HeaderName, IF_MATCH, LINK, VARY,
 };
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Version};
 use serde_json::{Map, Value};
 
 use crate::auth::{self, Caller};
@@ -88,6 +88,22 @@ pub(crate) async fn pass(service: Arc<Service>, request: Request) -> Response {
         "redfish"
     );
     response
+}
+
+/// Whether a request says once for which host it is, as HTTP/1.1 demands (RFC 9112 §3.2).
+pub(crate) fn names_one_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
+/// Refuses a request that does not.
+pub(crate) async fn refuse_hosts(request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let entry =
+        if parts.headers.contains_key(HOST) { message::HeaderInvalid } else { message::HeaderMissing };
+    let problem = Problem::bad_request(vec![Message::new(entry, ["Host"])]);
+    let asked = Asked { parts, body: Ok(Bytes::new()), source: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    leave(Reply::from(&problem), None, &asked).await
 }
 
 async fn answer(

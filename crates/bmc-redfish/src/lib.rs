@@ -29,6 +29,7 @@ mod negotiate;
 mod patch;
 mod privilege;
 mod query;
+mod redirect;
 mod resource;
 mod routes;
 mod schema;

@@ -35,7 +35,8 @@ use tower::ServiceExt as _;
 
 use crate::background::Background;
 use crate::config::RedfishConfig;
-use crate::door::Peer;
+use crate::door::{self, Peer};
+use crate::redirect;
 use crate::scope::Scope;
 use crate::service::{Service, router};
 use crate::tls::{Tls, TlsError};
@@ -190,6 +191,17 @@ impl Endpoint {
         let Some(tls) = &self.tls else {
             return self.http(stream, peer).await;
         };
+        let tls_or_not = tokio::select! {
+            () = self.stopping.cancelled() => return,
+            first = timeout(self.limits.handshake_timeout, redirect::begins_with_tls(&stream)) => first,
+        };
+        match tls_or_not {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                return redirect::answer(stream, self.limits.handshake_timeout, HEADER_MAX_BYTES).await;
+            }
+            Ok(Err(_)) | Err(_) => return tracing::debug!(%peer, "no TLS handshake"),
+        }
         let handshake = tokio::select! {
             () = self.stopping.cancelled() => return,
             handshake = timeout(self.limits.handshake_timeout, tls.accept(stream)) => handshake,
@@ -238,6 +250,9 @@ impl Endpoint {
     ) -> Result<Response, std::convert::Infallible> {
         request.extensions_mut().insert(Peer(peer));
         let request = request.map(Body::new);
+        if !door::names_one_host(&request) {
+            return Ok(door::refuse_hosts(request).await);
+        }
         self.router.clone().oneshot(request).await
     }
 }

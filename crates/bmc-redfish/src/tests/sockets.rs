@@ -80,12 +80,34 @@ async fn tls_with_the_certificate_that_was_made() {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_tls_port_is_closed_at_once() {
+async fn plain_http_on_a_tls_port_is_sent_to_https() {
     let dir = tempfile::tempdir().unwrap();
     let config = RedfishConfig { handshake_timeout: Duration::from_secs(600), ..RedfishConfig::default() };
     let (server, _lab) = serve(Tls::SelfSigned { dir: dir.path().to_owned() }, config).await;
     let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-    assert!(!ask(&mut stream, GET_ROOT).await.contains("HTTP/1.1 200"));
+    let answer = ask(&mut stream, GET_ROOT).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 308") && answer.contains("location: https://x/redfish/v1/\r\n"),
+        "{answer}"
+    );
+    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+    assert_eq!(ask(&mut stream, "neither the one nor the other\r\n\r\n").await.matches("200").count(), 0);
+}
+
+#[tokio::test]
+async fn a_request_is_for_one_host() {
+    let (server, _lab) = serve(Tls::Off, RedfishConfig::default()).await;
+    for (head, status, message) in [
+        ("HTTP/1.1\r\n", "400", "HeaderMissing"),
+        ("HTTP/1.1\r\nHost: a\r\nHost: b\r\n", "400", "HeaderInvalid"),
+        ("HTTP/1.0\r\n", "200", "ServiceRoot"),
+        ("HTTP/1.1\r\nHost:\r\n", "200", "ServiceRoot"),
+    ] {
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        let answer = ask(&mut stream, &format!("GET /redfish/v1/ {head}Connection: close\r\n\r\n")).await;
+        assert!(answer.contains(&format!(" {status} ")) && answer.contains(message), "{head}: {answer}");
+        assert!(answer.contains("odata-version: 4.0\r\n"), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -116,13 +116,15 @@ pub(crate) struct DaemonConfig {
     pub(crate) log: Option<String>,
 }
 
-/// `[redfish]`: the root over all BMCs.
+/// `[redfish]`: the root over all BMCs, and what all Redfish services have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AggregateConfig {
     /// `None` when it is off.
     pub(crate) listen: Option<Located<SocketAddr>>,
     pub(crate) username: String,
     pub(crate) password: Secret,
+    /// Whether a PATCH must come with `If-Match`; for every service.
+    pub(crate) require_if_match: bool,
 }
 
 /// `[backend.NAME]`.
@@ -272,6 +274,7 @@ impl Default for Config {
                 listen: Some(Located { value: listen, line: 0 }),
                 username: DEFAULT_USERNAME.to_owned(),
                 password: Secret::new(DEFAULT_PASSWORD),
+                require_if_match: false,
             },
             backends: BTreeMap::new(),
             defaults: Defaults::default(),

@@ -85,6 +85,7 @@ fn aggregate(table: Option<Reader<'_>>) -> AggregateConfig {
     if let Some(password) = password(&mut table) {
         aggregate.password = password;
     }
+    aggregate.require_if_match = table.boolean("require_if_match").unwrap_or(aggregate.require_if_match);
     table.finish();
     aggregate
 }

@@ -95,6 +95,7 @@ const WRONG: &[(&str, usize, &[&str])] = &[
     ("[daemon]\nlog = '=,='", 2, &["a filter such as"]),
     ("[redfish]\nlisten = '127.0.0.1'", 2, &["an address and a port"]),
     ("[redfish]\nenabled = 'no'", 2, &["true or false"]),
+    ("[redfish]\nrequire_if_match = 1", 2, &["true or false"]),
     ("[backend.x]\ntype = 'qemu'", 2, &["one of sim, libvirt"]),
     ("[backend.x]\n", 1, &["`type` in [backend.x] must be given"]),
     ("[backend.x]\ntype = 'libvirt'", 1, &["`uri` in [backend.x] must be given"]),
@@ -210,6 +211,7 @@ log = "debug"
 listen = "127.0.0.1:9000"
 username = "root"
 password = "calvin"
+require_if_match = true
 
 [backend.slow]
 type = "sim"
@@ -252,13 +254,15 @@ model = "M"
     assert_eq!(config.daemon.state_dir.unwrap(), folder.path().join("state"));
     assert_eq!(config.daemon.control.unwrap(), Path::new("/run/lab.sock"));
     assert_eq!(config.aggregate.password.expose(), "calvin");
+    assert!(config.aggregate.require_if_match);
+    assert!(!Config::default().aggregate.require_if_match);
     let slow = SimSettings { seed: Some(7), post_ms: Some(10), boot_ms: Some(20), shutdown_ms: Some(30) };
     assert_eq!(config.backends["slow"], BackendConfig::Sim(slow));
     let files = TlsConfig::Files { cert: folder.path().join("c.pem"), key: "/dev/null".into() };
     assert_eq!(config.defaults.tls, files);
     let [one, five, six] = config.bmcs.as_slice() else { panic!("{:?}", config.bmcs) };
     assert_eq!((one.name.as_str(), one.machine.as_str(), one.backend.as_str()), ("one", "vm1", "slow"));
-    assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 30));
+    assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 31));
     assert_eq!(one.ipmi.unwrap().value.to_string(), "127.0.0.1:623");
     assert_eq!(one.redfish, None);
     assert_eq!(one.places.ipmi_port, 7000);

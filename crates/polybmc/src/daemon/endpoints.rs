@@ -39,6 +39,8 @@ impl Endpoints {
 pub(super) struct Binder {
     pub(super) fleet: Fleet,
     pub(super) tls: Tls,
+    /// How every Redfish service behaves.
+    pub(super) redfish: RedfishConfig,
 }
 
 /// Why a BMC does not serve, and which of its endpoints is at fault.
@@ -80,7 +82,7 @@ impl Binder {
     }
 
     async fn redfish(&self, at: SocketAddr, scope: Scope) -> Result<RedfishServer, Refusal> {
-        let bound = RedfishServer::bind(at, self.tls.clone(), scope, RedfishConfig::default()).await;
+        let bound = RedfishServer::bind(at, self.tls.clone(), scope, self.redfish.clone()).await;
         bound.map_err(|error| match error {
             bmc_redfish::BindError::InUse(_) => Refusal::Taken(error.to_string()),
             bmc_redfish::BindError::Permission(_) => {
