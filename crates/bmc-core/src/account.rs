@@ -17,6 +17,8 @@ pub const NULL_USER_ID: u8 = 1;
 pub const USER_NAME_MAX_BYTES: usize = 16;
 /// Longest password in bytes (IPMI 2.0 §22.30, 20-byte form).
 pub const PASSWORD_MAX_BYTES: usize = 20;
+/// Longest name, and longest password, in bytes of a user who may not use IPMI.
+pub const LONG_MAX_BYTES: usize = 64;
 
 /// A password or key: wiped when dropped, and never shown by `Debug`. `Serialize` exists for the store alone.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,9 +84,10 @@ impl PasswordSize {
 pub struct Account {
     /// 1 to [`USER_ID_MAX`]; [`NULL_USER_ID`] is the null user.
     pub id: u8,
-    /// At most [`USER_NAME_MAX_BYTES`]; empty for the null user, and for others that have been given everything but a name.
+    /// At most [`USER_NAME_MAX_BYTES`], or [`LONG_MAX_BYTES`] without IPMI; empty for the null user, and for others that have been
+    /// given everything but a name.
     pub name: String,
-    /// At most [`PASSWORD_MAX_BYTES`]; empty until one is set.
+    /// At most [`PASSWORD_MAX_BYTES`], or [`LONG_MAX_BYTES`] without IPMI; empty until one is set.
     pub password: Secret,
     /// The form it was set with; `None` when no form was named (a configuration file), then each form that holds it fits.
     #[serde(default)]
@@ -105,6 +108,10 @@ pub struct Account {
     /// Whether the user may activate Serial over LAN (IPMI 2.0 §24.6, standard payload 1).
     #[serde(default = "yes")]
     pub sol_payload: bool,
+    /// Whether the user has to change the password before anything else (DSP0266, "Password change required handling"). IPMI has no way
+    /// to say so: there the user cannot log in meanwhile.
+    #[serde(default)]
+    pub password_change_required: bool,
 }
 
 fn yes() -> bool {
@@ -125,6 +132,7 @@ impl Account {
             link_authentication: false,
             callback_only: false,
             sol_payload: true,
+            password_change_required: false,
         }
     }
 
@@ -149,7 +157,8 @@ impl Account {
     /// they were. What is merely kept beside them may differ.
     pub fn logs_in_as(&self, other: &Self) -> bool {
         let login = |user: &Self| {
-            (user.id, user.name.clone(), user.password.clone(), user.enabled, user.role, user.ipmi_messaging)
+            let rights = (user.enabled, user.role, user.ipmi_messaging, user.password_change_required);
+            (user.id, user.name.clone(), user.password.clone(), rights)
         };
         login(self) == login(other)
     }
@@ -195,6 +204,12 @@ pub enum AccountError {
         "a user name has 1 to {USER_NAME_MAX_BYTES} printable ASCII characters without spaces, because IPMI carries no others"
     )]
     Name,
+    /// The same for a user who may not use IPMI.
+    #[error("a user name has 1 to {LONG_MAX_BYTES} printable ASCII characters without spaces")]
+    LongName,
+    /// Password longer than [`LONG_MAX_BYTES`], or with a NUL byte, of a user who may not use IPMI.
+    #[error("a password has at most {LONG_MAX_BYTES} bytes and no NUL")]
+    LongPassword,
     /// Password longer than [`PASSWORD_MAX_BYTES`], or with a NUL byte.
     #[error(
         "a password has at most {PASSWORD_MAX_BYTES} bytes and no NUL, because IPMI carries no longer ones"
@@ -229,6 +244,31 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// The table of what has no IPMI: one administrator as user 2, no null user.
+    ///
+    /// # Errors
+    /// The name or password is none for a user without IPMI.
+    pub fn without_ipmi(name: &str, password: Secret) -> Result<Self, AccountError> {
+        let mut accounts = Self { users: Vec::new() };
+        accounts.set_administrator_without_ipmi(name, password)?;
+        Ok(accounts)
+    }
+
+    /// As [`set_administrator`](Self::set_administrator), of a user who may not use IPMI.
+    ///
+    /// # Errors
+    /// The name or password is none for a user without IPMI, or another user has the name.
+    pub fn set_administrator_without_ipmi(
+        &mut self,
+        name: &str,
+        password: Secret,
+    ) -> Result<(), AccountError> {
+        self.edit(2, |user| {
+            let rights = Account::new(2, name, password, Role::Administrator);
+            *user = Account { ipmi_messaging: false, sol_payload: false, ..rights };
+        })
+    }
+
     /// Gives user 2 this name and password, enabled, as administrator; other users stay.
     ///
     /// # Errors
@@ -261,6 +301,18 @@ impl Accounts {
         Ok(self.users.iter().find(|user| user.id == id).cloned().unwrap_or_else(|| Account::blank(id)))
     }
 
+    /// The lowest id that nobody has, beside the null user's; `None` when the table is full.
+    pub fn free_id(&self) -> Option<u8> {
+        (NULL_USER_ID + 1..=USER_ID_MAX).find(|id| self.users.iter().all(|user| user.id != *id))
+    }
+
+    /// Whether anybody can log in who may do everything, by name.
+    pub fn has_administrator(&self) -> bool {
+        let is_one =
+            |user: &Account| user.may_log_in() && !user.name.is_empty() && user.role == Role::Administrator;
+        self.users.iter().any(is_one)
+    }
+
     /// How many users are enabled, as Get User Access counts them.
     pub fn enabled(&self) -> usize {
         self.users.iter().filter(|user| user.enabled).count()
@@ -271,14 +323,18 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Id`], and what the name and password are refused for; then nothing changes.
     pub fn edit(&mut self, id: u8, edit: impl FnOnce(&mut Account)) -> Result<(), AccountError> {
-        let mut user = self.get(id)?;
-        let name = user.name.clone();
+        let before = self.get(id)?;
+        let mut user = before.clone();
         edit(&mut user);
         user.id = id;
-        if user.name != name {
-            self.check_new_name(&user)?;
+        if user.name != before.name || user.ipmi_messaging && !before.ipmi_messaging {
+            self.check_new_name(&user, &before)?;
         }
-        check_password(&user.password)?;
+        if user.ipmi_messaging {
+            check_password(&user.password)?;
+        } else if !is_password(&user.password, LONG_MAX_BYTES) {
+            return Err(AccountError::LongPassword);
+        }
         self.put(user);
         Ok(())
     }
@@ -294,14 +350,18 @@ impl Accounts {
         self.edit(id, |user| name.clone_into(&mut user.name))
     }
 
-    fn check_new_name(&self, user: &Account) -> Result<(), AccountError> {
-        if user.id == NULL_USER_ID {
+    fn check_new_name(&self, user: &Account, before: &Account) -> Result<(), AccountError> {
+        if user.id == NULL_USER_ID && user.name != before.name {
             return Err(AccountError::FixedName);
         }
         if user.name.is_empty() {
             return Ok(());
         }
-        check_name(&user.name)?;
+        if user.ipmi_messaging {
+            check_name(&user.name)?;
+        } else if !is_name(&user.name, LONG_MAX_BYTES) {
+            return Err(AccountError::LongName);
+        }
         let other = self.users.iter().find(|other| other.id != user.id && other.name == user.name);
         other.map_or(Ok(()), |other| Err(AccountError::NameTaken(other.id)))
     }
@@ -315,133 +375,30 @@ impl Accounts {
     }
 }
 
-/// Checks a user name.
+/// Checks the name of a user who may use IPMI.
 ///
 /// # Errors
 /// [`AccountError::Name`].
 pub fn check_name(name: &str) -> Result<(), AccountError> {
-    let fits = !name.is_empty() && name.len() <= USER_NAME_MAX_BYTES;
-    if fits && name.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(()) } else { Err(AccountError::Name) }
+    if is_name(name, USER_NAME_MAX_BYTES) { Ok(()) } else { Err(AccountError::Name) }
 }
 
-/// Checks a password.
+/// Checks the password of a user who may use IPMI.
 ///
 /// # Errors
 /// [`AccountError::Password`].
 pub fn check_password(password: &Secret) -> Result<(), AccountError> {
+    if is_password(password, PASSWORD_MAX_BYTES) { Ok(()) } else { Err(AccountError::Password) }
+}
+
+fn is_name(name: &str, max_bytes: usize) -> bool {
+    !name.is_empty() && name.len() <= max_bytes && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_password(password: &Secret, max_bytes: usize) -> bool {
     let bytes = password.expose().as_bytes();
-    if bytes.len() <= PASSWORD_MAX_BYTES && !bytes.contains(&0) {
-        Ok(())
-    } else {
-        Err(AccountError::Password)
-    }
+    bytes.len() <= max_bytes && !bytes.contains(&0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accounts() -> Accounts {
-        Accounts::with_administrator("admin", Secret::new("password")).unwrap()
-    }
-
-    #[test]
-    fn an_entry_is_no_door_before_it_is_whole() {
-        let mut accounts = accounts();
-        let steps: [fn(&mut Account); 3] = [
-            |user| user.enabled = true,
-            |user| "eve".clone_into(&mut user.name),
-            |user| user.role = Role::Operator,
-        ];
-        for step in steps {
-            accounts.edit(3, step).unwrap();
-            assert!(!accounts.get(3).unwrap().may_log_in());
-            assert!(accounts.by_name(b"eve").is_none());
-        }
-        accounts.edit(3, |user| user.password = Secret::new("secret")).unwrap();
-        assert_eq!(accounts.by_name(b"eve").map(|user| user.id), Some(3));
-        accounts.edit(3, |user| user.role = Role::NoAccess).unwrap();
-        assert!(accounts.by_name(b"eve").is_none());
-        assert_eq!(accounts.enabled(), 2, "counted all the same");
-    }
-
-    #[test]
-    fn names_are_unique_and_the_null_user_has_none() {
-        let mut accounts = accounts();
-        assert_eq!(accounts.set_name(3, "admin"), Err(AccountError::NameTaken(2)));
-        assert_eq!(accounts.set_name(2, "admin"), Ok(()), "its own");
-        assert_eq!(accounts.set_name(NULL_USER_ID, "null"), Err(AccountError::FixedName));
-        assert_eq!(accounts.set_name(NULL_USER_ID, ""), Ok(()));
-        for id in [0, USER_ID_MAX + 1, 63] {
-            assert_eq!(accounts.set_name(id, "eve"), Err(AccountError::Id));
-        }
-        for name in ["a b", "seventeen-letters", "\u{e9}", "\u{7}"] {
-            assert_eq!(accounts.set_name(3, name), Err(AccountError::Name), "{name}");
-        }
-        accounts.set_name(USER_ID_MAX, "sixteen-letters!").unwrap();
-    }
-
-    #[test]
-    fn sessions_go_on_when_nothing_of_the_login_changed() {
-        let admin = accounts().get(2).unwrap();
-        let kept = Account {
-            password_size: Some(PasswordSize::Bytes16),
-            link_authentication: true,
-            ..admin.clone()
-        };
-        assert!(admin.logs_in_as(&kept));
-        for changed in [
-            Account { password: Secret::new("other"), ..admin.clone() },
-            Account { enabled: false, ..admin.clone() },
-            Account { role: Role::Operator, ..admin.clone() },
-            Account { ipmi_messaging: false, ..admin.clone() },
-            Account { name: "other".to_owned(), ..admin.clone() },
-        ] {
-            assert!(!admin.logs_in_as(&changed), "{changed:?}");
-        }
-    }
-
-    #[test]
-    fn the_empty_name_gives_the_id_back() {
-        let mut accounts = accounts();
-        let before = accounts.clone();
-        accounts.set_name(4, "eve").unwrap();
-        accounts.edit(4, |user| user.password = Secret::new("secret")).unwrap();
-        accounts.set_name(4, "").unwrap();
-        assert_eq!(accounts, before);
-        assert_eq!(accounts.get(4).unwrap(), Account::blank(4));
-    }
-
-    #[test]
-    fn a_password_is_tested_in_the_form_it_was_set_with() {
-        use PasswordSize::{Bytes16, Bytes20};
-        let of = |password: &str, size| Account {
-            password_size: size,
-            ..Account::new(2, "admin", Secret::new(password), Role::Administrator)
-        };
-        let rows = [
-            (of("password", Some(Bytes16)), Bytes16, "password", Ok(())),
-            (of("password", Some(Bytes16)), Bytes16, "passwore", Err(PasswordMismatch::Password)),
-            (of("password", Some(Bytes16)), Bytes20, "password", Err(PasswordMismatch::Size)),
-            (of("password", Some(Bytes20)), Bytes16, "password", Err(PasswordMismatch::Size)),
-            (of("password", Some(Bytes20)), Bytes20, "password", Ok(())),
-            (of("password", None), Bytes16, "password", Ok(())),
-            (of("password", None), Bytes20, "password", Ok(())),
-            (of("seventeen-letters", None), Bytes16, "seventeen-letter", Err(PasswordMismatch::Size)),
-            (of("seventeen-letters", None), Bytes20, "seventeen-letters", Ok(())),
-            (of("seventeen-letters", None), Bytes20, "seventeen-letter", Err(PasswordMismatch::Password)),
-        ];
-        for (user, size, tested, result) in rows {
-            assert_eq!(user.test_password(size, tested.as_bytes()), result, "{user:?} {size:?} {tested}");
-        }
-    }
-
-    #[test]
-    fn what_the_store_holds_from_before_can_be_read() {
-        let old =
-            r#"{"users":[{"id":2,"name":"admin","password":"p","enabled":true,"role":"administrator"}]}"#;
-        let accounts: Accounts = serde_json::from_str(old).unwrap();
-        let admin = accounts.by_name(b"admin").unwrap();
-        assert!(admin.ipmi_messaging && admin.sol_payload && admin.password_size.is_none());
-    }
-}
+mod tests;

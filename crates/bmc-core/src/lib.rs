@@ -13,6 +13,8 @@ pub mod boot;
 pub mod clock;
 pub mod console;
 pub mod control;
+pub mod directory;
+pub mod disable;
 pub mod error;
 pub mod event;
 pub mod fleet;

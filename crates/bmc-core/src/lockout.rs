@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::account::USER_NAME_MAX_BYTES;
+use crate::account::LONG_MAX_BYTES;
 
 /// Wrong passwords within [`FAILURE_WINDOW`] that lock.
 pub const FAILURES_MAX: u32 = 10;
@@ -33,11 +33,11 @@ pub struct UserRule {
 }
 
 /// Bytes of a user's name that tell users apart: one more than any account's name has, so that a longer name is never taken for one.
-const NAME_KEPT_BYTES: usize = USER_NAME_MAX_BYTES + 1;
+const NAME_KEPT_BYTES: usize = LONG_MAX_BYTES + 1;
 
-/// Stands for all names that no account has: they count together, so that a source cannot make itself places by making up names. Longer than
-/// any account's name.
-pub const UNKNOWN_USER: &[u8; NAME_KEPT_BYTES] = b"(no such account)";
+/// Stands for all names that no account has: they count together, so that a source cannot make itself places by making up names. No
+/// account's name has a space.
+pub const UNKNOWN_USER: &[u8] = b"(no such account)";
 
 type Key = (Box<str>, Box<[u8]>, IpAddr);
 
@@ -147,6 +147,24 @@ impl Lockouts {
     /// Forgets the failures of a user by its BMC's rule, and the lock: after a right password, and when its account is changed.
     pub fn forgive_user(&self, bmc: &str, user: &[u8]) {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).remove(&(bmc.into(), user.into()));
+    }
+
+    /// Whether this user of this BMC is locked out from anywhere now, by whichever rule.
+    pub fn is_locked_anywhere(&self, now: Instant, bmc: &str, user: &[u8]) -> bool {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = watched
+            .iter()
+            .any(|((of, name, _), entry)| **of == *bmc && **name == *user && entry.is_locked(now));
+        drop(watched);
+        here || self.is_user_locked(now, bmc, user)
+    }
+
+    /// Lifts all locks of a user of a BMC and forgets the failures: what an administrator does.
+    pub fn unlock(&self, bmc: &str, user: &[u8]) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|(of, name, _), _| **of != *bmc || **name != *user);
+        drop(watched);
+        self.forgive_user(bmc, user);
     }
 
     /// Forgets the failures after a right password.
@@ -279,7 +297,7 @@ mod tests {
     fn a_long_name_is_not_kept_whole_nor_taken_for_a_shorter_one() {
         let lockouts = Lockouts::default();
         let start = Instant::now();
-        let longest = [b'n'; USER_NAME_MAX_BYTES];
+        let longest = [b'n'; LONG_MAX_BYTES];
         for _ in 0..FAILURES_MAX {
             lockouts.failed(start, "b", &[b'n'; 60_000], ELSEWHERE);
         }
@@ -326,5 +344,23 @@ mod tests {
             (0..4).map(|n| lockouts.user_failed(minutes(n), "b", b"other", rule)).collect();
         assert_eq!(locks, [false, false, true, false]);
         assert!(!lockouts.is_user_locked(minutes(3), "b", b"other"), "the account is disabled, not locked");
+    }
+
+    #[test]
+    fn unlocking_lifts_every_lock_of_that_user_alone() {
+        let lockouts = Lockouts::default();
+        let start = Instant::now();
+        for source in [ELSEWHERE, ANOTHER] {
+            for user in [b"admin", b"other"] {
+                (0..FAILURES_MAX).for_each(|_| _ = lockouts.failed(start, "b", user, source));
+            }
+        }
+        (0..3).for_each(|_| _ = lockouts.user_failed(start, "b", b"admin", RULE));
+        assert!(lockouts.is_locked_anywhere(start, "b", b"admin"));
+        assert!(!lockouts.is_locked_anywhere(start, "c", b"admin"));
+        lockouts.unlock("b", b"admin");
+        assert!(!lockouts.is_locked_anywhere(start, "b", b"admin"));
+        assert!(lockouts.is_locked_anywhere(start, "b", b"other"));
+        assert!(!lockouts.is_locked_anywhere(start + LOCK_TIME, "b", b"other"));
     }
 }

@@ -1,10 +1,14 @@
 //! Who is asking: HTTP Basic and session tokens, against the accounts that IPMI shares (DSP0266, "Authentication").
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bmc_core::account::{Account, Role, USER_NAME_MAX_BYTES};
+#[cfg(test)]
+use bmc_core::account::Secret;
+use bmc_core::account::{Account, LONG_MAX_BYTES, Role};
+use bmc_core::disable::{disable, held};
 use bmc_core::event::EventKind;
 use bmc_core::lockout::UNKNOWN_USER;
 use http::HeaderMap;
@@ -26,9 +30,31 @@ pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-toke
 pub(crate) struct Caller {
     pub(crate) user: String,
     pub(crate) role: Role,
+    /// The id of the account.
+    pub(crate) account: u8,
+    /// The session, if it is not Basic authentication.
+    pub(crate) session: Option<String>,
+    /// The password has to be changed before anything else.
+    pub(crate) must_change_password: bool,
 }
 
 impl Caller {
+    fn new(account: &Account, session: Option<String>) -> Self {
+        Self {
+            user: account.name.clone(),
+            role: account.role,
+            account: account.id,
+            session,
+            must_change_password: account.password_change_required,
+        }
+    }
+
+    /// Somebody who may do everything.
+    #[cfg(test)]
+    pub(crate) fn administrator() -> Self {
+        Self::new(&Account::new(2, "admin", Secret::new("password"), Role::Administrator), None)
+    }
+
     /// Refuses the caller without the privilege.
     pub(crate) fn require(&self, privilege: Privilege) -> Result<(), Problem> {
         if privilege::has(self.role, privilege) { Ok(()) } else { Err(Problem::forbidden()) }
@@ -50,7 +76,7 @@ pub(crate) fn authenticate(
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let (user, password) = header.and_then(basic_credentials).ok_or_else(Problem::unauthorized)?;
     let account = log_in(service, &user, &password, source)?;
-    Ok(Caller { user: account.name, role: account.role })
+    Ok(Caller::new(&account, None))
 }
 
 fn by_token(service: &Service, token: &[u8]) -> Option<Caller> {
@@ -62,7 +88,7 @@ fn by_token(service: &Service, token: &[u8]) -> Option<Caller> {
         service.sessions.close(&session.id);
         return None;
     };
-    Some(Caller { user: account.name.clone(), role: account.role })
+    Some(Caller::new(account, Some(session.id)))
 }
 
 /// User and password of `Basic ...` (RFC 7617). The password may contain colons and any bytes.
@@ -94,27 +120,44 @@ pub(crate) fn log_in(
     // An unknown user costs the same comparison as a known one.
     let expected = account.map_or("", |account| account.password.expose());
     let right = same(expected.as_bytes(), password);
-    let counted = account.map_or(&UNKNOWN_USER[..], |account| account.name.as_bytes());
-    if lockouts.is_locked(now, &bmc, counted, source) {
+    let counted = account.map_or(UNKNOWN_USER, |account| account.name.as_bytes());
+    if lockouts.is_locked(now, &bmc, counted, source) || lockouts.is_user_locked(now, &bmc, counted) {
         return Err(Problem::unauthorized());
     }
     match account {
         Some(account) if right && privilege::has(account.role, Privilege::Login) => {
             lockouts.succeeded(&bmc, counted, source);
+            lockouts.forgive_user(&bmc, counted);
             Ok(account.clone())
         }
         _ => {
-            let locks = lockouts.failed(now, &bmc, counted, source);
+            let here = lockouts.failed(now, &bmc, counted, source);
+            let everywhere = account.is_some_and(|account| count_by_rule(service, account));
             // Stranger's text: the log keeps no more of it than a name can have.
-            let user: String = String::from_utf8_lossy(user).chars().take(USER_NAME_MAX_BYTES).collect();
+            let user: String = String::from_utf8_lossy(user).chars().take(LONG_MAX_BYTES).collect();
             let source = source.to_string();
             tell(service, EventKind::LoginFailed { user: user.clone(), source: source.clone() });
-            if locks {
+            if here || everywhere {
                 tell(service, EventKind::LockedOut { user, source });
             }
             Err(Problem::unauthorized())
         }
     }
+}
+
+/// Counts a wrong password by the rule that an administrator has set for this BMC, whatever protocol it came over; `true` when this one
+/// locks and that is to be told.
+fn count_by_rule(service: &Service, account: &Account) -> bool {
+    let Some(machine) = service.scope.machine() else { return false };
+    let threshold = machine.snapshot().settings.lan.bad_password;
+    let Some(rule) = threshold.rule() else { return false };
+    let (fleet, name) = (service.scope.fleet(), account.name.as_bytes());
+    let locks = fleet.lockouts().user_failed(service.now(), machine.name(), name, held(rule));
+    if locks && rule.lock_for.is_none() {
+        let (lockouts, clock) = (Arc::clone(fleet.lockouts()), Arc::clone(fleet.clock()));
+        tokio::spawn(disable(machine.clone(), lockouts, clock, account.id, name.to_vec()));
+    }
+    locks && threshold.audit
 }
 
 /// Tells of a failed login: the machine whose BMC it was, where there is one; its owner decides what of it is worth an event.

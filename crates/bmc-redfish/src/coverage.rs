@@ -31,8 +31,8 @@ pub fn document() -> String {
         }
     }
     text.push_str(
-        "\nPrivileges: `User` of IPMI is Redfish's ReadOnly (Login), `Operator` has Login and ConfigureComponents, `Administrator`\n\
-         has all. IPMI's `Callback` cannot log in.\n\n\
+        "\nPrivileges: `User` of IPMI is Redfish's ReadOnly (Login, ConfigureSelf), `Operator` has ConfigureComponents too,\n\
+         `Administrator` has all. IPMI's `Callback` cannot log in. The mapping is DMTF's Redfish_1.7 privilege registry.\n\n\
          ## Manners\n\n\
          * A reset and a PATCH are answered with 204, a PATCH with the new `ETag`; an action the machine accepted and has not finished\n\
          \x20 after 700 ms too: the power state shows the transition, and a failure shows as `Status.Health`.\n\
@@ -95,7 +95,9 @@ fn access_name(access: Access) -> String {
     match access {
         Access::Public => "nothing".to_owned(),
         Access::Needs(privilege) => privilege.as_str().to_owned(),
-        Access::OwnOr(privilege) => format!("{} (own) or {}", Privilege::Login.as_str(), privilege.as_str()),
+        Access::OwnOr(privilege) => {
+            format!("{} (own) or {}", Privilege::ConfigureSelf.as_str(), privilege.as_str())
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use crate::json;
 use crate::message::{self, Message};
 use crate::negotiate;
 use crate::query::{self, Query};
+use crate::resource::account::is_way_out;
 use crate::resource::{Call, Content, Reply};
 use crate::routes::{self, Access, Handler, Ids, Kind, Route, Verb};
 use crate::schema;
@@ -122,6 +123,12 @@ async fn answer(
     if !METHODS.contains(&asked.parts.method) {
         let message = Message::new(message::OperationNotAllowed, []);
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, message));
+    }
+    if let Some(caller) = &caller
+        && caller.must_change_password
+        && !is_way_out(route, ids, &asked.parts.method, caller)
+    {
+        return Err(Problem::password_change_required(caller.account));
     }
     let route = route.ok_or_else(|| Problem::missing_at(asked.parts.uri.path()))?;
     let Some(verb) = verb else {

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::message::{self, Message};
+use crate::resource::account::account_uri;
 
 /// How long a client is told to wait while the hypervisor cannot be reached or the machine is not there. Libvirt reconnects within this.
 pub(crate) const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -44,6 +45,12 @@ impl Problem {
     /// 403: logged in, but the role does not allow it.
     pub(crate) fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, Message::new(message::InsufficientPrivilege, []))
+    }
+
+    /// 403: logged in, and may do nothing before the password is changed (DSP0266, "Password change required handling").
+    pub(crate) fn password_change_required(account: u8) -> Self {
+        let uri = account_uri(account);
+        Self::new(StatusCode::FORBIDDEN, Message::new(message::PasswordChangeRequired, [&uri]))
     }
 
     /// 404 for a URI that no resource can have.

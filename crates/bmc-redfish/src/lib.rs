@@ -28,6 +28,7 @@ mod message;
 mod negotiate;
 mod patch;
 mod privilege;
+mod privilege_map;
 mod query;
 mod redirect;
 mod resource;

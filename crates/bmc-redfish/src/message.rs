@@ -60,6 +60,9 @@ mod entries {
     use super::{BASE, Entry};
 
     entries! { BASE;
+        AccountNotModified 0 "Warning"
+            "The account modification request failed."
+            "The modification may have failed due to permission issues or issues with the request body.";
         ActionNotSupported 1 "Critical"
             "The action %1 is not supported by the resource."
             "Check the Actions property in the resource for the supported actions.";
@@ -78,6 +81,9 @@ mod entries {
         ChassisPowerStateOnRequired 1 "Warning"
             "The chassis with Id '%1' is required to be powered on to perform this request."
             "Power on the specified chassis and resubmit the request.";
+        CreateFailedMissingReqProperties 1 "Critical"
+            "The create operation failed because the required property %1 was missing from the request."
+            "Correct the body to include the required property with a valid value and resubmit the request if the operation failed.";
         CreateLimitReachedForResource 0 "Critical"
             "The create operation failed because the resource has reached the limit of possible resources."
             "Either delete resources and resubmit the request if the operation failed or do not resubmit the request.";
@@ -117,6 +123,12 @@ mod entries {
         OperationTimeout 0 "Warning"
             "A timeout internal to the service occurred as part of the request.  Partial results may have been returned."
             "Resubmit the request.  If the problem persists, consider resetting the service or provider.";
+        PasswordChangeRequired 1 "Critical"
+            "The password provided for this account must be changed before access is granted.  PATCH the Password property for this account located at the target URI '%1' to complete this process."
+            "Change the password for this account using a PATCH to the Password property at the URI provided.";
+        PasswordIncorrectLength 0 "Critical"
+            "The password provided for this account does not meet the password length requirements of the service."
+            "Resubmit the request with a password that meets the password length requirements as specified by the `MinPasswordLength` and `MaxPasswordLength` properties in the `AccountService` resource.";
         PayloadTooLarge 0 "Critical"
             "The supplied payload exceeds the maximum size supported by the service."
             "Check that the supplied payload is correct and supported by this service.";
@@ -177,9 +189,15 @@ mod entries {
         QueryParameterValueTypeError 2 "Warning"
             "The value '%1' for the query parameter %2 is not a type that the parameter can accept."
             "Correct the value for the query parameter in the request and resubmit the request if the operation failed.";
+        ResourceAlreadyExists 3 "Critical"
+            "The requested resource of type %1 with the property %2 with the value '%3' already exists."
+            "Do not repeat the create operation as the resource was already created.";
         ResourceAtUriUnauthorized 2 "Critical"
             "While accessing the resource at '%1', the service received an authorization error '%2'."
             "Ensure that the appropriate access is provided for the service in order for it to access the URI.";
+        ResourceCannotBeDeleted 0 "Critical"
+            "The delete request failed because the resource requested cannot be deleted."
+            "Do not attempt to delete a non-deletable resource.";
         ResourceInUse 0 "Warning"
             "The change to the requested resource failed because the resource is in use or in transition."
             "Remove the condition and resubmit the request if the operation failed.";

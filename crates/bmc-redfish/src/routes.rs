@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, action_info, chassis, json_schema, log, manager, metadata, odata, registry, root,
-    sensor, session, session_service, system, task,
+    Call, Content, Reply, account, action_info, chassis, json_schema, log, manager, metadata, odata,
+    registry, root, sensor, session, session_service, system, task,
 };
 
 /// The table, by room.
@@ -27,6 +27,7 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     manager::ROUTES,
     chassis::ROUTES,
     sensor::ROUTES,
+    account::ROUTES,
     session_service::ROUTES,
     session::ROUTES,
     registry::ROUTES,

@@ -22,7 +22,12 @@ macro_rules! schemas {
 }
 
 schemas! {
+    ACCOUNT_SERVICE = "AccountService" "v1_18_1";
     ACTION_INFO = "ActionInfo" "v1_5_0";
+    CERTIFICATE = "Certificate" "v1_11_0";
+    CERTIFICATE_COLLECTION = "CertificateCollection";
+    CERTIFICATE_LOCATIONS = "CertificateLocations" "v1_0_4";
+    CERTIFICATE_SERVICE = "CertificateService" "v1_2_1";
     CHASSIS = "Chassis" "v1_28_0";
     CHASSIS_COLLECTION = "ChassisCollection";
     COMPUTER_SYSTEM = "ComputerSystem" "v1_27_0";
@@ -34,11 +39,16 @@ schemas! {
     LOG_SERVICE = "LogService" "v1_9_0";
     LOG_SERVICE_COLLECTION = "LogServiceCollection";
     MANAGER = "Manager" "v1_24_0";
+    MANAGER_ACCOUNT = "ManagerAccount" "v1_14_1";
+    MANAGER_ACCOUNT_COLLECTION = "ManagerAccountCollection";
     MANAGER_COLLECTION = "ManagerCollection";
     MESSAGE = "Message" "v1_3_0";
+    PRIVILEGE_REGISTRY = "PrivilegeRegistry" "v1_2_0";
     REGISTRY_FILE = "MessageRegistryFile" "v1_1_5";
     REGISTRY_FILE_COLLECTION = "MessageRegistryFileCollection";
     RESOURCE = "Resource" "v1_23_0";
+    ROLE = "Role" "v1_3_3";
+    ROLE_COLLECTION = "RoleCollection";
     SENSOR = "Sensor" "v1_12_0";
     SENSOR_COLLECTION = "SensorCollection";
     SERVICE_ROOT = "ServiceRoot" "v1_20_0";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bmc_core::account::Accounts;
+use bmc_core::directory::Directory;
 use bmc_core::fleet::{Fleet, MachineHandle};
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ pub enum Scope {
         /// The fleet.
         fleet: Fleet,
         /// Who may log in here.
-        accounts: Arc<Accounts>,
+        accounts: Arc<Directory>,
     },
 }
 
@@ -61,7 +62,7 @@ impl Scope {
     pub(crate) fn accounts(&self) -> Arc<Accounts> {
         match self {
             Self::One { machine, .. } => Arc::clone(&machine.snapshot().accounts),
-            Self::All { accounts, .. } => Arc::clone(accounts),
+            Self::All { accounts, .. } => accounts.accounts(),
         }
     }
 

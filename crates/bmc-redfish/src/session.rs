@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bmc_core::account::Account;
+use bmc_core::account::{Account, Accounts};
 use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -49,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) user: String,
     pub(crate) created: Timestamp,
     pub(crate) origin: IpAddr,
+    /// What the client wants to know it by.
+    pub(crate) context: Option<String>,
     /// Of the account's name and password at login: a changed password ends its sessions.
     fingerprint: Fingerprint,
     last_used: Instant,
@@ -88,6 +90,7 @@ impl Sessions {
         &self,
         account: &Account,
         origin: IpAddr,
+        context: Option<String>,
         now: Instant,
         created: Timestamp,
     ) -> Result<(Session, String), OpenError> {
@@ -99,7 +102,7 @@ impl Sessions {
         }
         let user = account.name.clone();
         let session =
-            Session { id, user, created, origin, fingerprint: fingerprint(account), last_used: now };
+            Session { id, user, created, origin, context, fingerprint: fingerprint(account), last_used: now };
         table.open.insert(digest(token.as_bytes()), session.clone());
         Ok((session, token))
     }
@@ -127,6 +130,22 @@ impl Sessions {
         let mut sessions: Vec<Session> = self.live(now).open.values().cloned().collect();
         sessions.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
         sessions
+    }
+
+    /// Ends the sessions whose accounts may no longer log in as they did.
+    pub(crate) fn end_stale(&self, accounts: &Accounts) {
+        let is_live = |session: &Session| {
+            accounts.by_name(session.user.as_bytes()).is_some_and(|account| Self::is_of(session, account))
+        };
+        self.lock().open.retain(|_, session| is_live(session));
+    }
+
+    /// Lets a session go on in which the account's own name or password was changed.
+    pub(crate) fn renew(&self, id: &str, account: &Account) {
+        for session in self.lock().open.values_mut().filter(|session| session.id == id) {
+            session.user.clone_from(&account.name);
+            session.fingerprint = fingerprint(account);
+        }
     }
 
     /// Ends a session; `false` when there is none with this id.
@@ -196,7 +215,7 @@ mod tests {
         let sessions = Sessions::new(1, TIMEOUT_MIN);
         let now = Instant::now();
         let origin = IpAddr::from([127, 0, 0, 1]);
-        let (_, token) = sessions.open(&account, origin, now, Timestamp::UNIX_EPOCH).unwrap();
+        let (_, token) = sessions.open(&account, origin, None, now, Timestamp::UNIX_EPOCH).unwrap();
         let shown = format!("{sessions:?}");
         assert!(shown.contains("admin") && !shown.contains(&token));
         assert!(!shown.contains(&format!("{:?}", fingerprint(&account).0)), "{shown}");

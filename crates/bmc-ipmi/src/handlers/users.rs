@@ -127,6 +127,7 @@ impl Act for SetUserPassword {
                 change(context, self.user_id, move |user| {
                     user.password = secret.clone();
                     user.password_size = Some(size);
+                    user.password_change_required = false;
                 })
                 .await
             }

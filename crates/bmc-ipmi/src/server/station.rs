@@ -12,12 +12,11 @@ use std::time::Duration;
 use bmc_core::account::{Account, Accounts};
 use bmc_core::alert::Alert;
 use bmc_core::clock::Clock;
-use bmc_core::error::RequestError;
+use bmc_core::disable::{disable, held};
 use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle};
-use bmc_core::lockout::{Lockouts, UNKNOWN_USER, UserRule};
-use bmc_core::request::Request;
-use bmc_core::settings::{ChannelAccess, Edit};
+use bmc_core::lockout::{Lockouts, UNKNOWN_USER};
+use bmc_core::settings::ChannelAccess;
 use bmc_core::snapshot::Snapshot;
 use ipmi_session::event::Sent;
 use ipmi_session::{
@@ -39,13 +38,6 @@ use crate::{Bmc, Caller, Context, LanChannel, Reply, dispatch};
 
 /// Requests of one BMC that wait for the machine's owner; one more is told "node busy" at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
-
-/// For how long a user is locked whose account is to be disabled: longer than that can take.
-const UNTIL_DISABLED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// After how long disabling an account is tried again at first; each time twice as long.
-const DISABLE_PAUSE_MIN: Duration = Duration::from_secs(1);
-/// After how long it is tried again at last.
-const DISABLE_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// The source of randomness for session ids, challenges and initialisation vectors.
 pub(crate) type Random = Box<dyn CryptoRng + Send>;
@@ -428,12 +420,14 @@ impl Station {
         let threshold = machine.snapshot().settings.lan.bad_password;
         let rule = threshold.rule().filter(|_| user_id.is_some());
         let everywhere = rule.is_some_and(|rule| {
-            // An account that is to be disabled is locked until it is.
-            let held = UserRule { lock_for: rule.lock_for.or(Some(UNTIL_DISABLED)), ..rule };
-            let locks = self.lockouts.user_failed(now, machine.name(), user, held);
+            let locks = self.lockouts.user_failed(now, machine.name(), user, held(rule));
             if let (true, None, Some(id)) = (locks, rule.lock_for, user_id) {
                 let (lockouts, clock) = (Arc::clone(&self.lockouts), Arc::clone(&self.clock));
-                self.in_flight.spawn(disable(machine.clone(), lockouts, clock, id, user.to_vec()));
+                let disabling = disable(machine.clone(), lockouts, clock, id, user.to_vec());
+                self.in_flight.spawn(async move {
+                    disabling.await;
+                    None
+                });
             }
             locks
         });
@@ -540,36 +534,6 @@ struct Locks {
     here: bool,
     /// The user is locked out.
     everywhere: bool,
-}
-
-/// Disables a user until an administrator enables it again. While that cannot be done it is tried again, and the user is locked; who
-/// changes the account meanwhile lifts the lock, and has decided.
-async fn disable(
-    machine: MachineHandle,
-    lockouts: Arc<Lockouts>,
-    clock: Arc<dyn Clock>,
-    id: u8,
-    user: Vec<u8>,
-) -> Option<Finished> {
-    let mut pause = DISABLE_PAUSE_MIN;
-    while lockouts.is_user_locked(clock.now(), machine.name(), &user) {
-        let edit = Edit::new(move |editable| {
-            let disabled = editable.accounts.edit(id, |user| user.enabled = false);
-            disabled.map_err(|error| RequestError::Invalid { field: "user", reason: error.to_string() })
-        });
-        match machine.request(Request::Edit(edit)).await {
-            // There is nobody to lock out any more.
-            Ok(_) | Err(RequestError::Invalid { .. } | RequestError::Removed) => {
-                lockouts.forgive_user(machine.name(), &user)
-            }
-            Err(error) => {
-                tracing::error!(bmc = %machine.name(), user = id, %error, "a user with too many wrong passwords is locked and cannot be disabled yet");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(DISABLE_PAUSE_MAX);
-            }
-        }
-    }
-    None
 }
 
 fn find(accounts: &Accounts, id: u8) -> Option<&Account> {

@@ -31,7 +31,10 @@ impl UserLookup for Users {
             return Vec::new();
         }
         let snapshot = machine.snapshot();
-        let may = |user: &&Account| may_log_in(user, self.loopback) && user.ipmi_messaging;
+        // IPMI cannot tell a user to change the password first, so there is no way in before that is done.
+        let may = |user: &&Account| {
+            may_log_in(user, self.loopback) && user.ipmi_messaging && !user.password_change_required
+        };
         let named = snapshot.accounts.iter().filter(may).filter(|user| user.name.as_bytes() == name);
         named
             .filter_map(|user| {

@@ -1,5 +1,6 @@
 //! The resources, one file each, and what they have in common.
 
+pub(crate) mod account;
 mod action;
 pub(crate) mod action_info;
 mod apply_time;

@@ -14,9 +14,12 @@ use crate::resource::{Call, Content, Reply, collection, date_time, resource, wit
 use crate::routes::{Access, Route, Verb, delete, get, post};
 use crate::schema;
 use crate::service::Service;
-use crate::session::{OpenError, Session};
+use crate::session::{OpenError, Session, Sessions};
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/SessionService/Sessions";
+
+/// Longest `Context` of a session in bytes.
+const CONTEXT_MAX_BYTES: usize = 256;
 
 /// Logging in; open to anybody.
 const LOG_IN: Verb = post(
@@ -49,15 +52,21 @@ pub(crate) static ROUTES: &[Route] = &[
 ];
 
 fn collection(call: &Call<'_>) -> Result<Value, Problem> {
-    let sessions = call.service.sessions.all(call.service.now());
+    let sessions = live(call.service).all(call.service.now());
     let members: Vec<String> = sessions.iter().map(|session| uri(&session.id)).collect();
     Ok(collection::render(schema::SESSION_COLLECTION, COLLECTION_URI, "Sessions", &members))
 }
 
 fn show(call: &Call<'_>) -> Result<Value, Problem> {
-    let session = call.service.sessions.by_id(call.id, call.service.now());
+    let session = live(call.service).by_id(call.id, call.service.now());
     let session = session.ok_or_else(|| Problem::not_found("Session", call.id))?;
     Ok(render(call.service, &session))
+}
+
+/// The sessions, without those whose accounts have changed meanwhile, perhaps over IPMI.
+fn live(service: &Service) -> &Sessions {
+    service.sessions.end_stale(&service.scope.accounts());
+    &service.sessions
 }
 
 fn uri(id: &str) -> String {
@@ -77,15 +86,19 @@ fn render(service: &Service, session: &Session) -> Value {
         "CreatedTime": date_time(session.created),
         "ClientOriginIPAddress": session.origin.to_string(),
     });
-    with(object, members)
+    let mut shown = with(object, members);
+    if let Some(context) = &session.context {
+        shown["Context"] = context.as_str().into();
+    }
+    shown
 }
 
 /// Opens a session. 201 with the session, its token and where it is.
 fn open(call: &Call<'_>) -> Result<Reply, Problem> {
-    let account = log_in(call)?;
+    let (account, context) = log_in(call)?;
     let service = call.service;
     let created = service.scope.fleet().clock().timestamp();
-    let opened = service.sessions.open(&account, call.source, service.now(), created);
+    let opened = service.sessions.open(&account, call.source, context, service.now(), created);
     let (session, token) = opened.map_err(|error| {
         let (status, entry) = match error {
             OpenError::Limit => (StatusCode::SERVICE_UNAVAILABLE, message::SessionLimitExceeded),
@@ -101,11 +114,17 @@ fn open(call: &Call<'_>) -> Result<Reply, Problem> {
     let mut secret = header(&token)?;
     secret.set_sensitive(true);
     let headers = vec![(X_AUTH_TOKEN, secret), (LOCATION, header(&uri(&session.id))?)];
-    let content = Content::Resource(render(service, &session));
+    let mut shown = render(service, &session);
+    if account.password_change_required {
+        let told = Problem::password_change_required(account.id).messages;
+        shown["@Message.ExtendedInfo"] = told.iter().map(Message::to_json).collect();
+    }
+    let content = Content::Resource(shown);
     Ok(Reply { status: StatusCode::CREATED, headers, content })
 }
 
-fn log_in(call: &Call<'_>) -> Result<Account, Problem> {
+/// Who logs in, and what the client wants to know the session by.
+fn log_in(call: &Call<'_>) -> Result<(Account, Option<String>), Problem> {
     let mut faults = Faults::default();
     let mut required = |name: &str| {
         let pointer = format!("/{name}");
@@ -121,14 +140,21 @@ fn log_in(call: &Call<'_>) -> Result<Account, Problem> {
     };
     let (user, password) = (required("UserName"), required("Password"));
     for name in call.body.keys().filter(|name| !is_annotation(name)) {
-        if name != "UserName" && name != "Password" {
+        if !["UserName", "Password", "Context"].contains(&name.as_str()) {
             let pointer = format!("/{name}");
             faults.push(Message::new(message::PropertyUnknown, [&pointer]).about(&pointer));
         }
     }
+    let context = call.body.get("Context").filter(|value| !value.is_null());
+    let context = context.and_then(|value| faults.string("/Context", value)).map(str::to_owned);
+    if let Some(context) = context.as_ref().filter(|context| context.len() > CONTEXT_MAX_BYTES) {
+        let args = [context.as_str(), &CONTEXT_MAX_BYTES.to_string()];
+        faults.push(Message::new(message::StringValueTooLong, args).about("/Context"));
+    }
     match (user, password) {
         (Some(user), Some(password)) if faults.is_empty() => {
-            auth::log_in(call.service, user.as_bytes(), password.as_bytes(), call.source)
+            let account = auth::log_in(call.service, user.as_bytes(), password.as_bytes(), call.source)?;
+            Ok((account, context))
         }
         _ => Err(Problem::bad_request(faults.into_messages())),
     }

@@ -10,32 +10,35 @@ use super::*;
 
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
-async fn log_in_at(router: &Router, path: &str, user: &str, password: &str) -> Answer {
+pub(super) async fn log_in_at(router: &Router, path: &str, user: &str, password: &str) -> Answer {
     let body = json!({"UserName": user, "Password": password});
     Ask::anonymous("POST", path).json(&body).send(router).await
 }
 
-async fn log_in(router: &Router) -> (String, String) {
+pub(super) async fn log_in(router: &Router) -> (String, String) {
     let answer = log_in_at(router, SESSIONS, "admin", "password").await;
     assert_eq!(answer.status, 201);
     (answer.header("x-auth-token").to_owned(), answer.header("location").to_owned())
 }
 
-async fn with_token(router: &Router, method: &str, path: &str, token: &str) -> Answer {
+pub(super) async fn with_token(router: &Router, method: &str, path: &str, token: &str) -> Answer {
     Ask::anonymous(method, path).header("x-auth-token", token).send(router).await
 }
 
 /// A service for all machines of a lab, with one account of each role.
-async fn of_all_roles() -> (Lab, Router) {
+pub(super) async fn of_all_roles() -> (Lab, Router) {
     let lab = lab().await;
-    let mut users = serde_json::to_value(admin()).unwrap();
-    for (n, role) in [Role::Callback, Role::User, Role::Operator].into_iter().enumerate() {
-        let id = u8::try_from(n).unwrap() + 3;
-        let name = serde_json::to_value(role).unwrap().as_str().unwrap().to_owned();
-        let account = Account::new(id, &name, Secret::new("secret"), role);
-        users["users"].as_array_mut().unwrap().push(serde_json::to_value(account).unwrap());
+    let accounts = Arc::new(admin().await);
+    for (id, name, role) in
+        [(3, "callback", Role::Callback), (4, "user", Role::User), (5, "operator", Role::Operator)]
+    {
+        let added = accounts.change(|accounts| {
+            let mut next = accounts.clone();
+            let account = Account::new(id, name, Secret::new("secret"), role);
+            next.edit(id, |entry| *entry = account).map(|()| (next, ()))
+        });
+        added.await.unwrap();
     }
-    let accounts = Arc::new(serde_json::from_value(users).unwrap());
     let scope = Scope::All { fleet: lab.fleet.clone(), accounts };
     let router = router(Arc::new(Service::new(scope, RedfishConfig::default())));
     (lab, router)
@@ -240,7 +243,7 @@ async fn a_stranger_s_name_is_not_kept_whole_in_the_log() {
         let ask = Ask::anonymous("POST", SESSIONS).json(&body).from("192.0.2.1:1000");
         ask.send(&lab.one).await.refused(401, &["NoValidSession"]);
     }
-    let (user, source) = ("n".repeat(16), "192.0.2.1".to_owned());
+    let (user, source) = ("n".repeat(64), "192.0.2.1".to_owned());
     let failed = EventKind::LoginFailed { user: user.clone(), source: source.clone() };
     assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source }]);
 }

@@ -1,11 +1,14 @@
 //! The service in process, on simulated machines. Every answer of every test is checked against DMTF's schemas on its way.
 
+mod account_service;
+mod accounts;
 mod auth;
 mod boot;
 mod errors;
 mod hostile;
 mod log;
 mod manners;
+mod privileges;
 mod query;
 mod reads;
 mod refusals;
@@ -24,9 +27,10 @@ use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bmc_core::account::{Accounts, Secret};
+use bmc_core::account::Secret;
 use bmc_core::backend::MachineRef;
 use bmc_core::clock::SystemClock;
+use bmc_core::directory::Directory;
 use bmc_core::fleet::{Fleet, MachineHandle, MachineSetup};
 use bmc_core::power::PowerState;
 use bmc_core::snapshot::{Health, Snapshot};
@@ -56,8 +60,10 @@ struct Lab {
     machine: MachineHandle,
 }
 
-fn admin() -> Accounts {
-    Accounts::with_administrator("admin", Secret::new("password")).unwrap()
+/// The accounts of a root over all machines, with one administrator.
+async fn admin() -> Directory {
+    let store = Arc::new(MemoryStore::default());
+    Directory::open(store, "admin", Secret::new("password")).await.unwrap()
 }
 
 impl Lab {
@@ -81,7 +87,7 @@ impl Lab {
         }
         let machine = fleet.find("m0").unwrap();
         let one = Scope::One { fleet: fleet.clone(), machine: machine.clone() };
-        let all = Scope::All { fleet: fleet.clone(), accounts: Arc::new(admin()) };
+        let all = Scope::All { fleet: fleet.clone(), accounts: Arc::new(admin().await) };
         let [one, all] = [one, all].map(|scope| router(Arc::new(Service::new(scope, config.clone()))));
         Self { fleet, sim, one, all, machine }
     }

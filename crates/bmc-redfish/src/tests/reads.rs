@@ -27,7 +27,7 @@ fn links(value: &Value, found: &mut VecDeque<String>, targets: &mut Vec<String>)
 }
 
 /// All resources reachable from the root, by URI.
-async fn crawl(router: &Router) -> BTreeMap<String, Value> {
+pub(super) async fn crawl(router: &Router) -> BTreeMap<String, Value> {
     let (mut queue, mut targets, mut seen) =
         (VecDeque::from(["/redfish/v1/".to_owned()]), Vec::new(), BTreeMap::new());
     while let Some(uri) = queue.pop_front() {

@@ -36,7 +36,7 @@ impl Desk {
         let body = json!({"Password": "secret", "Image": "http://user:pass@host/a.iso"});
         Call {
             service: &self.service,
-            caller: Some(Caller { user: "admin".to_owned(), role: Role::Administrator }),
+            caller: Some(Caller::administrator()),
             path: "/redfish/v1/SessionService/Sessions",
             verb: route.verb(&http::Method::POST).unwrap(),
             id: "",

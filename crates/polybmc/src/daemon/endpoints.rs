@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bmc_control::{ControlError, ErrorKind};
-use bmc_core::account::{AccountError, Accounts};
+use bmc_core::directory::Directory;
 use bmc_core::fleet::{Fleet, MachineHandle};
+use bmc_core::store::Store;
 use bmc_ipmi::IpmiServer;
 use bmc_redfish::{RedfishConfig, RedfishServer, Scope, Tls};
 use rand::SeedableRng as _;
@@ -38,6 +39,7 @@ impl Endpoints {
 #[derive(Clone)]
 pub(super) struct Binder {
     pub(super) fleet: Fleet,
+    pub(super) store: Arc<dyn Store>,
     pub(super) tls: Tls,
     /// How every Redfish service behaves.
     pub(super) redfish: RedfishConfig,
@@ -161,9 +163,9 @@ impl Binder {
         config: &AggregateConfig,
     ) -> Result<Option<RedfishServer>, ControlError> {
         let Some(listen) = config.listen else { return Ok(None) };
-        let accounts = Accounts::with_administrator(&config.username, config.password.clone());
         let accounts =
-            Arc::new(accounts.map_err(|error: AccountError| ControlError::invalid(error.to_string()))?);
+            Directory::open(Arc::clone(&self.store), &config.username, config.password.clone()).await;
+        let accounts = Arc::new(accounts.map_err(|error| ControlError::invalid(error.to_string()))?);
         let mut at = listen.value;
         loop {
             let taken = match ports.take(Kind::Redfish, at, AGGREGATE) {

@@ -107,7 +107,7 @@ impl Daemon {
         let Setup { config, sim, store, fleet, tls, state_dir, backends } = setup;
         let redfish =
             RedfishConfig { require_if_match: config.aggregate.require_if_match, ..RedfishConfig::default() };
-        let binder = Binder { fleet: fleet.clone(), tls, redfish };
+        let binder = Binder { fleet: fleet.clone(), store: Arc::clone(&store), tls, redfish };
         let mut ports = Ports::default();
         plan::check_sim(&config, sim)?;
         let mut stored: BTreeMap<String, BmcRecord> =
