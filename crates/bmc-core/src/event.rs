@@ -20,6 +20,35 @@ pub const EVENT_RING_ENTRIES: usize = 10_000;
 /// Events a follower may lag behind before it is told that it missed some.
 pub const FOLLOWER_LAG_EVENTS: usize = 1_024;
 
+/// How an operation that takes time gets on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationStep {
+    /// It has begun.
+    Started,
+    /// It was done.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was ended before it was done.
+    Cancelled,
+    /// Nobody can ask about it any more.
+    Removed,
+}
+
+impl OperationStep {
+    /// The name used in the CLI and in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// What happened. A power change is one event; a cycle is two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -147,6 +176,22 @@ pub enum EventKind {
         /// From where.
         source: String,
     },
+    /// An operation that takes time, and that a client asked a frontend for, came to another step.
+    Operation {
+        /// Its number among those of that frontend.
+        task: u64,
+        /// What it does, in a few words.
+        name: String,
+        /// How far it came.
+        step: OperationStep,
+    },
+    /// A client wanted an event, to see who hears of it. Nothing happened.
+    Test {
+        /// The message, in the terms of the frontend that was asked.
+        message: String,
+        /// What else the event shall say, likewise.
+        details: serde_json::Value,
+    },
 }
 
 /// One event.
@@ -204,6 +249,29 @@ impl EventLog {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = ring.events.iter().filter(|event| event.id > after).cloned().collect();
         (kept, self.followers.subscribe())
+    }
+
+    /// The first kept events with an id above `after` that `wanted` lets pass, at most `max`, oldest first; and the id up to which all were
+    /// looked at.
+    pub fn read(&self, after: u64, max: usize, wanted: impl Fn(&Event) -> bool) -> (Vec<Event>, u64) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut found, mut seen) = (Vec::new(), after);
+        let first = ring.events.partition_point(|event| event.id <= after);
+        for event in ring.events.range(first..) {
+            if found.len() == max {
+                break;
+            }
+            seen = event.id;
+            if wanted(event) {
+                found.push(event.clone());
+            }
+        }
+        (found, seen)
+    }
+
+    /// A receiver of all events from now on; good as a bell too.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.followers.subscribe()
     }
 
     /// The id the next event will have.

@@ -320,8 +320,9 @@ impl Fleet {
         }
         if forget {
             let store = &self.0.surroundings.store;
-            let log = store.list(&entry_prefix(name)).await?.into_iter().map(|record| record.key);
-            let keys = log.chain([record_key(name)]);
+            let mut records = store.list(&entry_prefix(name)).await?;
+            records.extend(store.list(&frontend_prefix(name)).await?);
+            let keys = records.into_iter().map(|record| record.key).chain([record_key(name)]);
             let batch = keys.map(|key| Write { key, expect: Expect::Anything, value: None }).collect();
             store.commit(batch).await?;
         }
@@ -356,6 +357,11 @@ impl Fleet {
         &self.0.surroundings.events
     }
 
+    /// Where frontends keep what is theirs alone, under [`frontend_prefix`].
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.surroundings.store
+    }
+
     /// The wrong passwords of late, shared by all protocols.
     pub fn lockouts(&self) -> &Arc<Lockouts> {
         &self.0.lockouts
@@ -369,6 +375,11 @@ impl Fleet {
     fn registry_mut(&self) -> std::sync::RwLockWriteGuard<'_, Registry> {
         self.0.registry.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the keys of what a frontend keeps for a BMC begin. It goes when the BMC is removed for good.
+pub fn frontend_prefix(bmc: &str) -> String {
+    format!("frontend/{bmc}/")
 }
 
 /// A name that no other `add` can take until this is dropped, also when the `add` breaks off.

@@ -35,6 +35,8 @@ pub struct RedfishConfig {
     pub connection_lifetime: Duration,
     /// How long an operation that may take long is waited for; one that is not done by then becomes a task, and the answer is 202.
     pub direct_answer: Duration,
+    /// How long a subscriber may take to accept an event.
+    pub delivery_timeout: Duration,
     /// How long a stopping server waits for requests under way.
     pub stop_grace: Duration,
     /// Sessions open at once.
@@ -60,6 +62,7 @@ impl Default for RedfishConfig {
             request_timeout: Duration::from_secs(30),
             connection_lifetime: Duration::from_secs(15 * 60),
             direct_answer: DIRECT_ANSWER,
+            delivery_timeout: Duration::from_secs(10),
             stop_grace: Duration::from_secs(5),
             sessions_max: SESSIONS_MAX,
             session_timeout: SESSION_TIMEOUT,

@@ -50,6 +50,10 @@ pub fn document() -> String {
          \x20 `-gzip`, and every condition takes it for the plain one.\n\
          * What may take long is waited for up to 2 s; then the answer is 202 with a Task, and `Location` names its monitor. A Task\n\
          \x20 that runs is shown with 202 too, for sushy waits at the Task. There is no `Retry-After`. Tasks live in memory.\n\
+         * Events are delivered one by one, in the order of their ids, which grow over restarts. A subscriber that is slow reads on from\n\
+         \x20 where it is in a ring of 10,000 events; what the ring no longer has, and what happens while a subscription is suspended or the\n\
+         \x20 service is not there, is lost to it. `VerifyCertificate` is false unless asked for, as the schema has it, and means what the\n\
+         \x20 system trusts. A stream of server-sent events shows that it is alive every 15 s; `$filter` is not supported there.\n\
          * Sessions live in memory, `SessionTimeout` too: both end with the service.\n\n\
          ## Schemas\n\n| schema | version |\n|---|---|\n",
     );

@@ -44,6 +44,7 @@ const ODATA_MAX_VERSION: HeaderName = HeaderName::from_static("odata-maxversion"
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
 const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json;charset=utf-8");
+const STREAM_TYPE: HeaderValue = HeaderValue::from_static("text/event-stream;charset=utf-8");
 const XML_TYPE: HeaderValue = HeaderValue::from_static("application/xml;charset=utf-8");
 
 /// Where a request came from; the server puts it into the request's extensions.
@@ -168,8 +169,8 @@ async fn call(
 ) -> Result<Reply, Problem> {
     let Ids { id, member, leaf } = ids;
     let (headers, source) = (&asked.parts.headers, asked.source);
-    let path = asked.parts.uri.path();
-    let call = Call { service, caller, path, verb, id, member, leaf, body, headers, source };
+    let (path, is_head) = (asked.parts.uri.path(), asked.parts.method == Method::HEAD);
+    let call = Call { service, caller, path, is_head, verb, id, member, leaf, body, headers, source };
     match verb.handler {
         Handler::Get(get) => {
             let resource = get(&call)?;
@@ -182,6 +183,7 @@ async fn call(
         }
         Handler::Show(_) if !query.is_empty() => Err(query::not_on_resource()),
         Handler::Show(show) => show(&call).map(Reply::ok),
+        Handler::Act(_) if verb.kind == Kind::Get && !query.is_empty() => Err(query::not_on_resource()),
         Handler::Act(act) => act(&call).await,
     }
 }
@@ -214,6 +216,7 @@ fn check_accept(reply: &Reply, asked: &Asked) -> Result<(), Problem> {
         Content::None => return Ok(()),
         Content::Resource(_) | Content::Tailored(..) | Content::Plain(_) => "application/json",
         Content::Xml(_) => "application/xml",
+        Content::Stream(_) => "text/event-stream",
     };
     if !is_read(asked) || negotiate::takes_type(&asked.parts.headers, kind) {
         return Ok(());
@@ -288,13 +291,23 @@ async fn leave(reply: Reply, route: Option<&'static Route>, asked: &Asked) -> Re
         out.insert(name, value);
     }
 
+    if let Content::Stream(stream) = content {
+        out.insert(CONTENT_TYPE, STREAM_TYPE);
+        if asked.parts.method != Method::HEAD
+            && let Some(stream) = stream.take()
+        {
+            *response.body_mut() = Body::new(stream);
+        }
+        *response.status_mut() = status;
+        return response;
+    }
     if let Content::Resource(value) | Content::Tailored(value, _) = &content
         && let Some(link) = described_by(value)
     {
         out.insert(LINK, link);
     }
     let (kind, mut bytes, tag) = match content {
-        Content::None => (None, Bytes::new(), None),
+        Content::None | Content::Stream(_) => (None, Bytes::new(), None),
         Content::Xml(text) => (Some(XML_TYPE), text.into(), None),
         Content::Plain(value) => (Some(JSON_TYPE), value.to_string().into(), None),
         Content::Tailored(value, tag) => (Some(JSON_TYPE), value.to_string().into(), Some(tag)),

@@ -23,6 +23,7 @@ pub mod coverage;
 mod door;
 mod error;
 mod etag;
+mod event;
 mod json;
 mod message;
 mod negotiate;

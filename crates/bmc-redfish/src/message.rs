@@ -52,6 +52,8 @@ macro_rules! entries {
     };
 }
 
+pub(crate) mod event;
+
 #[allow(
     non_upper_case_globals,
     reason = "the names are the registry's own, so that a reader finds them there"

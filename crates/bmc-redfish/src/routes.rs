@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, chassis, json_schema, log, manager, metadata, odata,
-    registry, root, sensor, session, session_service, system, task,
+    Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log,
+    manager, metadata, odata, registry, root, sensor, session, session_service, system, task,
 };
 
 /// The table, by room.
@@ -33,6 +33,8 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     registry::ROUTES,
     json_schema::ROUTES,
     task::ROUTES,
+    event_service::ROUTES,
+    event_destination::ROUTES,
 ];
 
 /// Every route.

@@ -34,6 +34,10 @@ schemas! {
     COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
     JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
     JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
+    EVENT = "Event" "v1_13_0";
+    EVENT_DESTINATION = "EventDestination" "v1_16_0";
+    EVENT_DESTINATION_COLLECTION = "EventDestinationCollection";
+    EVENT_SERVICE = "EventService" "v1_12_0";
     LOG_ENTRY = "LogEntry" "v1_21_0";
     LOG_ENTRY_COLLECTION = "LogEntryCollection";
     LOG_SERVICE = "LogService" "v1_9_0";

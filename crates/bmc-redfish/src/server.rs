@@ -11,14 +11,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::Request;
-use hyper::body::Incoming;
+use http::header::CONTENT_TYPE;
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,7 +30,7 @@ use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +109,7 @@ impl RedfishServer {
         let permits = Arc::new(Semaphore::new(config.connections_max));
         let (limits, stop_grace) = (config.clone(), config.stop_grace);
         let service = Arc::new(Service::new(scope, config));
+        service.events.load().await;
         let background = service.background.clone();
         let router = router(service);
         let endpoint =
@@ -214,7 +219,8 @@ impl Endpoint {
     }
 
     async fn http(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) {
-        let service = service_fn(|request: Request<Incoming>| self.request(request, peer));
+        let streaming = Arc::new(watch::Sender::new(false));
+        let service = service_fn(|request: Request<Incoming>| self.request(request, peer, &streaming));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
@@ -225,7 +231,7 @@ impl Endpoint {
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.time_to_end() => {
+            () = self.time_to_end(streaming.subscribe()) => {
                 connection.as_mut().graceful_shutdown();
                 match timeout(self.limits.stop_grace, connection).await {
                     Ok(ended) => ended,
@@ -238,21 +244,59 @@ impl Endpoint {
         }
     }
 
-    /// When a connection shall end after the request under way: the server stops, or the connection is old.
-    async fn time_to_end(&self) {
-        let _ = timeout(self.limits.connection_lifetime, self.stopping.cancelled()).await;
+    /// When a connection shall end after the request under way: the server stops, or the connection is old and not a stream's, which has
+    /// bounds of its own.
+    async fn time_to_end(&self, mut streaming: watch::Receiver<bool>) {
+        let lifetime = self.limits.connection_lifetime;
+        if timeout(lifetime, self.stopping.cancelled()).await.is_err() {
+            tokio::select! {
+                () = self.stopping.cancelled() => {}
+                _ = streaming.wait_for(|streaming| !streaming) => {}
+            }
+        }
     }
 
     async fn request(
         &self,
         mut request: Request<Incoming>,
         peer: SocketAddr,
+        streaming: &Arc<watch::Sender<bool>>,
     ) -> Result<Response, std::convert::Infallible> {
         request.extensions_mut().insert(Peer(peer));
         let request = request.map(Body::new);
         if !door::names_one_host(&request) {
             return Ok(door::refuse_hosts(request).await);
         }
-        self.router.clone().oneshot(request).await
+        let response = self.router.clone().oneshot(request).await?;
+        let kind = response.headers().get(CONTENT_TYPE);
+        if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+            return Ok(response);
+        }
+        streaming.send_replace(true);
+        Ok(response.map(|body| Body::new(Streaming { body, streaming: Arc::clone(streaming) })))
+    }
+}
+
+/// The body of an answer that may take longer than a connection otherwise lives.
+struct Streaming {
+    body: Body,
+    streaming: Arc<watch::Sender<bool>>,
+}
+
+impl hyper::body::Body for Streaming {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.streaming.send_replace(false);
     }
 }

@@ -13,6 +13,7 @@ use crate::background::Background;
 use crate::config::{Profile, RedfishConfig};
 use crate::door;
 use crate::error::Problem;
+use crate::event::Events;
 use crate::scope::Scope;
 use crate::session::Sessions;
 use crate::tasks::Tasks;
@@ -27,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) background: Background,
     /// Operations that take time.
     pub(crate) tasks: Tasks,
+    /// Who is told of events.
+    pub(crate) events: Events,
 }
 
 /// A service that nobody asks any more has nothing more to do.
@@ -40,8 +43,9 @@ impl Service {
     pub(crate) fn new(scope: Scope, config: RedfishConfig) -> Self {
         let sessions = Sessions::new(config.sessions_max, config.session_timeout);
         let background = Background::default();
-        let tasks = Tasks::new(scope.fleet().clone(), background.clone());
-        Self { scope, config, sessions, background, tasks }
+        let tasks = Tasks::new(scope.clone(), background.clone());
+        let events = Events::new(scope.clone(), background.clone(), config.delivery_timeout);
+        Self { scope, config, sessions, background, tasks, events }
     }
 
     pub(crate) fn now(&self) -> Instant {

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bmc_core::fleet::Fleet;
+use bmc_core::event::{EventKind, OperationStep};
 use http::header::LOCATION;
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
@@ -33,7 +33,9 @@ use crate::background::Background;
 use crate::error::Problem;
 use crate::message::{self, Message};
 use crate::resource::{Call, Content, Reply, task};
+use crate::scope::Scope;
 use crate::secret;
+use uuid::Uuid;
 
 /// Operations under way at once; one more is refused with 503.
 pub(crate) const RUNNING_MAX: usize = 16;
@@ -108,7 +110,7 @@ pub(crate) struct Tasks(Arc<Inner>);
 
 struct Inner {
     table: Mutex<Table>,
-    fleet: Fleet,
+    scope: Scope,
     background: Background,
 }
 
@@ -128,8 +130,8 @@ pub(crate) enum EndError {
 }
 
 impl Tasks {
-    pub(crate) fn new(fleet: Fleet, background: Background) -> Self {
-        Self(Arc::new(Inner { table: Mutex::default(), fleet, background }))
+    pub(crate) fn new(scope: Scope, background: Background) -> Self {
+        Self(Arc::new(Inner { table: Mutex::default(), scope, background }))
     }
 
     /// Carries an operation out that may take long. One that is done within [`RedfishConfig::direct_answer`](crate::config::RedfishConfig)
@@ -198,7 +200,9 @@ impl Tasks {
         let mut table = self.lock();
         let kept = table.tasks.get_mut(&id).filter(|kept| kept.shown).ok_or(EndError::Missing)?;
         if kept.task.state.has_ended() {
-            table.tasks.remove(&id);
+            if let Some(kept) = table.tasks.remove(&id) {
+                self.tell(&kept.task, OperationStep::Removed);
+            }
             return Ok(());
         }
         if kept.committed {
@@ -245,7 +249,7 @@ impl Tasks {
         shown: bool,
         cancel: CancellationToken,
     ) -> Result<u64, Problem> {
-        let start = self.0.fleet.clock().timestamp();
+        let start = self.0.scope.fleet().clock().timestamp();
         let mut table = self.lock();
         let running = table.tasks.values().filter(|kept| !kept.task.state.has_ended()).count();
         if running >= RUNNING_MAX || self.0.background.is_stopping() {
@@ -267,13 +271,16 @@ impl Tasks {
             messages: Vec::new(),
             answer: None,
         };
+        if shown {
+            self.tell(&task, OperationStep::Started);
+        }
         table.tasks.insert(id, Kept { task, shown, committed: false, cancel });
         Ok(id)
     }
 
     /// Notes how a task ended; `None` when it was cancelled.
     fn note_end(&self, id: u64, answer: Option<Result<Reply, Problem>>) {
-        let end = self.0.fleet.clock().timestamp();
+        let end = self.0.scope.fleet().clock().timestamp();
         let mut table = self.lock();
         let Some(kept) = table.tasks.get_mut(&id) else { return };
         let task = &mut kept.task;
@@ -294,6 +301,9 @@ impl Tasks {
                 task.answer = Some(Reply::from(&problem));
             }
         }
+        if kept.shown {
+            self.tell(&kept.task, last_step(kept.task.state));
+        }
         forget_oldest(&mut table);
     }
 
@@ -310,6 +320,15 @@ impl Tasks {
         Ok(accepted(&task))
     }
 
+    /// Tells of a task that clients see.
+    fn tell(&self, task: &Task, step: OperationStep) {
+        let scope = &self.0.scope;
+        let machine = scope.machine().map_or(Uuid::nil(), |machine| machine.snapshot().uuid);
+        let event = EventKind::Operation { task: task.id, name: task.name.clone(), step };
+        let fleet = scope.fleet();
+        fleet.events().emit(fleet.clock().timestamp(), &scope.lockout_name(), machine, event);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -317,6 +336,16 @@ impl Tasks {
 
 fn too_many() -> Problem {
     Problem::retry(TOO_MANY_RETRY_AFTER, message::ServiceTemporarilyUnavailable)
+}
+
+/// The step that a state is.
+fn last_step(state: State) -> OperationStep {
+    match state {
+        State::Running | State::Cancelling => OperationStep::Started,
+        State::Completed => OperationStep::Completed,
+        State::Exception => OperationStep::Failed,
+        State::Cancelled => OperationStep::Cancelled,
+    }
 }
 
 /// 202 with a task.
@@ -350,6 +379,10 @@ impl Drop for Hidden<'_> {
         let mut table = self.tasks.lock();
         if let Some(kept) = table.tasks.get_mut(&self.id) {
             kept.shown = true;
+            self.tasks.tell(&kept.task, OperationStep::Started);
+            if kept.task.state.has_ended() {
+                self.tasks.tell(&kept.task, last_step(kept.task.state));
+            }
             forget_oldest(&mut table);
         }
     }

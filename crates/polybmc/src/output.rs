@@ -222,6 +222,8 @@ fn what(kind: &EventKind) -> String {
             format!("limit exceeded: {} {reading} {unit}, more than {limit} {unit}; {done}", limited.as_str())
         }
         EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
+        EventKind::Operation { task, name, step } => format!("task {task} {}: {name}", step.as_str()),
+        EventKind::Test { message, .. } => format!("test event: {message}"),
     }
 }
 

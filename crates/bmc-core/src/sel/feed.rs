@@ -102,7 +102,9 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
         | EventKind::Unavailable { .. }
         | EventKind::Available
         | EventKind::Started
-        | EventKind::Stopped => Vec::new(),
+        | EventKind::Stopped
+        | EventKind::Operation { .. }
+        | EventKind::Test { .. } => Vec::new(),
     }
 }
 

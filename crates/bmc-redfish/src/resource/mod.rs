@@ -6,6 +6,8 @@ pub(crate) mod action_info;
 mod apply_time;
 pub(crate) mod chassis;
 mod collection;
+pub(crate) mod event_destination;
+pub(crate) mod event_service;
 pub(crate) mod json_schema;
 mod label;
 pub(crate) mod log;
@@ -24,7 +26,7 @@ mod watchdog;
 mod write;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bmc_core::snapshot::{Health, Snapshot};
 use http::header::HeaderName;
@@ -34,6 +36,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::error::Problem;
+use crate::event::stream::StreamBody;
 use crate::routes::{Ids, Verb};
 use crate::schema::Schema;
 use crate::service::{Service, resource_id};
@@ -47,6 +50,8 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: Option<Caller>,
     /// The path of the URI, as it was sent.
     pub(crate) path: &'a str,
+    /// It is HEAD rather than GET.
+    pub(crate) is_head: bool,
     /// The operation.
     pub(crate) verb: &'static Verb,
     /// The variable part of the URI, empty where there is none.
@@ -67,7 +72,7 @@ impl Call<'_> {
         let Ids { id, member, leaf } = ids;
         let (service, headers, source) = (self.service, self.headers, self.source);
         let (caller, body) = (self.caller.clone(), Map::new());
-        Call { service, caller, path, verb, id, member, leaf, body, headers, source }
+        Call { service, caller, path, is_head: false, verb, id, member, leaf, body, headers, source }
     }
 }
 
@@ -90,6 +95,23 @@ pub(crate) enum Content {
     /// JSON that is no resource.
     Plain(Value),
     Xml(String),
+    /// Server-sent events.
+    Stream(OpenStream),
+}
+
+/// A stream that is sent once.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenStream(Arc<Mutex<Option<StreamBody>>>);
+
+impl OpenStream {
+    pub(crate) fn new(body: StreamBody) -> Self {
+        Self(Arc::new(Mutex::new(Some(body))))
+    }
+
+    /// The stream, the first time.
+    pub(crate) fn take(&self) -> Option<StreamBody> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Reply {
@@ -128,20 +150,24 @@ fn with(mut object: Map<String, Value>, members: Value) -> Value {
 }
 
 /// A reference to another resource.
-fn link(uri: &str) -> Value {
+pub(crate) fn link(uri: &str) -> Value {
     json!({"@odata.id": uri})
 }
 
 /// The URIs of a machine's three resources.
-struct Uris {
-    system: String,
-    manager: String,
-    chassis: String,
+pub(crate) struct Uris {
+    pub(crate) system: String,
+    pub(crate) manager: String,
+    pub(crate) chassis: String,
 }
 
 impl Uris {
     fn of(snapshot: &Snapshot) -> Self {
-        let id = resource_id(snapshot);
+        Self::of_id(&resource_id(snapshot))
+    }
+
+    /// Those of the machine with this id.
+    pub(crate) fn of_id(id: &str) -> Self {
         Self {
             system: format!("{}/{id}", system::COLLECTION_URI),
             manager: format!("{}/{id}", manager::COLLECTION_URI),
@@ -165,6 +191,6 @@ fn health(snapshot: &Snapshot) -> &'static str {
 }
 
 /// A time as Redfish writes it (DSP0266, "Date-time values").
-fn date_time(time: Timestamp) -> String {
+pub(crate) fn date_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -37,6 +37,37 @@ pub(crate) const PUBLISHED: &[Published] = &[
         registry: "TaskEvent.1.0",
         file: "TaskEvent.1.0.5",
     },
+    Published {
+        prefix: "AccountSecurity",
+        name: "Account Security Message Registry",
+        registry: "AccountSecurity.1.0",
+        file: "AccountSecurity.1.0.1",
+    },
+    Published {
+        prefix: "ManagerEvent",
+        name: "Manager Event Message Registry",
+        registry: "ManagerEvent.1.0",
+        file: "ManagerEvent.1.0.0",
+    },
+    Published {
+        prefix: "Platform",
+        name: "Platform Message Registry",
+        registry: "Platform.1.3",
+        file: "Platform.1.3.2",
+    },
+    Published { prefix: "Power", name: "Power Message Registry", registry: "Power.1.2", file: "Power.1.2.0" },
+    Published {
+        prefix: "SensorEvent",
+        name: "Sensor Event Message Registry",
+        registry: "SensorEvent.1.1",
+        file: "SensorEvent.1.1.0",
+    },
+    Published {
+        prefix: "Update",
+        name: "Update Message Registry",
+        registry: "Update.1.3",
+        file: "Update.1.3.0",
+    },
 ];
 
 /// The registries.

@@ -32,6 +32,13 @@ fn id(sensor: &Sensor) -> String {
     sensor.name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
+/// The URI of the sensor with this number, which has its name whatever the machine is made of.
+pub(crate) fn uri_of(chassis: &str, number: u8) -> Option<String> {
+    let sensors = bmc_core::sensor::list(&bmc_core::settings::sensors::DriveSlots::default());
+    let sensor = sensors.iter().find(|sensor| sensor.number == number)?;
+    Some(format!("{}/{}", collection_uri(chassis), id(sensor)))
+}
+
 fn collection(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("Chassis", call.id)?.snapshot();
     let uri = collection_uri(&Uris::of(&snapshot).chassis);

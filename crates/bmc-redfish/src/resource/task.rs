@@ -50,7 +50,7 @@ fn show_service(_: &Call<'_>) -> Result<Value, Problem> {
     let members = json!({
         "ServiceEnabled": true,
         "CompletedTaskOverWritePolicy": "Oldest",
-        "LifeCycleEventOnTaskStateChange": false,
+        "LifeCycleEventOnTaskStateChange": true,
         "Status": {"State": "Enabled", "Health": "OK"},
         "Tasks": link(COLLECTION_URI),
     });
@@ -62,7 +62,8 @@ fn collection(call: &Call<'_>) -> Result<Value, Problem> {
     Ok(collection::render(schema::TASK_COLLECTION, COLLECTION_URI, "Tasks", &members))
 }
 
-fn uri(id: u64) -> String {
+/// Where a task is.
+pub(crate) fn uri(id: u64) -> String {
     format!("{COLLECTION_URI}/{id}")
 }
 

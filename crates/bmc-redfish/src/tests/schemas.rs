@@ -188,3 +188,20 @@ fn every_message_is_the_registrys_own() {
         assert_eq!(published["Resolution"], entry.resolution, "{}", entry.key);
     }
 }
+
+#[test]
+fn every_message_of_events_is_its_registrys_own() {
+    for entry in message::event::all() {
+        let file = data().join("registries").join(format!("{}.json", entry.registry.file));
+        let registry: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(entry.registry.name, entry.registry.file.rsplit_once('.').unwrap().0);
+        let published = &registry["Messages"][entry.key];
+        assert_eq!(published["Message"], entry.text, "{}", entry.key);
+        assert_eq!(published["MessageSeverity"], entry.severity, "{}", entry.key);
+        assert_eq!(published["NumberOfArgs"], entry.args, "{}", entry.key);
+        assert_eq!(published["Resolution"], entry.resolution, "{}", entry.key);
+    }
+    for registry in message::event::REGISTRIES {
+        assert!(registry::PUBLISHED.iter().any(|published| published.file == registry.file), "{registry:?}");
+    }
+}

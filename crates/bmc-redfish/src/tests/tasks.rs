@@ -37,6 +37,7 @@ impl Desk {
         Call {
             service: &self.service,
             caller: Some(Caller::administrator()),
+            is_head: false,
             path: "/redfish/v1/SessionService/Sessions",
             verb: route.verb(&http::Method::POST).unwrap(),
             id: "",

@@ -1,0 +1,58 @@
+//! A place in the core's event log, and what comes behind it that concerns a service.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bmc_core::event::{Event, EventKind, EventLog};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::scope::Scope;
+
+/// Events taken out of the log at a time.
+const BATCH: usize = 32;
+
+/// Whether an event concerns a service: those of its machines, and of operations and tests only its own.
+fn concerns(event: &Event, scope: &Scope) -> bool {
+    let own = || *event.bmc == *scope.lockout_name();
+    match (&event.kind, scope) {
+        (EventKind::Operation { .. } | EventKind::Test { .. }, _) | (_, Scope::One { .. }) => own(),
+        (_, Scope::All { .. }) => true,
+    }
+}
+
+/// Reads the log, event by event.
+pub(super) struct Follower {
+    log: Arc<EventLog>,
+    scope: Scope,
+    /// The id up to which all was read.
+    seen: u64,
+    batch: VecDeque<Event>,
+    wake: Receiver<Event>,
+}
+
+impl Follower {
+    /// Begins behind the event `after`.
+    pub(super) fn new(scope: Scope, after: u64) -> Self {
+        let log = Arc::clone(scope.fleet().events());
+        let wake = log.subscribe();
+        Self { log, scope, seen: after, batch: VecDeque::new(), wake }
+    }
+
+    /// The next event; none when the log is gone. What the ring no longer has is skipped.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.batch.pop_front() {
+                return Some(event);
+            }
+            // First the bell, then the look: nothing that comes in between is missed.
+            self.wake = self.wake.resubscribe();
+            let scope = &self.scope;
+            let (batch, seen) = self.log.read(self.seen, BATCH, |event| concerns(event, scope));
+            (self.batch, self.seen) = (batch.into(), seen);
+            if self.batch.is_empty() && matches!(self.wake.recv().await, Err(RecvError::Closed)) {
+                return None;
+            }
+        }
+    }
+}

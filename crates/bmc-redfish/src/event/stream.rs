@@ -1,0 +1,85 @@
+//! Server-sent events (DSP0266, "Server-sent events").
+//!
+//! A stream lives as long as its reader reads: it ends when the reader is gone or does not take what is sent, when its `EventDestination`
+//! is deleted, and when the service stops. What happened since `Last-Event-ID` comes first, as far as the core's ring has it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::follow::Follower;
+use super::{Events, Filter, Stream, told};
+
+/// How often a stream on which nothing happens shows that it is alive, so that readers and what lies between do not give it up.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a reader may leave what was sent in its connection.
+const SLOWEST_READER: Duration = Duration::from_secs(60);
+/// What waits for the connection at most.
+const CHUNKS_MAX: usize = 16;
+
+/// The body of an answer that is a stream.
+#[derive(Debug)]
+pub(crate) struct StreamBody(mpsc::Receiver<Bytes>);
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
+
+impl Events {
+    /// Opens a stream of what happens after the event `after`, or from now on; none when there are too many.
+    pub(crate) fn stream(&self, user: &str, filter: Filter, after: Option<u64>) -> Option<StreamBody> {
+        let stream = self.open(user, filter)?;
+        let now = self.0.scope.fleet().events().next_id().saturating_sub(1);
+        let (chunks, body) = mpsc::channel(CHUNKS_MAX);
+        let (events, background) = (self.clone(), self.0.background.clone());
+        self.0.background.spawn(async move {
+            let id = stream.id;
+            tokio::select! {
+                () = background.stopping() => {}
+                () = stream.close.cancelled() => {}
+                () = chunks.closed() => {}
+                () = send_all(&events, &stream, after.map_or(now, |after| after.min(now)), &chunks) => {}
+            }
+            events.close(id);
+        });
+        Some(StreamBody(body))
+    }
+}
+
+async fn send_all(events: &Events, stream: &Stream, after: u64, chunks: &mpsc::Sender<Bytes>) {
+    let mut follower = Follower::new(events.0.scope.clone(), after);
+    let mut heartbeat = interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            event = follower.next() => {
+                let Some(event) = event else { return };
+                let told = told::tell(&event).filter(|told| stream.filter.admits(told));
+                let Some(told) = told else { continue };
+                heartbeat.reset();
+                // JSON has no line breaks of its own here, so that one line holds it.
+                format!("id: {}\ndata: {}\n\n", told.id, told.to_json(None))
+            }
+            _ = heartbeat.tick() => ": still here\n\n".to_owned(),
+        };
+        let sent = timeout(SLOWEST_READER, chunks.send(Bytes::from(chunk))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+}

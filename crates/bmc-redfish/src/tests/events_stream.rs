@@ -1,0 +1,178 @@
+//! Server-sent events.
+
+use bmc_core::event::EventKind;
+use http::HeaderValue;
+use http_body_util::BodyExt as _;
+
+use super::events_push::SUBSCRIPTIONS;
+use super::*;
+use crate::event::STREAMS_MAX;
+
+const STREAM: &str = "/redfish/v1/EventService/SSE";
+
+/// A reader of a stream.
+struct Reader {
+    body: Body,
+    text: String,
+}
+
+impl Reader {
+    async fn open(router: &Router, last: Option<&str>) -> Self {
+        let mut request = Ask::get(STREAM).header("accept", "text/event-stream").request;
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let kind = HeaderValue::from_static("text/event-stream;charset=utf-8");
+        assert_eq!(response.headers()["content-type"], kind);
+        assert_eq!(response.headers()["cache-control"], "no-cache");
+        Self { body: response.into_body(), text: String::new() }
+    }
+
+    /// The next block; none at the end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                return Some(block);
+            }
+            let bytes = self.body.frame().await?.unwrap().into_data().unwrap();
+            self.text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+
+    /// The next event and its id.
+    async fn event(&mut self) -> (String, Value) {
+        loop {
+            let block = self.block().await.unwrap();
+            let Some((id, data)) = block.split_once('\n') else {
+                assert!(block.starts_with(':'), "{block}");
+                continue;
+            };
+            let event: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            schemas::check(&event, false);
+            return (id.strip_prefix("id: ").unwrap().to_owned(), event);
+        }
+    }
+}
+
+fn happen(lab: &Lab, kind: EventKind) {
+    let fleet = &lab.fleet;
+    fleet.events().emit(fleet.clock().timestamp(), "m0", lab.machine.snapshot().uuid, kind);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_tells_what_happens_and_what_happened_since() {
+    let lab = lab().await;
+    let mut reader = Reader::open(&lab.one, None).await;
+    assert!(reader.block().await.unwrap().starts_with(':'), "it shows that it is there");
+    happen(&lab, EventKind::Reset);
+    happen(&lab, EventKind::Nmi);
+    let (first, event) = reader.event().await;
+    assert_eq!(event["Id"], first);
+    assert_eq!(event["Events"][0]["MessageArgs"], json!(["ForceRestart"]));
+    let (second, _) = reader.event().await;
+    // Nothing happens: time passes, and the stream shows that it is alive.
+    assert!(reader.block().await.unwrap().starts_with(':'));
+    drop(reader);
+
+    happen(&lab, EventKind::Paused);
+    let mut reader = Reader::open(&lab.one, Some(&first)).await;
+    assert_eq!(reader.event().await.0, second);
+    assert_eq!(reader.event().await.1["Events"][0]["MessageId"], "ResourceEvent.1.4.ResourcePaused");
+    // An id that is yet to come, as of another service: what happens from now on.
+    let mut reader = Reader::open(&lab.one, Some("18446744073709551615")).await;
+    happen(&lab, EventKind::Resumed);
+    assert_eq!(reader.event().await.1["Events"][0]["MessageId"], "ResourceEvent.1.4.ResourceStateChanged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_a_destination_until_either_ends() {
+    let lab = lab().await;
+    let mut reader = Reader::open(&lab.one, None).await;
+    let shown = lab.get(SUBSCRIPTIONS).await.json();
+    let uri = shown["Members"][0]["@odata.id"].as_str().unwrap().to_owned();
+    let shown = lab.get(&uri).await.json();
+    assert_eq!(shown["SubscriptionType"], "SSE");
+    assert!(shown["Context"].is_string() && shown.get("Destination").is_none());
+    let patch = Ask::new("PATCH", &uri).json(&json!({"Context": "x"})).send(&lab.one).await;
+    patch.refused(400, &["PropertyNotWritable"]);
+    assert_eq!(Ask::new("DELETE", &uri).send(&lab.one).await.status, 204);
+    while reader.block().await.is_some() {}
+    lab.get(&uri).await.refused(404, &["ResourceNotFound"]);
+
+    let reader = Reader::open(&lab.one, None).await;
+    drop(reader);
+    while lab.get(SUBSCRIPTIONS).await.json()["Members@odata.count"] != 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_are_bounded_and_what_is_wrong_is_refused() {
+    let lab = lab().await;
+    let json = Ask::get(STREAM).header("accept", "application/json").send(&lab.one).await;
+    json.refused(406, &["HeaderInvalid"]);
+    let id = Ask::get(STREAM).header("last-event-id", "x").send(&lab.one).await;
+    id.refused(400, &["HeaderInvalid"]);
+    Ask::anonymous("GET", STREAM).send(&lab.one).await.refused(401, &["NoValidSession"]);
+    let mut readers = Vec::new();
+    for _ in 0..STREAMS_MAX {
+        readers.push(Reader::open(&lab.one, None).await);
+    }
+    Ask::get(STREAM).send(&lab.one).await.refused(503, &["CreateLimitReachedForResource"]);
+    let head = Ask::new("HEAD", STREAM).send(&lab.one).await;
+    assert_eq!((head.status.as_u16(), head.bytes.len()), (200, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_not_read_is_given_up() {
+    let lab = lab().await;
+    let _reader = Reader::open(&lab.one, None).await;
+    for _ in 0..100 {
+        happen(&lab, EventKind::Reset);
+    }
+    while lab.get(SUBSCRIPTIONS).await.json()["Members@odata.count"] != 0 {
+        // Time is virtual.
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_outlives_other_connections_and_ends_with_its_server() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let lab = lab().await;
+    let scope = Scope::One { fleet: lab.fleet.clone(), machine: lab.machine.clone() };
+    let lifetime = std::time::Duration::from_millis(50);
+    let config = RedfishConfig { connection_lifetime: lifetime, ..RedfishConfig::default() };
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = crate::RedfishServer::bind(address, crate::Tls::Off, scope, config).await.unwrap();
+    let open = |path: &'static str| {
+        let address = server.local_addr();
+        async move {
+            let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            let secret = basic("admin", "password");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {secret}\r\n\r\n");
+            socket.write_all(request.as_bytes()).await.unwrap();
+            socket
+        }
+    };
+    let mut stream = open(STREAM).await;
+    // Another connection, as old, has ended by then.
+    let mut other = open("/redfish/v1").await;
+    other.read_to_end(&mut Vec::new()).await.unwrap();
+    happen(&lab, EventKind::Reset);
+    let mut text = String::new();
+    while !text.contains("PlatformReset") {
+        let mut bytes = [0; 1024];
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(read, 0, "{text}");
+        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    server.stop().await;
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"0\r\n\r\n"), "it ends in order");
+}
