@@ -104,7 +104,7 @@ impl From<BackendErrorKind> for ErrorKind {
             BackendErrorKind::Timeout => Self::Timeout,
             BackendErrorKind::Unavailable => Self::Unavailable,
             BackendErrorKind::PermissionDenied => Self::PermissionDenied,
-            BackendErrorKind::Internal => Self::Internal,
+            BackendErrorKind::NoSpace | BackendErrorKind::Internal => Self::Internal,
         }
     }
 }
@@ -118,7 +118,7 @@ impl From<BackendError> for ControlError {
 impl From<RequestError> for ControlError {
     fn from(error: RequestError) -> Self {
         let kind = match &error {
-            RequestError::WrongState { .. } | RequestError::Watchdog(_) => ErrorKind::WrongState,
+            RequestError::WrongState { .. } | RequestError::Watchdog(_) | RequestError::InUse { .. } => ErrorKind::WrongState,
             RequestError::Busy { .. } | RequestError::NoSpace { .. } => ErrorKind::Busy,
             RequestError::Conflict => ErrorKind::Busy,
             RequestError::Invalid { .. } => ErrorKind::Invalid,

@@ -21,6 +21,7 @@ use crate::console::Console;
 use crate::error::BackendError;
 use crate::inventory::{Cpu, Graphics, MemoryModule, Nic, PciDevice};
 use crate::power::ChangeCause;
+use crate::storage::{Disk, RaidController, Volume};
 
 /// Which machine of a backend a BMC belongs to. Bound by UUID once that is known; the name finds it the first time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +64,11 @@ pub struct MachineInfo {
     pub graphics: Vec<Graphics>,
     /// How many serial ports it has.
     pub serial_ports: u32,
-    /// Its disks, by the backend's names for them (`vda`), in order; removable drives are none.
-    pub disks: Vec<String>,
+    /// The disks that its guest sees, in order, those of volumes among them; removable drives are none.
+    pub disks: Vec<Disk>,
+    /// The RAID controller on which volumes can be made.
+    #[serde(default)]
+    pub raid: Option<RaidController>,
     /// Mains power comes back when the daemon starts (a simulated machine): the power restore policy applies then.
     pub mains_return: bool,
 }
@@ -219,5 +223,22 @@ pub trait Machine: Send + Sync + 'static {
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
         let _ = mode;
         Err(BackendError::unsupported("this machine's firmware mode cannot be switched"))
+    }
+    /// Gives the guest a new, empty disk of the volume's capacity with the volume's serial number, at once if it runs and in any case at its
+    /// next start, and reports [`Report::Info`]. One that is there already is fine.
+    async fn create_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        let _ = volume;
+        Err(BackendError::unsupported("volumes cannot be made on this machine"))
+    }
+    /// Takes the disk of a volume away from the guest, and what is on it, and reports [`Report::Info`]. What is left of one that is there in
+    /// part goes; one that is not there is fine. Nothing but what [`create_volume`](Self::create_volume) made is touched.
+    async fn delete_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        let _ = volume;
+        Err(BackendError::unsupported("volumes cannot be deleted on this machine"))
+    }
+    /// Erases what is on a volume.
+    async fn initialize_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        let _ = volume;
+        Err(BackendError::unsupported("volumes cannot be erased on this machine"))
     }
 }

@@ -27,13 +27,15 @@ pub enum BackendErrorKind {
     Unavailable,
     /// The hypervisor refuses us.
     PermissionDenied,
+    /// There is not enough room on the hypervisor's side.
+    NoSpace,
     /// Anything else.
     Internal,
 }
 
 impl BackendErrorKind {
     /// Every kind, for the frontends' tables and their tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotFound,
         Self::Unsupported,
         Self::InvalidState,
@@ -41,6 +43,7 @@ impl BackendErrorKind {
         Self::Timeout,
         Self::Unavailable,
         Self::PermissionDenied,
+        Self::NoSpace,
         Self::Internal,
     ];
 }
@@ -108,6 +111,12 @@ pub enum RequestError {
     NoSpace {
         /// What is full.
         what: &'static str,
+    },
+    /// What the request wants is in use for something else; `what` says which and for what.
+    #[error("{what}")]
+    InUse {
+        /// In words.
+        what: String,
     },
     /// What the request names is not there.
     #[error("there is no such {what}")]

@@ -30,6 +30,7 @@ pub mod sel;
 pub mod sensor;
 pub mod settings;
 pub mod snapshot;
+pub mod storage;
 pub mod store;
 mod uuids;
 pub mod watchdog;

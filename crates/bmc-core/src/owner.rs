@@ -241,7 +241,7 @@ impl Owner {
                 timestamp: self.surroundings.clock.timestamp(),
             };
             let undo = match &input {
-                Input::Request(id, Request::Change(_) | Request::Edit(_) | Request::Sel(_)) => {
+                Input::Request(id, Request::Change(_) | Request::Edit(_) | Request::Sel(_) | Request::Storage(_)) => {
                     Some((*id, Box::new(slot.control.clone())))
                 }
                 _ => None,
@@ -427,6 +427,9 @@ async fn call(machine: &dyn Machine, op: Op) -> Result<(), BackendError> {
         Op::Resume => machine.resume().await,
         Op::Nmi => machine.nmi().await,
         Op::SetFirmware(mode) => machine.set_firmware(mode).await,
+        Op::CreateVolume(volume) => machine.create_volume(&volume).await,
+        Op::DeleteVolume(volume) => machine.delete_volume(&volume).await,
+        Op::InitializeVolume(volume) => machine.initialize_volume(&volume).await,
     }
 }
 

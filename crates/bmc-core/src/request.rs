@@ -8,6 +8,7 @@ use crate::account::Secret;
 use crate::boot::{BootOptions, BootOverride, FirmwareMode};
 use crate::power::{Origin, PowerAction, PowerPolicy};
 use crate::settings::Edit;
+use crate::storage::StorageRequest;
 use crate::watchdog::WatchdogRequest;
 
 /// One request to a machine.
@@ -32,6 +33,8 @@ pub enum Request {
     },
     /// Does something to the event log.
     Sel(SelRequest),
+    /// Does something to the volumes; answered when it is done, which may take as long as the backend does.
+    Storage(StorageRequest),
 }
 
 /// What is asked of the event log.
@@ -116,6 +119,8 @@ pub enum Outcome {
     Accepted,
     /// The record was logged under this id.
     Logged(u16),
+    /// The volume of this number was made.
+    Volume(u32),
 }
 
 /// How long a request waits for the backend before it is acknowledged as accepted; ipmitool gives up after one second.

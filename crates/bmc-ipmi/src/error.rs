@@ -24,11 +24,12 @@ const WATCHDOG_NOT_SET: u8 = 0x80;
 /// | not stored | `FFh` | nothing changed, and repeating it by itself will not help a full or broken disk |
 /// | removed | `D3h` | there is no machine behind this BMC any more |
 /// | no space | `C4h` | the specification's code for a full log or table |
+/// | in use | `D5h` | what is asked for has to be freed first |
 /// | missing | `CBh` | "requested data not present" |
 /// | backend | see [`backend`] | |
 pub fn request(error: &RequestError) -> CompletionCode {
     match error {
-        RequestError::WrongState { .. } => CompletionCode::NOT_IN_PRESENT_STATE,
+        RequestError::WrongState { .. } | RequestError::InUse { .. } => CompletionCode::NOT_IN_PRESENT_STATE,
         RequestError::Busy { .. } | RequestError::Conflict => CompletionCode::NODE_BUSY,
         RequestError::Invalid { .. } => CompletionCode::INVALID_DATA_FIELD,
         RequestError::Watchdog(WatchdogRefusal::NotSet) => CompletionCode(WATCHDOG_NOT_SET),
@@ -52,6 +53,7 @@ pub fn request(error: &RequestError) -> CompletionCode {
 /// | timeout | `C3h` | may have happened; power commands may be repeated safely |
 /// | unavailable | `D3h` | "destination unavailable": the hypervisor cannot be reached |
 /// | permission denied | `D6h` | "disabled or unavailable": the hypervisor forbids it to us. Not `D4h`, which would blame the user's level |
+/// | no space | `C4h` | the hypervisor's storage is full |
 /// | internal | `FFh` | nothing better is known |
 pub fn backend(kind: BackendErrorKind) -> CompletionCode {
     match kind {
@@ -62,6 +64,7 @@ pub fn backend(kind: BackendErrorKind) -> CompletionCode {
         BackendErrorKind::Timeout => CompletionCode::TIMEOUT,
         BackendErrorKind::Unavailable => CompletionCode::DESTINATION_UNAVAILABLE,
         BackendErrorKind::PermissionDenied => CompletionCode::SUBFUNCTION_DISABLED,
+        BackendErrorKind::NoSpace => CompletionCode::OUT_OF_SPACE,
         BackendErrorKind::Internal => CompletionCode::UNSPECIFIED,
     }
 }
@@ -90,6 +93,7 @@ mod tests {
             (RequestError::Removed, 0xd3),
             (RequestError::NoSpace { what: "log" }, 0xc4),
             (RequestError::Missing { what: "entry" }, 0xcb),
+            (RequestError::InUse { what: "drive 1".to_owned() }, 0xd5),
         ];
         for (error, code) in rows {
             assert_eq!(request(&error), CompletionCode(code), "{error:?}");

@@ -14,6 +14,7 @@ use virt_sys as c;
 use crate::connection::{CALL_TIMEOUT, Failure};
 use crate::hub::Hub;
 use crate::machine::LibvirtMachine;
+use crate::storage::RaidOptions;
 use crate::xml::read;
 
 /// How many names a [`find`](Backend::find) in vain suggests.
@@ -34,17 +35,23 @@ pub enum ConsolePolicy {
 }
 
 /// How a [`LibvirtBackend`] works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// What is done with the consoles.
     pub console: ConsolePolicy,
     /// How often statistics are asked for; at most ten times a second.
     pub statistics_interval: Duration,
+    /// The machines' RAID controllers.
+    pub raid: RaidOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { console: ConsolePolicy::default(), statistics_interval: STATISTICS_INTERVAL }
+        Self {
+            console: ConsolePolicy::default(),
+            statistics_interval: STATISTICS_INTERVAL,
+            raid: RaidOptions::default(),
+        }
     }
 }
 
@@ -52,7 +59,7 @@ impl Default for Options {
 pub struct LibvirtBackend {
     name: String,
     hub: Arc<Hub>,
-    options: Options,
+    console: ConsolePolicy,
 }
 
 impl LibvirtBackend {
@@ -64,8 +71,8 @@ impl LibvirtBackend {
 
     /// As [`new`](Self::new), with options.
     pub fn with(uri: &str, options: Options) -> Arc<Self> {
-        let hub = Hub::start(Arc::from(uri), options.statistics_interval);
-        Arc::new(Self { name: uri.to_owned(), hub, options })
+        let hub = Hub::start(Arc::from(uri), options.statistics_interval, options.raid);
+        Arc::new(Self { name: uri.to_owned(), hub, console: options.console })
     }
 }
 
@@ -115,7 +122,7 @@ impl Backend for LibvirtBackend {
 
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine> {
         let watch = self.hub.watch(machine, reports);
-        Arc::new(LibvirtMachine::new(Arc::clone(&self.hub), watch, self.options.console))
+        Arc::new(LibvirtMachine::new(Arc::clone(&self.hub), watch, self.console))
     }
 }
 

@@ -24,6 +24,7 @@ use virt_sys as c;
 use crate::connection::{CALL_TIMEOUT, Caller};
 use crate::console::Streams;
 use crate::poll::poll;
+use crate::storage::RaidOptions;
 use crate::sys::{RawEvent, Sink};
 use crate::track::{Instance, Step};
 use crate::watch::{Asked, Watch, fetch, gone};
@@ -42,6 +43,8 @@ pub(crate) struct Hub {
     pub(crate) caller: Caller,
     /// What consoles share.
     pub(crate) streams: Arc<Streams>,
+    /// The RAID controllers of its machines.
+    pub(crate) raid: Arc<RaidOptions>,
     watches: Mutex<Watches>,
     /// Where tasks run: machines are attached from anywhere.
     pub(crate) runtime: Handle,
@@ -73,12 +76,13 @@ fn live_of(list: &mut Vec<Weak<Watch>>) -> Vec<Arc<Watch>> {
 
 impl Hub {
     /// Starts the connection's tasks on the present tokio runtime; they end when the hub is dropped.
-    pub(crate) fn start(uri: Arc<str>, statistics_interval: Duration) -> Arc<Self> {
+    pub(crate) fn start(uri: Arc<str>, statistics_interval: Duration, raid: RaidOptions) -> Arc<Self> {
         let (alive, ended) = oneshot::channel();
         let caller = Caller::new(uri);
         let hub = Arc::new(Self {
             caller: caller.clone(),
             streams: Arc::default(),
+            raid: Arc::new(raid),
             watches: Mutex::default(),
             runtime: Handle::current(),
             _alive: alive,
@@ -122,7 +126,9 @@ impl Hub {
     fn dispatch(self: &Arc<Self>, event: RawEvent) {
         let (uuid, name) = match &event {
             RawEvent::Lifecycle { uuid, name, .. } => (*uuid, Some(name.clone())),
-            RawEvent::Reboot { uuid } | RawEvent::Watchdog { uuid } => (*uuid, None),
+            RawEvent::Reboot { uuid } | RawEvent::Watchdog { uuid } | RawEvent::Devices { uuid } => {
+                (*uuid, None)
+            }
             RawEvent::Closed { .. } => return,
         };
         let mut watches = self.watches();
@@ -139,6 +145,7 @@ impl Hub {
                     track.watchdog();
                     Step::default()
                 }
+                RawEvent::Devices { .. } => Step { refresh: true, ..Step::default() },
                 RawEvent::Closed { .. } => Step::default(),
             });
             if refresh {
@@ -177,10 +184,10 @@ impl Hub {
         let was_bound = watch.uuid().is_some();
         for round in 0..=REFRESH_OVERTAKEN_MAX {
             let asked_at = watch.track().events;
-            let asked = Arc::clone(watch);
-            let result = self
-                .caller
-                .call(CALL_TIMEOUT, "tell a domain's state", move |connect| fetch(&asked.look_up(connect)?));
+            let (asked, raid) = (Arc::clone(watch), Arc::clone(&self.raid));
+            let result = self.caller.call(CALL_TIMEOUT, "tell a domain's state", move |connect| {
+                fetch(connect, &asked.look_up(connect)?, &raid)
+            });
             match result.await {
                 Ok(fetched) => {
                     if watch.apply(why, asked_at, &fetched, round == REFRESH_OVERTAKEN_MAX) {

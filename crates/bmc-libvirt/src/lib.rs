@@ -11,6 +11,7 @@
 //! | `console` | a machine's serial console: opens it, holds it, opens it again |
 //! | `poll` | asks for statistics now and then |
 //! | `statistics` | pure: from libvirt's counters to percent and bytes per second |
+//! | `storage` | what lies behind disks, and volumes made, given to a domain and deleted |
 //! | `connection` | bounded calls with time-outs |
 //! | `xml` | reading domain XML, and making changed copies by splicing |
 //! | `setup_key` | the key press that opens the firmware's setup |
@@ -29,9 +30,11 @@ mod machine;
 mod poll;
 mod setup_key;
 mod statistics;
+mod storage;
 mod sys;
 mod track;
 mod watch;
 mod xml;
 
 pub use backend::{ConsolePolicy, LibvirtBackend, Options, STATISTICS_INTERVAL};
+pub use storage::{RAID_DRIVES_MAX, RaidOptions};

@@ -12,6 +12,7 @@ use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot};
 use bmc_core::console::Console;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::power::ChangeCause;
+use bmc_core::storage::Volume;
 use tokio::time::timeout;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -23,11 +24,14 @@ use crate::connection::{CALL_TIMEOUT, Failure, START_TIMEOUT, STOP_TIMEOUT};
 use crate::console::{self, Kept};
 use crate::hub::Hub;
 use crate::setup_key;
+use crate::storage;
 use crate::sys;
 use crate::track::Op;
 use crate::watch::{Asked, Watch};
 use crate::xml::edit;
 
+/// Time-out of work on a volume: a large pool may take its time.
+const VOLUME_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an operation that libvirt has carried out waits for its own event before the state is asked for instead.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -122,6 +126,11 @@ impl LibvirtMachine {
     /// Asks for the state where no event will tell it. What goes wrong is reported on the way.
     async fn settle(&self) {
         let _ = self.hub.refresh_now(&self.watch, Asked::InsteadOfEvent).await;
+    }
+
+    /// Reports what the machine is made of now. What goes wrong is reported on the way.
+    async fn tell_make_up(&self) {
+        let _ = self.hub.refresh_now(&self.watch, Asked::ForMakeUp).await;
     }
 
     /// Stops and starts within one operation. If the start fails the machine is off, which is reported.
@@ -289,5 +298,35 @@ impl Machine for LibvirtMachine {
         .await?;
         self.settle().await;
         Ok(())
+    }
+
+    async fn create_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        let (volume, raid) = (volume.clone(), Arc::clone(&self.hub.raid));
+        let done = self
+            .call(VOLUME_TIMEOUT, "create the volume", move |connect, domain| {
+                storage::create(connect, domain, &raid, &volume)
+            })
+            .await;
+        self.tell_make_up().await;
+        done
+    }
+
+    async fn delete_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        let volume = volume.clone();
+        let done = self
+            .call(VOLUME_TIMEOUT, "delete the volume", move |connect, domain| {
+                storage::delete(connect, domain, &volume)
+            })
+            .await;
+        self.tell_make_up().await;
+        done
+    }
+
+    async fn initialize_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        let volume = volume.clone();
+        self.call(VOLUME_TIMEOUT, "erase the volume", move |connect, domain| {
+            storage::initialize(connect, domain, &volume)
+        })
+        .await
     }
 }

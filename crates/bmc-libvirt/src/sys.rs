@@ -8,7 +8,7 @@
 mod stats;
 mod stream;
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
@@ -36,6 +36,8 @@ pub(crate) enum RawEvent {
     Reboot { uuid: Uuid },
     /// The guest's watchdog fired (`VIR_DOMAIN_EVENT_ID_WATCHDOG`).
     Watchdog { uuid: Uuid },
+    /// A device was plugged into the running machine, or out of it.
+    Devices { uuid: Uuid },
     /// The connection is gone; the number is a `virConnectCloseReason`.
     Closed { reason: u32 },
 }
@@ -105,7 +107,16 @@ impl Registration {
                 c::virConnectDomainEventGenericCallback,
             >(Some(on_watchdog))
         };
+        // SAFETY: as above, with the signature of `on_device`; both events have it.
+        let device = unsafe {
+            std::mem::transmute::<
+                c::virConnectDomainEventDeviceAddedCallback,
+                c::virConnectDomainEventGenericCallback,
+            >(Some(on_device))
+        };
         for (id, callback) in [
+            (c::VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, device),
+            (c::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, device),
             (c::VIR_DOMAIN_EVENT_ID_REBOOT, Some(on_reboot as _)),
             (c::VIR_DOMAIN_EVENT_ID_WATCHDOG, watchdog),
         ] {
@@ -244,6 +255,16 @@ unsafe extern "C" fn on_watchdog(
 ) {
     // SAFETY: as in `on_lifecycle`.
     unsafe { deliver(opaque, || Some(RawEvent::Watchdog { uuid: uuid_of(domain)? })) };
+}
+
+unsafe extern "C" fn on_device(
+    _connect: c::virConnectPtr,
+    domain: c::virDomainPtr,
+    _alias: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as in `on_lifecycle`.
+    unsafe { deliver(opaque, || Some(RawEvent::Devices { uuid: uuid_of(domain)? })) };
 }
 
 unsafe extern "C" fn on_close(_connect: c::virConnectPtr, reason: c_int, opaque: *mut c_void) {

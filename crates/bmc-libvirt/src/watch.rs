@@ -14,6 +14,7 @@ use virt_sys as c;
 
 use crate::connection::Failure;
 use crate::statistics::Meter;
+use crate::storage::{self, RaidOptions};
 use crate::sys::{self, Counters};
 use crate::track::{Instance, Op, Step, Track};
 use crate::xml::{inventory, read};
@@ -190,10 +191,11 @@ pub(crate) fn gone(watch: &Watch, uri: &str) -> BackendError {
 }
 
 /// Asks libvirt for all that is to know of a domain.
-pub(crate) fn fetch(domain: &Domain) -> Result<Fetched, Failure> {
+pub(crate) fn fetch(connect: &Connect, domain: &Domain, raid: &RaidOptions) -> Result<Fetched, Failure> {
     let state = sys::domain_state(domain)?;
     let power = power_of(state);
     let mut info = read::machine_info(&domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?)?;
+    storage::complete(connect, domain, raid, &mut info);
     let generation = match power {
         ObservedPower::Off => None,
         _ => {

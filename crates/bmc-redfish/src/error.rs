@@ -161,6 +161,9 @@ pub(crate) fn request_problem(error: &RequestError, about: About<'_>) -> Problem
             Message::new(message::CreateLimitReachedForResource, []),
         )
         .resolution(sentence(&error.to_string())),
+        RequestError::InUse { what } => {
+            conflict(Message::new(message::ResourceInUse, [])).resolution(sentence(what))
+        }
         RequestError::Missing { what } => Problem::not_found(what, about.id),
         RequestError::Backend(error) => backend_problem(error, about),
         RequestError::Store(_) => Problem::internal().resolution(sentence(&error.to_string())),
@@ -191,6 +194,10 @@ fn backend_problem(error: &BackendError, about: About<'_>) -> Problem {
         BackendErrorKind::PermissionDenied => Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             Message::new(message::ResourceAtUriUnauthorized, [about.uri, &error.message]),
+        ),
+        BackendErrorKind::NoSpace => Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            Message::new(message::InsufficientStorage, []),
         ),
         BackendErrorKind::Internal => Problem::internal(),
     };

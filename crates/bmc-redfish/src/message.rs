@@ -80,6 +80,9 @@ mod entries {
         ActionParameterValueTypeError 3 "Warning"
             "The value '%1' for the parameter %2 in the action %3 is not a type that the parameter can accept."
             "Correct the value for the parameter in the request body and resubmit the request if the operation failed.";
+        ChassisPowerStateOffRequired 1 "Warning"
+            "The chassis with Id '%1' is required to be powered off to perform this request."
+            "Power off the specified chassis and resubmit the request.";
         ChassisPowerStateOnRequired 1 "Warning"
             "The chassis with Id '%1' is required to be powered on to perform this request."
             "Power on the specified chassis and resubmit the request.";
@@ -167,6 +170,9 @@ mod entries {
         PropertyValueOutOfRange 2 "Warning"
             "The value '%1' for the property %2 is not in the supported range of acceptable values."
             "Correct the value for the property in the request body and resubmit the request if the operation failed.";
+        PropertyValueResourceConflict 3 "Warning"
+            "The property '%1' with the requested value of '%2' could not be written because the value conflicts with the state or configuration of the resource at '%3'."
+            "None.";
         PropertyValueTypeError 2 "Warning"
             "The value '%1' for the property %2 is not a type that the property can accept."
             "Correct the value for the property in the request body and resubmit the request if the operation failed.";

@@ -15,6 +15,7 @@ use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::power::ChangeCause;
+use bmc_core::storage::Volume;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -442,6 +443,18 @@ impl Machine for AttachedMachine {
 
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
         self.call(SimOperation::SetFirmware, |machine, _| Ok(machine.set_firmware(mode))).await
+    }
+
+    async fn create_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        self.call(SimOperation::CreateVolume, |machine, _| Ok(machine.create_volume(volume))).await
+    }
+
+    async fn delete_volume(&self, volume: &Volume) -> Result<(), BackendError> {
+        self.call(SimOperation::DeleteVolume, |machine, _| Ok(machine.delete_volume(volume))).await
+    }
+
+    async fn initialize_volume(&self, _volume: &Volume) -> Result<(), BackendError> {
+        self.call(SimOperation::InitializeVolume, |machine, _| machine.initialize_volume()).await
     }
 }
 

@@ -7,6 +7,9 @@ use bmc_core::boot::FirmwareMode;
 /// Longest time anything may be configured to take; longer ones are cut to this.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Most drives of a RAID controller.
+pub const RAID_DRIVES_MAX: u8 = 32;
+
 /// One simulator's settings; all its machines share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimConfig {
@@ -26,6 +29,12 @@ pub struct SimConfig {
     pub processors: u32,
     /// Memory of each machine in bytes.
     pub memory_bytes: u64,
+    /// Size of each of a machine's own disks in bytes.
+    pub disk_bytes: u64,
+    /// Drives of each machine's RAID controller; without any it has none. At most [`RAID_DRIVES_MAX`].
+    pub raid_drives: u8,
+    /// Size of each of those drives in bytes.
+    pub raid_drive_bytes: u64,
 }
 
 impl Default for SimConfig {
@@ -40,6 +49,9 @@ impl Default for SimConfig {
             firmware: FirmwareMode::Legacy,
             processors: 2,
             memory_bytes: 4 << 30,
+            disk_bytes: 64 << 30,
+            raid_drives: 4,
+            raid_drive_bytes: 128 << 30,
         }
     }
 }
@@ -53,6 +65,7 @@ impl SimConfig {
             shutdown: self.shutdown.min(DURATION_MAX),
             call_timeout: self.call_timeout.min(DURATION_MAX),
             processors: self.processors.max(1),
+            raid_drives: self.raid_drives.min(RAID_DRIVES_MAX),
             ..self
         }
     }

@@ -24,12 +24,28 @@ pub enum SimOperation {
     Nmi,
     /// Switch of the firmware mode.
     SetFirmware,
+    /// Making of a volume.
+    CreateVolume,
+    /// Deletion of a volume.
+    DeleteVolume,
+    /// Erasure of a volume.
+    InitializeVolume,
 }
 
 impl SimOperation {
     /// Every operation, for tables and tests.
-    pub const ALL: [Self; 7] =
-        [Self::Start, Self::Stop, Self::Shutdown, Self::Reset, Self::Resume, Self::Nmi, Self::SetFirmware];
+    pub const ALL: [Self; 10] = [
+        Self::Start,
+        Self::Stop,
+        Self::Shutdown,
+        Self::Reset,
+        Self::Resume,
+        Self::Nmi,
+        Self::SetFirmware,
+        Self::CreateVolume,
+        Self::DeleteVolume,
+        Self::InitializeVolume,
+    ];
 
     /// The operation's name in messages.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +57,9 @@ impl SimOperation {
             Self::Resume => "resume",
             Self::Nmi => "nmi",
             Self::SetFirmware => "set-firmware",
+            Self::CreateVolume => "create-volume",
+            Self::DeleteVolume => "delete-volume",
+            Self::InitializeVolume => "initialize-volume",
         }
     }
 }

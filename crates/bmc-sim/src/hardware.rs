@@ -1,6 +1,7 @@
 //! A simulated machine's make-up, derived from the seed and its UUID, and what a boot plan means on it.
 //!
-//! Every machine has two disks with an operating system on each, a CD-ROM drive, and two network interfaces; no USB stick. A network boot
+//! Every machine has two disks with an operating system on each, a RAID controller with drives that the guest sees as volumes only, a CD-ROM
+//! drive, and two network interfaces; no USB stick. A network boot
 //! always finds a server. Removable drives are empty unless somebody inserted something, and an empty drive falls through to
 //! the first disk, as firmware does.
 
@@ -12,6 +13,7 @@ use bmc_core::error::BackendError;
 use bmc_core::inventory::{
     Attachment, Cpu, LinkId, Neighbor, Nic, PciAddress, PciDevice, Topology, memory_modules,
 };
+use bmc_core::storage::{Disk, DiskBus, RaidController, Volume};
 use uuid::Uuid;
 
 use crate::config::SimConfig;
@@ -79,7 +81,13 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
         pci_devices: pci_devices(),
         graphics: Vec::new(),
         serial_ports: 1,
-        disks: DISKS.map(str::to_owned).to_vec(),
+        disks: DISKS.iter().zip(1_u8..).map(|(name, number)| disk(config, uuid, name, number)).collect(),
+        raid: RaidController::uniform(
+            config.raid_drives,
+            config.raid_drive_bytes,
+            "Simulated RAID drive",
+            &serial(uuid, "R"),
+        ),
         mains_return: true,
     }
 }
@@ -121,6 +129,43 @@ fn neighbor(nic: u8, mac_pair: u32) -> Neighbor {
     }
 }
 
+/// One of the machine's own disks.
+fn disk(config: &SimConfig, uuid: Uuid, name: &str, number: u8) -> Disk {
+    Disk {
+        name: name.to_owned(),
+        bus: DiskBus::Sata,
+        controller: Some(0),
+        capacity_bytes: Some(config.disk_bytes),
+        model: Some("Simulated disk".to_owned()),
+        serial: Some(format!("{}{number:02}", serial(uuid, "D"))),
+        rotational: Some(false),
+        ..Disk::default()
+    }
+}
+
+/// The beginning of serial numbers of a machine's parts.
+fn serial(uuid: Uuid, kind: &str) -> String {
+    let mut serial = uuid.simple().to_string().to_ascii_uppercase();
+    serial.truncate(10);
+    format!("{kind}{serial}")
+}
+
+/// The disk that a volume is for the guest: the next name that is free.
+pub fn volume_disk(info: &MachineInfo, volume: &Volume) -> Disk {
+    let free = |name: &String| info.disks.iter().all(|disk| disk.name != *name);
+    let name = ('a'..='z').map(|letter| format!("sd{letter}")).find(free);
+    Disk {
+        name: name.unwrap_or_else(|| format!("sdv{}", volume.number)),
+        bus: DiskBus::Scsi,
+        controller: Some(0),
+        capacity_bytes: Some(volume.capacity_bytes),
+        model: Some(format!("Simulated {} volume", volume.raid.as_str())),
+        serial: Some(volume.serial()),
+        rotational: Some(false),
+        ..Disk::default()
+    }
+}
+
 /// What a machine in this firmware mode can be told to boot from: everything, but HTTP only under UEFI.
 pub fn boot_targets(firmware: FirmwareMode) -> Vec<BootTarget> {
     BootTarget::ALL
@@ -157,7 +202,8 @@ pub fn handover(info: &MachineInfo, plan: &BootPlan) -> Result<Handover, Backend
     };
     check_target(&info.boot_targets, *target)?;
     let device = device.as_deref();
-    let disk = || pick("disk", &DISKS, device);
+    let disks: Vec<&str> = info.disks.iter().map(|disk| disk.name.as_str()).collect();
+    let disk = || pick("disk", &disks, device);
     Ok(match target {
         BootTarget::None | BootTarget::Disk => Handover::Device(format!("disk {}", disk()?)),
         BootTarget::DiskSafeMode => Handover::Device(format!("disk {} (safe mode)", disk()?)),

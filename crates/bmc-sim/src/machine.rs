@@ -19,6 +19,7 @@ use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::power::ChangeCause;
+use bmc_core::storage::Volume;
 
 use crate::hardware::{self, Handover};
 use crate::load::{Activity, Load, SimLoad};
@@ -288,6 +289,32 @@ impl SimMachine {
         self.info.firmware = mode;
         self.info.boot_targets = hardware::boot_targets(mode);
         vec![Report::Info(self.info.clone())]
+    }
+
+    /// Gives the guest a disk for a volume, at once; nothing if it has it.
+    pub fn create_volume(&mut self, volume: &Volume) -> Vec<Report> {
+        let serial = volume.serial();
+        if self.info.disks.iter().any(|disk| disk.serial.as_ref() == Some(&serial)) {
+            return Vec::new();
+        }
+        let disk = hardware::volume_disk(&self.info, volume);
+        self.info.disks.push(disk);
+        vec![Report::Info(self.info.clone())]
+    }
+
+    /// Takes the disk of a volume away; nothing if it is not there.
+    pub fn delete_volume(&mut self, volume: &Volume) -> Vec<Report> {
+        let (serial, before) = (volume.serial(), self.info.disks.len());
+        self.info.disks.retain(|disk| disk.serial.as_ref() != Some(&serial));
+        if self.info.disks.len() == before { Vec::new() } else { vec![Report::Info(self.info.clone())] }
+    }
+
+    /// Erases a volume. No data are simulated, so that nothing is left to be done but to say whether that is possible now.
+    ///
+    /// # Errors
+    /// `InvalidState` unless off: a volume that is in use is not erased.
+    pub fn initialize_volume(&self) -> Outcome {
+        if self.phase == Phase::Off { Ok(Vec::new()) } else { Err(self.wrong_state("erase a volume of")) }
     }
 
     /// Puts an image into the CD-ROM drive, or takes it out. The next handover sees it.

@@ -9,7 +9,7 @@ use bmc_core::error::BackendError;
 use bmc_sim::{SimBackend, SimConfig};
 use tokio::runtime::Handle;
 
-use crate::config::{BackendConfig, SIM, SimSettings};
+use crate::config::{BackendConfig, RaidSettings, SIM, SimSettings};
 
 /// What a build without libvirt says to a libvirt URI.
 pub(crate) const NO_LIBVIRT: &str = "this polybmc was built without libvirt; build it with the feature `libvirt` \
@@ -56,9 +56,9 @@ impl Backends {
         let by = self.configured(name);
         let backend = match &by {
             Some(BackendConfig::Sim(settings)) => self.sim(settings),
-            Some(BackendConfig::Libvirt { uri, console }) => self.libvirt(uri, *console)?,
+            Some(BackendConfig::Libvirt { uri, console, raid }) => self.libvirt(uri, *console, raid)?,
             None if name == SIM => self.sim(&SimSettings::default()),
-            None if name.contains("://") => self.libvirt(name, true)?,
+            None if name.contains("://") => self.libvirt(name, true, &RaidSettings::default())?,
             None => {
                 return Err(BackendError::new(
                     bmc_core::error::BackendErrorKind::NotFound,
@@ -103,23 +103,42 @@ impl Backends {
             boot: time(settings.boot_ms, own.boot),
             shutdown: time(settings.shutdown_ms, own.shutdown),
             seed: settings.seed.unwrap_or(own.seed),
+            disk_bytes: settings.disk_gib.map_or(own.disk_bytes, gib),
+            raid_drives: settings.raid.drives.unwrap_or(own.raid_drives),
+            raid_drive_bytes: settings.raid.drive_gib.map_or(own.raid_drive_bytes, gib),
             ..own
         };
         Arc::new(SimBackend::new(config, &self.runtime))
     }
 
     #[cfg(feature = "libvirt")]
-    fn libvirt(&self, uri: &str, console: bool) -> Result<Arc<dyn Backend>, BackendError> {
+    fn libvirt(
+        &self,
+        uri: &str,
+        console: bool,
+        raid: &RaidSettings,
+    ) -> Result<Arc<dyn Backend>, BackendError> {
         let _entered = self.runtime.enter();
         let console =
             if console { bmc_libvirt::ConsolePolicy::Held } else { bmc_libvirt::ConsolePolicy::Off };
-        let options = bmc_libvirt::Options { console, ..bmc_libvirt::Options::default() };
+        let own = bmc_libvirt::RaidOptions::default();
+        let raid = bmc_libvirt::RaidOptions {
+            pool: raid.pool.clone(),
+            drives: raid.drives.unwrap_or(own.drives),
+            drive_bytes: raid.drive_gib.map_or(own.drive_bytes, gib),
+        };
+        let options = bmc_libvirt::Options { console, raid, ..bmc_libvirt::Options::default() };
         Ok(bmc_libvirt::LibvirtBackend::with(uri, options))
     }
 
     #[cfg(not(feature = "libvirt"))]
     #[expect(clippy::unused_self, reason = "the same shape with and without the feature")]
-    fn libvirt(&self, _: &str, _: bool) -> Result<Arc<dyn Backend>, BackendError> {
+    fn libvirt(&self, _: &str, _: bool, _: &RaidSettings) -> Result<Arc<dyn Backend>, BackendError> {
         Err(BackendError::unsupported(NO_LIBVIRT))
     }
+}
+
+/// Bytes; the configuration has checked the bounds.
+fn gib(size: u64) -> u64 {
+    size.saturating_mul(1 << 30)
 }

@@ -16,6 +16,7 @@
 //! issued by `Control::advance`. What else acts without being asked: the watchdog timer (`watch`), limits of DCMI (`limits`), event
 //! filters (`filter`), and the power restore policy when the daemon comes (`report`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ use crate::request::{Change, Outcome, Request};
 use crate::sel::{Sel, SelWrites};
 use crate::sensor::{Readings, Sensor, list_of};
 use crate::snapshot::{Health, IdentifyState, Snapshot};
+use crate::storage::Volume;
 use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod change;
@@ -44,6 +46,7 @@ mod operate;
 mod record;
 mod report;
 mod sense;
+mod storage;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;
@@ -120,6 +123,22 @@ pub enum Op {
     Nmi,
     /// [`Machine::set_firmware`](crate::backend::Machine::set_firmware).
     SetFirmware(FirmwareMode),
+    /// [`Machine::create_volume`](crate::backend::Machine::create_volume).
+    CreateVolume(Arc<Volume>),
+    /// [`Machine::delete_volume`](crate::backend::Machine::delete_volume).
+    DeleteVolume(Arc<Volume>),
+    /// [`Machine::initialize_volume`](crate::backend::Machine::initialize_volume).
+    InitializeVolume(Arc<Volume>),
+}
+
+impl Op {
+    /// Whether it is about power.
+    const fn is_power(&self) -> bool {
+        !matches!(
+            self,
+            Self::SetFirmware(_) | Self::CreateVolume(_) | Self::DeleteVolume(_) | Self::InitializeVolume(_)
+        )
+    }
 }
 
 /// What the owner has to do, in this order, after the record is committed.
@@ -252,6 +271,8 @@ pub struct Control {
     /// What event filters do.
     filters: filter::FilterActions,
     pending_change: Option<PendingChange>,
+    /// What is to be done about volumes when nothing else is.
+    chores: VecDeque<Op>,
 
     // What is shown besides.
     power_fault: bool,
@@ -305,6 +326,7 @@ impl Control {
             watchdog_stops: false,
             filters: filter::FilterActions::default(),
             pending_change: None,
+            chores: VecDeque::new(),
             power_fault: false,
             watchdog: Watchdog::default(),
             watchdog_number: 0,
@@ -341,6 +363,7 @@ impl Control {
                 let result = self.request_log(now, request, &mut effects);
                 effects.push(Effect::Reply(id, result));
             }
+            Input::Request(id, Request::Storage(request)) => self.request_storage(id, request, &mut effects),
             Input::Note(kind) if self.record.settings.sensors.audits(&kind) => {
                 effects.push(Effect::Emit(kind))
             }

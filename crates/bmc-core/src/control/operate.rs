@@ -120,8 +120,8 @@ impl Control {
 
     /// A request that joins shares the fate of what is under way.
     fn join(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
-        // A firmware switch is nobody's power request: it may be under way beside a start or shutdown whose call has ended.
-        let call = self.call.as_mut().filter(|call| !matches!(call.op, Op::SetFirmware(_)));
+        // A firmware switch, or work on a volume, is nobody's power request: it may be under way beside a start or shutdown whose call has ended.
+        let call = self.call.as_mut().filter(|call| call.op.is_power());
         let under_way = self.start_next.as_mut().or_else(|| call.map(|call| &mut call.waiters));
         match under_way {
             Some(waiters) if !waiters.acknowledged => {
@@ -211,6 +211,10 @@ impl Control {
             Err(error) => self.call_failed(&call.op, error, effects),
         }
         match (&call.op, &result) {
+            (Op::CreateVolume(_) | Op::DeleteVolume(_) | Op::InitializeVolume(_), _) => {
+                self.volume_done(&call.op, call.waiters, &result, effects);
+                return;
+            }
             (Op::SetFirmware(_), _) => {
                 self.firmware_switched(result, effects);
                 return;
@@ -242,7 +246,14 @@ impl Control {
             }
             // Where it is off already, this was told before that.
             Op::Shutdown if self.lit => effects.push(Effect::Emit(EventKind::ShutdownRequested)),
-            Op::Shutdown | Op::Stop | Op::Resume | Op::Nmi | Op::SetFirmware(_) => {}
+            Op::Shutdown
+            | Op::Stop
+            | Op::Resume
+            | Op::Nmi
+            | Op::SetFirmware(_)
+            | Op::CreateVolume(_)
+            | Op::DeleteVolume(_)
+            | Op::InitializeVolume(_) => {}
         }
     }
 
@@ -273,7 +284,12 @@ impl Control {
                     }
                 }
             }
-            Op::Resume | Op::Nmi | Op::SetFirmware(_) => {}
+            Op::Resume
+            | Op::Nmi
+            | Op::SetFirmware(_)
+            | Op::CreateVolume(_)
+            | Op::DeleteVolume(_)
+            | Op::InitializeVolume(_) => {}
         }
     }
 
@@ -361,6 +377,7 @@ impl Control {
                 self.call(Op::Reset(plan), Waiters::nobody(), effects);
             }
         }
+        self.do_chore(effects);
     }
 }
 

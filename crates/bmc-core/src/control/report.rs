@@ -45,6 +45,7 @@ impl Control {
             effects.push(Effect::Emit(EventKind::Available));
         }
         self.health = Some(Health::Available);
+        self.volumes_found(&observed.info, first && mains);
         self.learn(now, observed.info);
         if first {
             // What the machine was before the daemon came is no change.

@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn numbers_names_and_parts_are_unambiguous() {
         let mut slots = DriveSlots::default();
-        let disks: Vec<String> = (0..40).map(|n| format!("vd{n}")).collect();
+        let disk = |n| crate::storage::Disk { name: format!("vd{n}"), ..Default::default() };
+        let disks: Vec<_> = (0..40).map(disk).collect();
         slots.update(&disks, jiff::Timestamp::UNIX_EPOCH);
         let sensors = list(&slots);
         let numbers: BTreeSet<u8> = sensors.iter().map(|sensor| sensor.number).collect();

@@ -127,7 +127,7 @@ fn states(number: u8, conditions: &Conditions<'_>) -> u16 {
             let slot = number.checked_sub(number::DRIVE_SLOT_FIRST).map(usize::from);
             let disk = slot.and_then(|slot| conditions.slots.names().nth(slot));
             let disks = conditions.info.map_or(&[][..], |info| &info.disks);
-            u16::from(disk.is_some_and(|disk| disks.iter().any(|present| present == disk)))
+            u16::from(disk.is_some_and(|disk| disks.iter().any(|present| present.name == *disk)))
         }
     }
 }
@@ -138,9 +138,10 @@ mod tests {
     use crate::sensor::list;
 
     fn shown(power: PowerState, load: u8, reachable: bool) -> Vec<(String, Shown)> {
-        let info = MachineInfo { processors: 4, disks: vec!["vda".to_owned()], ..Default::default() };
+        let info = MachineInfo { processors: 4, disks: vec![crate::storage::Disk { name: "vda".to_owned(), ..Default::default() }], ..Default::default() };
         let mut slots = DriveSlots::default();
-        slots.update(&["vda".to_owned(), "vdb".to_owned()], jiff::Timestamp::UNIX_EPOCH);
+        let disk = |name: &str| crate::storage::Disk { name: name.to_owned(), ..Default::default() };
+        slots.update(&[disk("vda"), disk("vdb")], jiff::Timestamp::UNIX_EPOCH);
         let statistics = Statistics { cpu_percent: load, memory_percent: 42, ..Default::default() };
         let conditions = Conditions {
             info: Some(&info),

@@ -5,6 +5,7 @@
 pub mod dcmi;
 pub mod fru;
 pub mod sensors;
+pub mod storage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub dcmi: dcmi::DcmiSettings,
     /// Platform event filtering.
     pub pef: pef::PefSettings,
+    /// Volumes and the lights of drives.
+    pub storage: storage::StorageSettings,
 }
 
 /// What an [`Edit`] may change.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::EventKind;
 use crate::sensor::{Hysteresis, Sensor, Threshold, Thresholds, model, number};
+use crate::storage::Disk;
 
 /// Most drive slots of one machine; disks beyond them have no sensor.
 pub const DRIVE_SLOTS_MAX: usize = 32;
@@ -185,13 +186,13 @@ impl DriveSlots {
     }
 
     /// Gives every disk a slot: its own, an empty one, or a new one.
-    pub fn update(&mut self, disks: &[String], now: Timestamp) {
-        for disk in disks {
+    pub fn update(&mut self, disks: &[Disk], now: Timestamp) {
+        for disk in disks.iter().map(|disk| &disk.name) {
             if self.names.contains(disk) {
                 continue;
             }
             let full = self.names.len() >= DRIVE_SLOTS_MAX;
-            match self.names.iter_mut().find(|name| !disks.contains(name)) {
+            match self.names.iter_mut().find(|name| !disks.iter().any(|disk| disk.name == **name)) {
                 Some(slot) => slot.clone_from(disk),
                 None if full => continue,
                 None => self.names.push(disk.clone()),
@@ -206,6 +207,10 @@ mod tests {
     use super::*;
     use crate::sensor::{list, list_of, number};
 
+    fn named(name: &str) -> Disk {
+        Disk { name: name.to_owned(), ..Disk::default() }
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
@@ -214,7 +219,7 @@ mod tests {
     fn a_disk_keeps_its_slot_and_a_new_one_takes_an_empty_one() {
         let mut slots = DriveSlots::default();
         let update = |slots: &mut DriveSlots, disks: &[&str], second| {
-            let disks: Vec<String> = disks.iter().map(|&disk| disk.to_owned()).collect();
+            let disks: Vec<Disk> = disks.iter().map(|&disk| named(disk)).collect();
             slots.update(&disks, at(second));
             (slots.names().cloned().collect::<Vec<_>>().join(" "), slots.changed.map(Timestamp::as_second))
         };
@@ -223,7 +228,7 @@ mod tests {
         assert_eq!(update(&mut slots, &["vdb", "vda"], 3), ("vda vdb".to_owned(), Some(2)));
         assert_eq!(update(&mut slots, &["vdb"], 4), ("vda vdb".to_owned(), Some(2)), "an empty slot");
         assert_eq!(update(&mut slots, &["vdb", "sda"], 5), ("sda vdb".to_owned(), Some(5)));
-        let many: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
+        let many: Vec<Disk> = (0..50).map(|n| named(&format!("d{n}"))).collect();
         slots.update(&many, at(6));
         assert_eq!(slots.names().count(), DRIVE_SLOTS_MAX);
     }

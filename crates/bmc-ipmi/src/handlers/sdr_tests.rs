@@ -38,7 +38,8 @@ async fn walk(bench: &Bench, piece: u8) -> Vec<SdrRecord> {
 
 async fn disks(bench: &Bench, disks: &[&str]) {
     let info = bench.machine.snapshot().info.as_deref().cloned().unwrap();
-    let disks: Vec<String> = disks.iter().map(|&disk| disk.to_owned()).collect();
+    let named = |&name: &&str| bmc_core::storage::Disk { name: name.to_owned(), ..Default::default() };
+    let disks: Vec<_> = disks.iter().map(named).collect();
     bench.backend.report(Report::Info(MachineInfo { disks: disks.clone(), ..info }));
     bench.until(|snapshot| snapshot.info.as_ref().is_some_and(|info| info.disks == disks)).await;
 }

@@ -96,13 +96,6 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let firmware = firmware_mode(domain);
     let memory_bytes = child(domain, "memory").map_or(0, bytes);
     let devices = child(domain, "devices");
-    let disks = devices
-        .into_iter()
-        .flat_map(|devices| children(devices, "disk"))
-        .filter(|disk| matches!(disk.attribute("device").unwrap_or("disk"), "disk" | "lun"));
-    let disks = disks
-        .filter_map(|disk| child(disk, "target").and_then(|target| target.attribute("dev")))
-        .map(str::to_owned);
     Ok(MachineInfo {
         uuid,
         name,
@@ -117,10 +110,19 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
         pci_devices: if is_qemu(domain) { inventory::pci_devices(domain) } else { Vec::new() },
         graphics: inventory::graphics(domain),
         serial_ports: inventory::serial_ports(domain),
-        disks: disks.collect(),
+        disks: super::disk::disks(domain),
+        raid: None,
         architecture,
         mains_return: false,
     })
+}
+
+/// The kind of a storage pool, from its XML.
+///
+/// # Errors
+/// `Internal` when it is no XML.
+pub(crate) fn pool_type(xml: &str) -> Result<String, BackendError> {
+    Ok(parse(xml)?.root_element().attribute("type").unwrap_or_default().to_owned())
 }
 
 /// The override that a running instance was started with, from its live XML.

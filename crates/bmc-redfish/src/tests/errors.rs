@@ -40,6 +40,7 @@ fn requests() {
         (RequestError::Removed, 404, "ResourceNotFound", None),
         (RequestError::NoSpace { what: "log" }, 507, "CreateLimitReachedForResource", None),
         (RequestError::Missing { what: "LogEntry" }, 404, "ResourceNotFound", None),
+        (RequestError::InUse { what: "drive 1".to_owned() }, 409, "ResourceInUse", None),
     ];
     for (error, status, message, retry) in rows {
         let expected = (status, message.to_owned(), retry.map(str::to_owned));
@@ -62,6 +63,7 @@ fn expected(kind: BackendErrorKind) -> [(u16, &'static str, Option<&'static str>
         BackendErrorKind::Busy => both((503, "ServiceTemporarilyUnavailable", Some("2"))),
         BackendErrorKind::Timeout => both((500, "OperationTimeout", None)),
         BackendErrorKind::PermissionDenied => both((500, "ResourceAtUriUnauthorized", None)),
+        BackendErrorKind::NoSpace => both((507, "InsufficientStorage", None)),
         BackendErrorKind::Internal => both((500, "InternalError", None)),
     }
 }

@@ -135,6 +135,7 @@ pub(crate) enum BackendConfig {
         uri: String,
         /// Whether the machines' serial consoles are held, and served, or left to others.
         console: bool,
+        raid: RaidSettings,
     },
 }
 
@@ -145,6 +146,18 @@ pub(crate) struct SimSettings {
     pub(crate) post_ms: Option<u64>,
     pub(crate) boot_ms: Option<u64>,
     pub(crate) shutdown_ms: Option<u64>,
+    /// Size of each of a machine's own disks.
+    pub(crate) disk_gib: Option<u64>,
+    pub(crate) raid: RaidSettings,
+}
+
+/// The RAID controllers of a backend's machines; what is `None` is the backend's own default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RaidSettings {
+    /// The storage pool of libvirt that drives are shares of.
+    pub(crate) pool: Option<String>,
+    pub(crate) drives: Option<u8>,
+    pub(crate) drive_gib: Option<u64>,
 }
 
 /// How Redfish endpoints are secured.

@@ -20,6 +20,10 @@ use super::{
 const FLEET_MAX: u64 = 100_000;
 /// Longest time a simulated machine may be told to take, in milliseconds: an hour.
 const SIM_TIME_MAX_MS: u64 = 3_600_000;
+/// Most drives of a RAID controller.
+const RAID_DRIVES_MAX: u64 = 32;
+/// The largest disk or drive: a PiB.
+const DISK_GIB_MAX: u64 = 1 << 20;
 /// Longest manufacturer, model or serial number in bytes (a FRU field's length has six bits).
 const IDENTITY_MAX_BYTES: usize = 63;
 
@@ -131,7 +135,9 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
             let mut time = |key| table.integer(key, 0..=SIM_TIME_MAX_MS).map(|time| time.value);
             let (post_ms, boot_ms, shutdown_ms) = (time("post_ms"), time("boot_ms"), time("shutdown_ms"));
             let seed = table.integer("seed", 0..=u64::MAX).map(|seed| seed.value);
-            Some(BackendConfig::Sim(SimSettings { seed, post_ms, boot_ms, shutdown_ms }))
+            let disk_gib = table.integer("disk_gib", 1..=DISK_GIB_MAX).map(|size| size.value);
+            let raid = raid(&mut table);
+            Some(BackendConfig::Sim(SimSettings { seed, post_ms, boot_ms, shutdown_ms, disk_gib, raid }))
         }
         BackendType::Libvirt => {
             let uri = table.parsed("uri", "a libvirt URI such as `qemu:///system`", |uri| {
@@ -147,11 +153,19 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
                     "\"sim\" for the backend of that name; choose another name",
                 );
             }
-            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console })
+            let pool = table.string("raid_pool").map(|pool| pool.value);
+            let raid = RaidSettings { pool, ..raid(&mut table) };
+            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console, raid })
         }
     };
     table.finish();
     backend
+}
+
+fn raid(table: &mut Reader<'_>) -> RaidSettings {
+    let drives = table.integer("raid_drives", 0..=RAID_DRIVES_MAX);
+    let drive_gib = table.integer("raid_drive_gib", 1..=DISK_GIB_MAX).map(|size| size.value);
+    RaidSettings { pool: None, drives: drives.and_then(|count| u8::try_from(count.value).ok()), drive_gib }
 }
 
 fn defaults(mut table: Reader<'_>) -> Defaults {

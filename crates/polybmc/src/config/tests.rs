@@ -219,6 +219,9 @@ seed = 7
 post_ms = 10
 boot_ms = 20
 shutdown_ms = 30
+disk_gib = 10
+raid_drives = 8
+raid_drive_gib = 20
 
 [defaults]
 backend = "slow"
@@ -256,7 +259,14 @@ model = "M"
     assert_eq!(config.aggregate.password.expose(), "calvin");
     assert!(config.aggregate.require_if_match);
     assert!(!Config::default().aggregate.require_if_match);
-    let slow = SimSettings { seed: Some(7), post_ms: Some(10), boot_ms: Some(20), shutdown_ms: Some(30) };
+    let slow = SimSettings {
+        seed: Some(7),
+        post_ms: Some(10),
+        boot_ms: Some(20),
+        shutdown_ms: Some(30),
+        disk_gib: Some(10),
+        raid: RaidSettings { pool: None, drives: Some(8), drive_gib: Some(20) },
+    };
     assert_eq!(config.backends["slow"], BackendConfig::Sim(slow));
     let files = TlsConfig::Files { cert: folder.path().join("c.pem"), key: "/dev/null".into() };
     assert_eq!(config.defaults.tls, files);

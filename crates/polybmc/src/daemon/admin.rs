@@ -75,7 +75,7 @@ impl Admin for Daemon {
     async fn power(&self, name: &str, action: PowerAction) -> Result<PowerReply, ControlError> {
         let machine = self.machine(name)?;
         let outcome = match machine.request(Request::Power(action, Origin::Client)).await? {
-            Outcome::Done | Outcome::Logged(_) => PowerOutcome::Done,
+            Outcome::Done | Outcome::Logged(_) | Outcome::Volume(_) => PowerOutcome::Done,
             Outcome::NothingToDo => PowerOutcome::NothingToDo,
             Outcome::Joined => PowerOutcome::Joined,
             Outcome::Accepted => PowerOutcome::Accepted,

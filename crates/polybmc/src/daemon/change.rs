@@ -410,6 +410,7 @@ fn may_come_back(kind: BackendErrorKind) -> bool {
         BackendErrorKind::NotFound
         | BackendErrorKind::Unsupported
         | BackendErrorKind::InvalidState
+        | BackendErrorKind::NoSpace
         | BackendErrorKind::Internal => false,
     }
 }

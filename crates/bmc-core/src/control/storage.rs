@@ -1,0 +1,156 @@
+//! Volumes: a request becomes a call of the backend, and what is to be told stands in the record before the backend is called.
+//!
+//! ```text
+//!            request            done
+//!   (none) ─────────► Creating ──────► Present ◄─────────┐ failed
+//!                        │                │ request      │
+//!                        │ failed, or     ▼              │
+//!                        └ found so ──► Deleting ────────┘
+//!                                         │ done
+//!                                         ▼
+//!                                       (none)
+//! ```
+//!
+//! So a crash at any moment leaves a volume that is known: what is found half made or half deleted when the backend comes (again) is
+//! deleted then.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::backend::MachineInfo;
+use crate::control::operate::busy;
+use crate::control::{Control, Effect, Op, RequestId, Waiters};
+use crate::error::{BackendError, RequestError};
+use crate::request::Outcome;
+use crate::settings::storage::StorageSettings;
+use crate::storage::{NewVolume, StorageRequest, Volume, VolumeState, plan};
+
+impl Control {
+    pub(super) fn request_storage(
+        &mut self,
+        id: RequestId,
+        request: StorageRequest,
+        effects: &mut Vec<Effect>,
+    ) {
+        let op = self.reachable().map_err(RequestError::from).and_then(|()| {
+            if self.call.is_some() {
+                return Err(busy());
+            }
+            match request {
+                StorageRequest::Create(wanted) => self.volume_to_create(wanted).map(Op::CreateVolume),
+                StorageRequest::Delete(number) => {
+                    let volume = self.volume_at_rest(number)?;
+                    self.set_volume_state(number, VolumeState::Deleting);
+                    Ok(Op::DeleteVolume(volume))
+                }
+                StorageRequest::Initialize(number) => {
+                    self.volume_at_rest(number).map(Op::InitializeVolume)
+                }
+            }
+        });
+        match op {
+            Ok(op) => self.call(op, Waiters::one(id), effects),
+            Err(error) => effects.push(Effect::Reply(id, Err(error))),
+        }
+    }
+
+    fn volume_to_create(&mut self, wanted: NewVolume) -> Result<Arc<Volume>, RequestError> {
+        let raid = self.info.as_ref().and_then(|info| info.raid.as_ref());
+        let storage = &self.record.settings.storage;
+        let (drives, capacity_bytes) = plan(raid, &storage.volumes, &wanted)?;
+        let number = storage.made.checked_add(1).ok_or(RequestError::NoSpace { what: "list of volumes" })?;
+        let volume = Volume {
+            number,
+            uuid: Uuid::new_v5(&self.uuid(), format!("volume {number}").as_bytes()),
+            name: wanted.name.unwrap_or_else(|| format!("Volume {number}")),
+            raid: wanted.raid,
+            drives,
+            capacity_bytes,
+            state: VolumeState::Creating,
+        };
+        let storage = self.storage();
+        storage.made = number;
+        storage.volumes.push(volume.clone());
+        Ok(Arc::new(volume))
+    }
+
+    /// A volume that nothing happens to at the moment.
+    fn volume_at_rest(&self, number: u32) -> Result<Arc<Volume>, RequestError> {
+        let volume = self.record.settings.storage.volume(number);
+        let volume = volume.ok_or(RequestError::Missing { what: "Volume" })?;
+        if volume.state == VolumeState::Creating { Err(busy()) } else { Ok(Arc::new(volume.clone())) }
+    }
+
+    fn storage(&mut self) -> &mut StorageSettings {
+        &mut Arc::make_mut(&mut self.record.settings).storage
+    }
+
+    fn set_volume_state(&mut self, number: u32, state: VolumeState) {
+        if let Some(volume) = self.storage().volumes.iter_mut().find(|volume| volume.number == number) {
+            volume.state = state;
+        }
+    }
+
+    /// A call about a volume has ended.
+    pub(super) fn volume_done(
+        &mut self,
+        op: &Op,
+        waiters: Waiters,
+        result: &Result<(), BackendError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut outcome = Outcome::Done;
+        match (op, result) {
+            (Op::CreateVolume(volume), Ok(())) => {
+                self.set_volume_state(volume.number, VolumeState::Present);
+                outcome = Outcome::Volume(volume.number);
+            }
+            // It may be there in part, and a call that took too long may still succeed.
+            (Op::CreateVolume(volume), Err(_)) if volume.state == VolumeState::Creating => {
+                self.set_volume_state(volume.number, VolumeState::Deleting);
+                self.chores.push_back(Op::DeleteVolume(Arc::clone(volume)));
+            }
+            (Op::DeleteVolume(volume), Ok(())) => {
+                self.storage().volumes.retain(|other| other.number != volume.number);
+            }
+            (Op::DeleteVolume(volume), Err(_)) if volume.state == VolumeState::Present => {
+                self.set_volume_state(volume.number, VolumeState::Present);
+            }
+            _ => {}
+        }
+        for request in waiters.requests {
+            let result = result.clone().map(|()| outcome).map_err(RequestError::Backend);
+            effects.push(Effect::Reply(request, result));
+        }
+    }
+
+    /// What is left to be done about volumes when the backend has come (again). `restore`: it has forgotten those that were made.
+    pub(super) fn volumes_found(&mut self, info: &MachineInfo, restore: bool) {
+        let has = |volume: &Volume| {
+            let serial = volume.serial();
+            info.disks.iter().any(|disk| disk.serial.as_deref() == Some(serial.as_str()))
+        };
+        self.chores.clear();
+        for volume in &self.record.settings.storage.volumes {
+            match volume.state {
+                VolumeState::Present if restore && !has(volume) => {
+                    self.chores.push_back(Op::CreateVolume(Arc::new(volume.clone())));
+                }
+                VolumeState::Present => {}
+                VolumeState::Creating | VolumeState::Deleting => {
+                    self.chores.push_back(Op::DeleteVolume(Arc::new(volume.clone())));
+                }
+            }
+        }
+    }
+
+    /// Does what is left to be done, one after the other, when nothing else is.
+    pub(super) fn do_chore(&mut self, effects: &mut Vec<Effect>) {
+        if self.call.is_none()
+            && let Some(op) = self.chores.pop_front()
+        {
+            self.call(op, Waiters::nobody(), effects);
+        }
+    }
+}
