@@ -118,7 +118,9 @@ impl From<BackendError> for ControlError {
 impl From<RequestError> for ControlError {
     fn from(error: RequestError) -> Self {
         let kind = match &error {
-            RequestError::WrongState { .. } | RequestError::Watchdog(_) | RequestError::InUse { .. } => ErrorKind::WrongState,
+            RequestError::WrongState { .. } | RequestError::Watchdog(_) | RequestError::InUse { .. } => {
+                ErrorKind::WrongState
+            }
             RequestError::Busy { .. } | RequestError::NoSpace { .. } => ErrorKind::Busy,
             RequestError::Conflict => ErrorKind::Busy,
             RequestError::Invalid { .. } => ErrorKind::Invalid,

@@ -241,9 +241,10 @@ impl Owner {
                 timestamp: self.surroundings.clock.timestamp(),
             };
             let undo = match &input {
-                Input::Request(id, Request::Change(_) | Request::Edit(_) | Request::Sel(_) | Request::Storage(_)) => {
-                    Some((*id, Box::new(slot.control.clone())))
-                }
+                Input::Request(
+                    id,
+                    Request::Change(_) | Request::Edit(_) | Request::Sel(_) | Request::Storage(_),
+                ) => Some((*id, Box::new(slot.control.clone()))),
                 _ => None,
             };
             let effects = slot.control.handle(now, input);

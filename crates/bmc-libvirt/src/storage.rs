@@ -226,7 +226,8 @@ fn await_detached(domain: &Domain, serial: &str) -> Result<(), Failure> {
         }
         sleep(pause);
     }
-    let message = "the guest has not let go of the volume; unmount it there and try again, or stop the machine first";
+    let message =
+        "the guest has not let go of the volume; unmount it there and try again, or stop the machine first";
     Err(BackendError::new(BackendErrorKind::Busy, message).into())
 }
 

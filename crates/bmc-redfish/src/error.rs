@@ -195,10 +195,9 @@ fn backend_problem(error: &BackendError, about: About<'_>) -> Problem {
             StatusCode::INTERNAL_SERVER_ERROR,
             Message::new(message::ResourceAtUriUnauthorized, [about.uri, &error.message]),
         ),
-        BackendErrorKind::NoSpace => Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            Message::new(message::InsufficientStorage, []),
-        ),
+        BackendErrorKind::NoSpace => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, Message::new(message::InsufficientStorage, []))
+        }
         BackendErrorKind::Internal => Problem::internal(),
     };
     problem.resolution(sentence(&error.message))
@@ -214,6 +213,9 @@ fn property_of(field: &str) -> &str {
         "http_uri" => "/Boot/HttpBootUri",
         "asset_tag" => "/AssetTag",
         "identify" => "/LocationIndicatorActive",
+        "drives" => "/Links/Drives",
+        "capacity_bytes" => "/CapacityBytes",
+        "name" => "/DisplayName",
         other => other,
     }
 }

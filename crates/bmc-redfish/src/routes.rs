@@ -12,8 +12,7 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log,
-    manager, metadata, odata, registry, root, sensor, session, session_service, system, task,
+    Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log, manager, metadata, odata, registry, root, sensor, session, session_service, storage, system, task,
 };
 
 /// The table, by room.
@@ -31,6 +30,10 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     session_service::ROUTES,
     session::ROUTES,
     registry::ROUTES,
+    storage::subsystem::ROUTES,
+    storage::drive::ROUTES,
+    storage::volume::ROUTES,
+    storage::simple::ROUTES,
     json_schema::ROUTES,
     task::ROUTES,
     event_service::ROUTES,

@@ -30,8 +30,10 @@ schemas! {
     CERTIFICATE_SERVICE = "CertificateService" "v1_2_1";
     CHASSIS = "Chassis" "v1_28_0";
     CHASSIS_COLLECTION = "ChassisCollection";
+    COLLECTION_CAPABILITIES = "CollectionCapabilities" "v1_4_1";
     COMPUTER_SYSTEM = "ComputerSystem" "v1_27_0";
     COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
+    DRIVE = "Drive" "v1_22_0";
     JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
     JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
     EVENT = "Event" "v1_13_0";
@@ -59,9 +61,17 @@ schemas! {
     SESSION = "Session" "v1_8_0";
     SESSION_COLLECTION = "SessionCollection";
     SESSION_SERVICE = "SessionService" "v1_2_0";
+    SIMPLE_STORAGE = "SimpleStorage" "v1_3_2";
+    SIMPLE_STORAGE_COLLECTION = "SimpleStorageCollection";
+    STORAGE = "Storage" "v1_21_0";
+    STORAGE_COLLECTION = "StorageCollection";
+    STORAGE_CONTROLLER = "StorageController" "v1_11_0";
+    STORAGE_CONTROLLER_COLLECTION = "StorageControllerCollection";
     TASK = "Task" "v1_7_4";
     TASK_COLLECTION = "TaskCollection";
     TASK_SERVICE = "TaskService" "v1_3_0";
+    VOLUME = "Volume" "v1_10_2";
+    VOLUME_COLLECTION = "VolumeCollection";
 }
 
 impl Schema {
@@ -83,18 +93,26 @@ impl Schema {
 
     /// Where DMTF publishes that file.
     pub(crate) fn json_uri(&self) -> String {
-        format!("http://redfish.dmtf.org/schemas/v1/{}.json", self.file())
+        format!("{}/{}.json", folder(self.name), self.file())
     }
 
     /// Where DMTF publishes the CSDL.
     pub(crate) fn csdl_uri(&self) -> String {
-        format!("http://redfish.dmtf.org/schemas/v1/{}_v1.xml", self.name)
+        format!("{}/{}_v1.xml", folder(self.name), self.name)
+    }
+}
+
+/// Where a schema is published: those of volumes are SNIA's.
+fn folder(name: &str) -> &'static str {
+    match name {
+        "Volume" | "VolumeCollection" => "http://redfish.dmtf.org/schemas/swordfish/v1",
+        _ => "http://redfish.dmtf.org/schemas/v1",
     }
 }
 
 /// Where DMTF publishes the JSON schema of a resource with this `@odata.type`, for the `describedby` link (DSP0266, "Link header").
 pub(crate) fn json_schema_uri(odata_type: &str) -> Option<String> {
     let full = odata_type.strip_prefix('#')?;
-    let (schema, _) = full.rsplit_once('.')?;
-    Some(format!("http://redfish.dmtf.org/schemas/v1/{schema}.json"))
+    let (schema, name) = full.rsplit_once('.')?;
+    Some(format!("{}/{schema}.json", folder(name)))
 }

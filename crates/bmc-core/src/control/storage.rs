@@ -44,9 +44,7 @@ impl Control {
                     self.set_volume_state(number, VolumeState::Deleting);
                     Ok(Op::DeleteVolume(volume))
                 }
-                StorageRequest::Initialize(number) => {
-                    self.volume_at_rest(number).map(Op::InitializeVolume)
-                }
+                StorageRequest::Initialize(number) => self.volume_at_rest(number).map(Op::InitializeVolume),
             }
         });
         match op {

@@ -138,7 +138,11 @@ mod tests {
     use crate::sensor::list;
 
     fn shown(power: PowerState, load: u8, reachable: bool) -> Vec<(String, Shown)> {
-        let info = MachineInfo { processors: 4, disks: vec![crate::storage::Disk { name: "vda".to_owned(), ..Default::default() }], ..Default::default() };
+        let info = MachineInfo {
+            processors: 4,
+            disks: vec![crate::storage::Disk { name: "vda".to_owned(), ..Default::default() }],
+            ..Default::default()
+        };
         let mut slots = DriveSlots::default();
         let disk = |name: &str| crate::storage::Disk { name: name.to_owned(), ..Default::default() };
         slots.update(&[disk("vda"), disk("vdb")], jiff::Timestamp::UNIX_EPOCH);

@@ -165,7 +165,9 @@ pub fn plan(
     wanted: &NewVolume,
 ) -> Result<(Vec<String>, u64), RequestError> {
     let Some(raid) = raid else {
-        return Err(BackendError::unsupported("this machine has no RAID controller to make volumes on").into());
+        return Err(
+            BackendError::unsupported("this machine has no RAID controller to make volumes on").into()
+        );
     };
     if wanted.name.as_ref().is_some_and(|name| name.len() > VOLUME_NAME_MAX_BYTES) {
         return Err(invalid("name", format!("at most {VOLUME_NAME_MAX_BYTES} bytes are kept")));
@@ -200,7 +202,9 @@ fn named<'a>(
             return Err(invalid("drives", format!("drive {name} is named twice")));
         }
         if let Some(user) = user_of(volumes, name) {
-            return Err(RequestError::InUse { what: format!("drive {name} carries the volume {}", user.name) });
+            return Err(RequestError::InUse {
+                what: format!("drive {name} carries the volume {}", user.name),
+            });
         }
         chosen.push(drive);
     }
@@ -285,7 +289,8 @@ mod tests {
         let raid = RaidController::uniform(6, 10 * GIB, "drive", "S").unwrap();
         let raid = Some(&raid);
         let used = [volume(&["bay0", "bay3"])];
-        let plan = |wanted: NewVolume| plan(raid, &used, &wanted).map(|(drives, size)| (drives.join(" "), size));
+        let plan =
+            |wanted: NewVolume| plan(raid, &used, &wanted).map(|(drives, size)| (drives.join(" "), size));
         let ok = |drives: &str, size| Ok((drives.to_owned(), size));
         assert_eq!(plan(wanted(RaidLevel::Raid1, &["bay1", "bay2"], None)), ok("bay1 bay2", 10 * GIB));
         assert_eq!(plan(wanted(RaidLevel::Raid0, &[], Some(GIB + 7))), ok("bay1", GIB));
@@ -301,10 +306,7 @@ mod tests {
             (wanted(RaidLevel::Raid1, &["bay1", "bay2"], Some(11 * GIB)), "capacity_bytes"),
             (wanted(RaidLevel::Raid0, &[], Some(41 * GIB)), "capacity_bytes"),
             (wanted(RaidLevel::Raid0, &[], Some(1)), "capacity_bytes"),
-            (
-                NewVolume { name: Some("x".repeat(65)), ..wanted(RaidLevel::Raid0, &[], None) },
-                "name",
-            ),
+            (NewVolume { name: Some("x".repeat(65)), ..wanted(RaidLevel::Raid0, &[], None) }, "name"),
         ] {
             assert_eq!(field(plan(bad.clone())), expected, "{bad:?}");
         }
@@ -315,7 +317,10 @@ mod tests {
         let many: Vec<Volume> = (0..VOLUMES_MAX).map(|_| volume(&[])).collect();
         let full = super::plan(raid, &many, &wanted(RaidLevel::Raid0, &[], None));
         assert_eq!(full, Err(RequestError::NoSpace { what: "list of volumes" }));
-        assert!(matches!(super::plan(None, &[], &wanted(RaidLevel::Raid0, &[], None)), Err(RequestError::Backend(_))));
+        assert!(matches!(
+            super::plan(None, &[], &wanted(RaidLevel::Raid0, &[], None)),
+            Err(RequestError::Backend(_))
+        ));
     }
 
     #[test]

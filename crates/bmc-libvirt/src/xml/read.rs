@@ -95,7 +95,6 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let architecture = kind.and_then(|kind| kind.attribute("arch")).unwrap_or("x86_64").to_owned();
     let firmware = firmware_mode(domain);
     let memory_bytes = child(domain, "memory").map_or(0, bytes);
-    let devices = child(domain, "devices");
     Ok(MachineInfo {
         uuid,
         name,

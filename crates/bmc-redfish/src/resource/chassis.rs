@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, collection, health, label, link, machines, resource, sensor, with, write,
+    Call, Reply, Uris, collection, health, label, link, machines, resource, sensor, storage, with, write,
 };
 use crate::routes::{Route, get, patch};
 use crate::schema;
@@ -47,6 +47,8 @@ fn render(snapshot: &Snapshot) -> Value {
     let name = format!("Chassis of {}", snapshot.name);
     let mut object = resource(schema::CHASSIS, &uris.chassis, &resource_id(snapshot), &name);
     label::put(&mut object, snapshot);
+    let drives: Vec<Value> =
+        storage::drive_uris(snapshot, &uris.system).iter().map(|uri| link(uri)).collect();
     let members = json!({
         "ChassisType": "StandAlone",
         "Manufacturer": identity.manufacturer,
@@ -63,6 +65,8 @@ fn render(snapshot: &Snapshot) -> Value {
             "ManagedBy@odata.count": 1,
             "ManagersInChassis": [link(&uris.manager)],
             "ManagersInChassis@odata.count": 1,
+            "Drives@odata.count": drives.len(),
+            "Drives": drives,
         },
     });
     with(object, members)

@@ -18,6 +18,11 @@ pub(super) fn put(object: &mut Map<String, Value>, snapshot: &Snapshot) {
     if !snapshot.identity.part_number.is_empty() {
         object.insert("PartNumber".to_owned(), snapshot.identity.part_number.as_str().into());
     }
+    put_light(object, lit);
+}
+
+/// Puts a light into a resource.
+pub(super) fn put_light(object: &mut Map<String, Value>, lit: bool) {
     // `IndicatorLED` is deprecated in favour of `LocationIndicatorActive`, and it is the one Ironic drives.
     object.insert("IndicatorLED".to_owned(), if lit { "Lit" } else { "Off" }.into());
     object.insert("IndicatorLED@Redfish.AllowableValues".to_owned(), json!(LED.map(|(name, _)| name)));
@@ -35,14 +40,30 @@ impl Wanted {
     /// Takes a property if it is one of these.
     pub(super) fn take(&mut self, name: &str, pointer: &str, value: &Value, faults: &mut Faults) -> bool {
         match name {
-            "AssetTag" => self.take_asset_tag(pointer, value, faults),
+            "AssetTag" => {
+                self.take_asset_tag(pointer, value, faults);
+                true
+            }
+            _ => self.take_light(name, pointer, value, faults),
+        }
+    }
+
+    /// Takes a property if it is the light.
+    pub(super) fn take_light(
+        &mut self,
+        name: &str,
+        pointer: &str,
+        value: &Value,
+        faults: &mut Faults,
+    ) -> bool {
+        match name {
             "IndicatorLED" => {
                 let lit = faults.choice(pointer, value, &LED);
-                self.light(lit, pointer, "/LocationIndicatorActive", faults);
+                self.set_light(lit, pointer, "/LocationIndicatorActive", faults);
             }
             "LocationIndicatorActive" => {
                 let lit = faults.boolean(pointer, value);
-                self.light(lit, pointer, "/IndicatorLED", faults);
+                self.set_light(lit, pointer, "/IndicatorLED", faults);
             }
             _ => return false,
         }
@@ -63,12 +84,17 @@ impl Wanted {
     }
 
     /// The light has two names; a request that says both and means different things is refused.
-    fn light(&mut self, lit: Option<bool>, pointer: &str, other: &str, faults: &mut Faults) {
+    fn set_light(&mut self, lit: Option<bool>, pointer: &str, other: &str, faults: &mut Faults) {
         let Some(lit) = lit else { return };
         if self.lit.is_some_and(|before| before != lit) {
             faults.push(Message::new(message::PropertyValueConflict, [pointer, other]).about(pointer));
         }
         self.lit = Some(lit);
+    }
+
+    /// What is wanted of the light.
+    pub(super) fn light(&self) -> Option<bool> {
+        self.lit
     }
 
     /// Whether it says anything.

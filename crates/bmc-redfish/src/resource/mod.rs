@@ -20,6 +20,7 @@ pub(crate) mod root;
 pub(crate) mod sensor;
 pub(crate) mod session;
 pub(crate) mod session_service;
+pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod task;
 mod watchdog;

@@ -11,7 +11,7 @@ use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::{
     Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, machines, reset,
-    resource, watchdog, with, write,
+    resource, storage, watchdog, with, write,
 };
 use crate::routes::{Route, get, patch, post};
 use crate::schema;
@@ -138,6 +138,8 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
     }
     let members = json!({
         "LogServices": link(&log::services_uri(&uris.system)),
+        "Storage": link(&storage::collection_uri(&uris.system)),
+        "SimpleStorage": link(&storage::simple::collection_uri(&uris.system)),
         "Links": {
             "Chassis": [link(&uris.chassis)],
             "Chassis@odata.count": 1,

@@ -19,6 +19,7 @@ mod refusals;
 mod schemas;
 mod sensors;
 mod sockets;
+mod storage;
 mod tasks;
 mod watchdog;
 mod writes;

@@ -14,7 +14,9 @@ fn links(value: &Value, found: &mut VecDeque<String>, targets: &mut Vec<String>)
             for (name, value) in object {
                 match value.as_str() {
                     Some(uri) if name == "@odata.id" || name == "@Redfish.ActionInfo" => {
-                        found.push_back(uri.to_owned())
+                        // What lies in another resource is reached through that.
+                        let resource = uri.split('#').next().unwrap_or_default();
+                        found.push_back(resource.to_owned());
                     }
                     Some(uri) if name == "target" => targets.push(uri.to_owned()),
                     _ => links(value, found, targets),
