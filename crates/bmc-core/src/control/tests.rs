@@ -20,6 +20,7 @@ mod filter;
 mod history;
 mod limits;
 mod rules;
+mod storage;
 mod watch;
 mod words;
 
@@ -74,9 +75,16 @@ impl Bench {
     }
 
     fn with(record: MachineRecord, power: ObservedPower) -> Self {
+        let mut bench = Self::unreached(record);
+        bench.report(Report::Available(Observed { info: info(), power, boot_generation: None }));
+        bench
+    }
+
+    /// Nothing has been heard of the machine yet.
+    fn unreached(record: MachineRecord) -> Self {
         let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
         let control = Control::new("m".into(), record);
-        let mut bench = Self {
+        Self {
             control,
             now,
             next_request: 0,
@@ -84,9 +92,7 @@ impl Bench {
             timers: Vec::new(),
             replies: HashMap::new(),
             events: Vec::new(),
-        };
-        bench.report(Report::Available(Observed { info: info(), power, boot_generation: None }));
-        bench
+        }
     }
 
     fn input(&mut self, input: Input) {

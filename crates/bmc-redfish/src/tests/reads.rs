@@ -44,10 +44,9 @@ pub(super) async fn crawl(router: &Router) -> BTreeMap<String, Value> {
         let tag = answer.header("etag").trim_matches('"');
         assert!(tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let kind = json["@odata.type"].as_str().unwrap().trim_start_matches('#').rsplit_once('.').unwrap().0;
-        assert_eq!(
-            answer.header("link"),
-            format!("<http://redfish.dmtf.org/schemas/v1/{kind}.json>; rel=describedby")
-        );
+        let described = answer.header("link");
+        assert!(described.starts_with("<http://redfish.dmtf.org/schemas/"), "{described}");
+        assert!(described.ends_with(&format!("/v1/{kind}.json>; rel=describedby")), "{described}");
         links(&json, &mut queue, &mut targets);
         seen.insert(uri, json);
     }

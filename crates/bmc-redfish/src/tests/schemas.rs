@@ -19,6 +19,7 @@ use crate::resource::registry;
 use crate::schema;
 
 const PUBLISHED: &str = "http://redfish.dmtf.org/schemas/v1/";
+const SNIA: &str = "http://redfish.dmtf.org/schemas/swordfish/v1/";
 const ID_REF: &str = "http://redfish.dmtf.org/schemas/v1/odata-v4.json#/definitions/idRef";
 /// The resource that its collection has whole (`OData.AutoExpand`).
 const EMBEDDED: &str = "LogEntry.json";
@@ -37,7 +38,29 @@ fn load(name: &str) -> Option<Value> {
     let mut schema: Value = serde_json::from_str(&text).unwrap();
     // Redfish's own dialect is draft 7 with annotations.
     schema.as_object_mut().unwrap().shift_remove("$schema");
+    prune(&mut schema);
     Some(schema)
+}
+
+/// Of SNIA's schemas the folder has few: what refers to another says nothing.
+fn prune(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            let target = object.get("$ref").and_then(Value::as_str).unwrap_or_default();
+            if let Some(rest) = target.strip_prefix(SNIA) {
+                let file = rest.split('#').next().unwrap_or_default();
+                if !data().join("json-schema").join(file).exists() {
+                    object.shift_remove("$ref");
+                }
+            }
+            object.values_mut().for_each(prune);
+            if let Some(alternatives) = object.get_mut("anyOf").and_then(Value::as_array_mut) {
+                alternatives.retain(|one| one.as_object().is_none_or(|one| !one.is_empty()));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
+    }
 }
 
 struct Folder;

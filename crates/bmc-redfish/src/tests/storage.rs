@@ -1,7 +1,9 @@
 //! Drives, volumes and simple storage.
 
+use std::time::Duration;
+
 use bmc_core::error::BackendErrorKind;
-use bmc_core::storage::Disk;
+use bmc_core::storage::{Disk, VolumeState};
 use bmc_sim::SimOperation;
 
 use super::*;
@@ -215,6 +217,26 @@ async fn a_volume_that_the_backend_refuses_leaves_nothing_behind() {
     busy.refused(503, &["ServiceTemporarilyUnavailable"]);
     assert_eq!(lab.get(&path).await.json()["Status"]["State"], "Enabled", "it is still there");
     assert_eq!(Ask::new("DELETE", &path).send(&lab.one).await.status, 204);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_takes_long_is_a_task() {
+    let lab = lab().await;
+    lab.control().delay_next(SimOperation::CreateVolume, 1, Duration::from_secs(25)).unwrap();
+    let answer = lab.create(&lab.volume("RAID1", &[0, 1], GIB)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["TaskState"]), (202, &json!("Running")));
+    let monitor = answer.header("location").to_owned();
+    let volumes = &lab.machine.snapshot().settings.storage.volumes;
+    assert_eq!(volumes[0].state, VolumeState::Creating);
+    until(&lab.machine, |snapshot| snapshot.settings.storage.volumes[0].state == VolumeState::Present).await;
+    let done = loop {
+        let answer = lab.get(&monitor).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((done.status.as_u16(), &done.json()["RAIDType"]), (201, &json!("RAID1")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::{BLOCK_BYTES, Kind, Subsystem, disk_of, subsystem, volume_create};
-use crate::error::{About, Asked, Problem, request_problem};
+use crate::error::{About, Asked, BUSY_RETRY_AFTER, Problem, request_problem};
 use crate::etag;
 use crate::message::{self, Message};
 use crate::patch::{self, Faults};
@@ -23,6 +23,7 @@ use crate::resource::{Call, Reply, Uris, collection, link, resource, with, write
 use crate::routes::{Route, delete, get, patch, post};
 use crate::schema;
 use crate::service::resource_id;
+use crate::tasks::Progress;
 
 /// When volumes are made and deleted.
 pub(super) const APPLY_TIMES: [ApplyTime; 1] = [ApplyTime::Immediate];
@@ -210,8 +211,12 @@ async fn remove(call: &Call<'_>) -> Result<Reply, Problem> {
     if !etag::may_write(call.headers, &etag::of(&shown(&snapshot, call)?)) {
         return Err(Problem::precondition_failed());
     }
-    ask(&machine, StorageRequest::Delete(number), Asked::Change).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    let work = |progress: Progress| async move {
+        begin(&progress)?;
+        ask(&machine, StorageRequest::Delete(number), Asked::Change).await?;
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
+    };
+    call.service.tasks.run(call, "Delete volume", work).await
 }
 
 async fn initialize(call: &Call<'_>) -> Result<Reply, Problem> {
@@ -230,8 +235,12 @@ async fn initialize(call: &Call<'_>) -> Result<Reply, Problem> {
         let message = Message::new(message::ChassisPowerStateOffRequired, [&resource_id(&snapshot)]);
         return Err(Problem::new(StatusCode::CONFLICT, message));
     }
-    ask(&machine, StorageRequest::Initialize(number), Asked::Action(INITIALIZE)).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    let work = |progress: Progress| async move {
+        begin(&progress)?;
+        ask(&machine, StorageRequest::Initialize(number), Asked::Action(INITIALIZE)).await?;
+        Ok(Reply::empty(StatusCode::NO_CONTENT))
+    };
+    call.service.tasks.run(call, "Erase volume", work).await
 }
 
 /// Asks a machine to do something about its volumes.
@@ -248,6 +257,14 @@ pub(super) async fn ask(
             request_problem(&error, About { asked, uri: &uri, id: &id })
         }
     })
+}
+
+/// Work on a volume cannot be undone once the machine was asked for it; its owner goes on, whoever stops to wait.
+pub(super) fn begin(progress: &Progress) -> Result<(), Problem> {
+    let begun = progress.commit();
+    begun
+        .then_some(())
+        .ok_or_else(|| Problem::retry(BUSY_RETRY_AFTER, message::ServiceTemporarilyUnavailable))
 }
 
 /// Volumes cannot be made here.

@@ -8,13 +8,14 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::volume::{APPLY_TIMES, ask, not_here, render, take_name, volume_type};
+use super::volume::{APPLY_TIMES, ask, begin, not_here, render, take_name, volume_type};
 use super::{Kind, Subsystem, subsystem};
 use crate::error::{Asked, Problem};
 use crate::message::{self, Message};
 use crate::patch::{self, Faults, shown};
 use crate::resource::{Call, Content, Reply, Uris, apply_time, link, resource, with};
 use crate::schema;
+use crate::tasks::Progress;
 
 /// Properties of a Volume that its controller decides about.
 const READ_ONLY: [&str; 8] = [
@@ -69,9 +70,14 @@ pub(super) async fn post(call: &Call<'_>) -> Result<Reply, Problem> {
         check(&snapshot, &subsystem, &wanted)?;
         wanted
     };
-    let outcome = ask(&machine, StorageRequest::Create(wanted), Asked::Change).await?;
-    let Outcome::Volume(number) = outcome else { return Err(Problem::internal()) };
-    created(&machine.snapshot(), call.member, number)
+    let storage = call.member.to_owned();
+    let work = |progress: Progress| async move {
+        begin(&progress)?;
+        let outcome = ask(&machine, StorageRequest::Create(wanted), Asked::Change).await?;
+        let Outcome::Volume(number) = outcome else { return Err(Problem::internal()) };
+        created(&machine.snapshot(), &storage, number)
+    };
+    call.service.tasks.run(call, "Create volume", work).await
 }
 
 /// The answer to who asked for it.
