@@ -6,7 +6,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use roxmltree::{Document, Node};
 use uuid::Uuid;
 
-use super::{BOOT_NS, child, child_text, children, inventory};
+use super::{BOOT_NS, child, child_text, inventory};
 
 /// Deepest domain XML that is read; libvirt's own is about ten deep.
 const NODES_MAX: u32 = 200_000;

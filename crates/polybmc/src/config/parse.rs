@@ -13,7 +13,7 @@ use super::reader::{Notes, Reader};
 use super::{
     ALLOW_DEFAULT_PASSWORD, AggregateConfig, BackendConfig, BmcConfig, Config, ConfigError, DaemonConfig,
     Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, Places, Pool, Problem, REDFISH_STANDARD_PORT,
-    SIM, SimSettings, TlsConfig, check, is_bmc_name, suites,
+    RaidSettings, SIM, SimSettings, TlsConfig, check, is_bmc_name, suites,
 };
 
 /// Most machines of one `[[fleet]]`.

@@ -1,6 +1,7 @@
 //! Volumes: what the record says at each moment, and what is mended after a crash.
 
 use super::*;
+use crate::settings::Settings;
 use crate::storage::{NewVolume, RaidController, RaidLevel, StorageRequest, Volume, VolumeState};
 
 impl Bench {
