@@ -86,6 +86,9 @@ mod entries {
         ChassisPowerStateOnRequired 1 "Warning"
             "The chassis with Id '%1' is required to be powered on to perform this request."
             "Power on the specified chassis and resubmit the request.";
+        CreateFailedMissingReqProperties 1 "Critical"
+            "The create operation failed because the required property %1 was missing from the request."
+            "Correct the body to include the required property with a valid value and resubmit the request if the operation failed.";
         CreateLimitReachedForResource 0 "Critical"
             "The create operation failed because the resource has reached the limit of possible resources."
             "Either delete resources and resubmit the request if the operation failed or do not resubmit the request.";

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log, manager, metadata, odata, registry, root, sensor, session, session_service, storage, system, task,
+    Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log,
+    manager, metadata, odata, registry, root, sensor, session, session_service, storage, system, task,
 };
 
 /// The table, by room.

@@ -148,7 +148,7 @@ async fn what_a_new_volume_cannot_be() {
         body
     };
     for (body, status, message, property) in [
-        (json!({"CapacityBytes": GIB}), 400, "PropertyMissing", "#/RAIDType"),
+        (json!({"CapacityBytes": GIB}), 400, "CreateFailedMissingReqProperties", "#/RAIDType"),
         (with("RAIDType", json!("RAID7")), 400, "PropertyValueNotInList", "#/RAIDType"),
         (with("RAIDType", json!(5)), 400, "PropertyValueTypeError", "#/RAIDType"),
         (with("RAIDType", json!(null)), 400, "PropertyValueTypeError", "#/RAIDType"),

@@ -137,7 +137,8 @@ fn read(call: &Call<'_>, snapshot: &Snapshot, subsystem: &Subsystem<'_>) -> Resu
 
 fn finish(call: &Call<'_>, read: Read, faults: &mut Faults) -> (NewVolume, bool) {
     if !call.body.contains_key("RAIDType") {
-        faults.push(Message::new(message::PropertyMissing, ["/RAIDType"]).about("/RAIDType"));
+        faults
+            .push(Message::new(message::CreateFailedMissingReqProperties, ["/RAIDType"]).about("/RAIDType"));
     }
     if let (Some(raid), Some(kind)) = (read.raid, read.kind)
         && volume_type(raid) != kind
