@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bmc_core::event::Event;
+use bmc_core::media::MediaSlot;
 use bmc_core::power::PowerAction;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Method, Request, StatusCode, header};
@@ -17,8 +18,8 @@ use tokio::net::UnixStream;
 
 use crate::error::ControlError;
 use crate::types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, PowerRequest, PowerView, ReloadReport, SelView,
-    SensorView, SetBmc, SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, DriveView, InsertImage, PowerReply, PowerRequest, PowerView,
+    ReloadReport, SelView, SensorView, SetBmc, SetBoot, VersionInfo,
 };
 
 /// Largest answer taken, in bytes: ten thousand BMCs in a list, or all kept events, with room to spare.
@@ -166,6 +167,35 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ClientError> {
         self.call(Method::GET, &bmc(name, "/sensors"), None::<&()>).await
+    }
+
+    /// See [`Admin::media`](crate::Admin::media).
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn media(&self, name: &str) -> Result<Vec<DriveView>, ClientError> {
+        self.call(Method::GET, &bmc(name, "/media"), None::<&()>).await
+    }
+
+    /// See [`Admin::insert`](crate::Admin::insert); returns the drives after it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn insert(
+        &self,
+        name: &str,
+        drive: MediaSlot,
+        image: &InsertImage,
+    ) -> Result<Vec<DriveView>, ClientError> {
+        self.call(Method::PUT, &bmc(name, &format!("/media/{}", drive.as_str())), Some(image)).await
+    }
+
+    /// See [`Admin::eject`](crate::Admin::eject); returns the drives after it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn eject(&self, name: &str, drive: MediaSlot) -> Result<Vec<DriveView>, ClientError> {
+        self.call(Method::DELETE, &bmc(name, &format!("/media/{}", drive.as_str())), None::<&()>).await
     }
 
     /// See [`Admin::set_boot`](crate::Admin::set_boot).

@@ -1,6 +1,7 @@
 //! The one error that goes over the socket: a kind for programs, a sentence for people.
 
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
+use bmc_core::media::MediaErrorKind;
 use bmc_core::store::StoreError;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,19 @@ impl From<RequestError> for ControlError {
             RequestError::Conflict => ErrorKind::Busy,
             RequestError::Invalid { .. } => ErrorKind::Invalid,
             RequestError::Backend(error) => error.kind.into(),
+            RequestError::Media(error) => match error.kind {
+                MediaErrorKind::Uri | MediaErrorKind::Protocol => ErrorKind::Invalid,
+                MediaErrorKind::Missing => ErrorKind::NotFound,
+                MediaErrorKind::Timeout => ErrorKind::Timeout,
+                MediaErrorKind::Denied => ErrorKind::PermissionDenied,
+                MediaErrorKind::Unreachable
+                | MediaErrorKind::Certificate
+                | MediaErrorKind::Server
+                | MediaErrorKind::Broken => ErrorKind::Unavailable,
+                MediaErrorKind::TooLarge | MediaErrorKind::NoSpace => ErrorKind::Unsupported,
+                MediaErrorKind::Cancelled => ErrorKind::Busy,
+                MediaErrorKind::Internal => ErrorKind::Internal,
+            },
             RequestError::Store(_) => ErrorKind::Internal,
             RequestError::Removed | RequestError::Missing { .. } => ErrorKind::NotFound,
         };

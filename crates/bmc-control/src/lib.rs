@@ -21,6 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bmc_core::console::Console;
 use bmc_core::event::Event;
+use bmc_core::media::MediaSlot;
 use bmc_core::power::PowerAction;
 use tokio::sync::broadcast;
 
@@ -30,8 +31,8 @@ pub use error::{ControlError, ErrorKind};
 pub use routes::router;
 pub use socket::{ControlSocket, SOCKET_PATH_MAX_BYTES, SocketError};
 use types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerReply, ReloadReport, SelView, SensorView, SetBmc, SetBoot,
-    VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, DriveView, InsertImage, PowerReply, ReloadReport, SelView,
+    SensorView, SetBmc, SetBoot, VersionInfo,
 };
 
 /// What the daemon can be told over its control socket.
@@ -64,6 +65,12 @@ pub trait Admin: Send + Sync + 'static {
     async fn boot(&self, name: &str) -> Result<BootView, ControlError>;
     /// Sets or clears the boot override.
     async fn set_boot(&self, name: &str, boot: SetBoot) -> Result<BootView, ControlError>;
+    /// The drives for virtual media.
+    async fn media(&self, name: &str) -> Result<Vec<DriveView>, ControlError>;
+    /// Fetches an image and puts it into a drive; returns when it is in.
+    async fn insert(&self, name: &str, drive: MediaSlot, image: InsertImage) -> Result<(), ControlError>;
+    /// Empties a drive.
+    async fn eject(&self, name: &str, drive: MediaSlot) -> Result<(), ControlError>;
     /// The event log.
     async fn sel(&self, name: &str) -> Result<SelView, ControlError>;
     /// Deletes all entries of the event log.

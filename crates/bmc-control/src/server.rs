@@ -7,6 +7,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use bmc_core::event::Event;
+use bmc_core::media::MediaSlot;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -17,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ControlError, ErrorKind};
-use crate::types::{AddBmc, PowerRequest, PowerView, SetBmc, SetBoot};
+use crate::types::{AddBmc, InsertImage, PowerRequest, PowerView, SetBmc, SetBoot};
 use crate::{SharedAdmin, routes};
 
 /// What handlers share.
@@ -158,6 +159,29 @@ pub(crate) async fn sensors(State(shared): State<Shared>, path: Name) -> Reply {
 pub(crate) async fn set_boot(State(shared): State<Shared>, path: Name, body: Payload) -> Reply {
     let boot: SetBoot = parse(body)?;
     Ok(json(&shared.admin.set_boot(&name(path)?, boot).await?))
+}
+
+pub(crate) async fn media(State(shared): State<Shared>, path: Name) -> Reply {
+    Ok(json(&shared.admin.media(&name(path)?).await?))
+}
+
+type DrivePath = Result<Path<(String, MediaSlot)>, PathRejection>;
+
+fn drive(path: DrivePath) -> Result<(String, MediaSlot), ControlError> {
+    path.map(|Path(path)| path).map_err(|error| ControlError::invalid(error.body_text()))
+}
+
+pub(crate) async fn insert(State(shared): State<Shared>, path: DrivePath, body: Payload) -> Reply {
+    let (name, drive) = drive(path)?;
+    let image: InsertImage = parse(body)?;
+    shared.admin.insert(&name, drive, image).await?;
+    Ok(json(&shared.admin.media(&name).await?))
+}
+
+pub(crate) async fn eject(State(shared): State<Shared>, path: DrivePath) -> Reply {
+    let (name, drive) = drive(path)?;
+    shared.admin.eject(&name, drive).await?;
+    Ok(json(&shared.admin.media(&name).await?))
 }
 
 pub(crate) async fn sel(State(shared): State<Shared>, path: Name) -> Reply {

@@ -10,6 +10,7 @@ use bmc_core::account::Secret;
 use bmc_core::boot::{BootEnabled, BootTarget};
 use bmc_core::console::{Console, ConsoleInput, ConsolePort, ConsoleState, console};
 use bmc_core::event::{Event, EventKind, EventLog, FOLLOWER_LAG_EVENTS};
+use bmc_core::media::MediaSlot;
 use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -38,6 +39,17 @@ fn summary() -> BmcSummary {
         state: ServingState::Serving,
         reachable: true,
         problem: None,
+    }
+}
+
+fn drive() -> DriveView {
+    DriveView {
+        drive: MediaSlot::Usb,
+        image: Some("http://images/x".to_owned()),
+        write_protected: Some(true),
+        size: Some(7),
+        sha256: Some("00".to_owned()),
+        inserting: None,
     }
 }
 
@@ -132,6 +144,16 @@ impl Admin for Small {
     async fn set_boot(&self, _: &str, set: SetBoot) -> Result<BootView, ControlError> {
         Ok(BootView { target: set.target, uri: set.uri, ..boot() })
     }
+    async fn media(&self, name: &str) -> Result<Vec<DriveView>, ControlError> {
+        known(name).map(|()| vec![drive()])
+    }
+    async fn insert(&self, name: &str, drive: MediaSlot, image: InsertImage) -> Result<(), ControlError> {
+        assert_eq!((drive, image.password.as_ref().map(Secret::expose)), (MediaSlot::Cd, Some("s3cret")));
+        known(name)
+    }
+    async fn eject(&self, name: &str, _: MediaSlot) -> Result<(), ControlError> {
+        known(name)
+    }
     async fn sel(&self, name: &str) -> Result<SelView, ControlError> {
         known(name).map(|()| SelView { entries: Vec::new(), room: 1023, overflow: false })
     }
@@ -214,6 +236,16 @@ async fn every_call_comes_through() {
     let set =
         SetBoot { target: BootTarget::Http, persistent: true, uefi: None, uri: Some("http://x/".to_owned()) };
     assert_eq!(client.set_boot("node-0", &set).await.unwrap().uri.as_deref(), Some("http://x/"));
+    assert_eq!(client.media("node-0").await.unwrap(), [drive()]);
+    let image = InsertImage {
+        image: "http://x/y.iso".to_owned(),
+        username: Some("u".to_owned()),
+        password: Some(Secret::new("s3cret")),
+        writable: false,
+    };
+    assert_eq!(client.insert("node-0", MediaSlot::Cd, &image).await.unwrap(), [drive()]);
+    assert!(!format!("{image:?}").contains("s3cret"));
+    assert_eq!(client.eject("node-0", MediaSlot::Usb).await.unwrap(), [drive()]);
     assert_eq!(client.reload().await.unwrap().unchanged, 1);
 }
 
@@ -246,6 +278,8 @@ async fn bad_requests_are_refused_in_json() {
         ("POST /v1/bmcs", large.as_str(), 400, "larger than"),
         ("POST /v1/bmcs", r#"{"name":"a","ipmi":"nowhere"}"#, 400, "request body is wrong"),
         ("PATCH /v1/bmcs/node-0", "{}", 400, "nothing to change"),
+        ("PUT /v1/bmcs/node-0/media/tape", r#"{"image":"x"}"#, 400, "tape"),
+        ("PUT /v1/bmcs/node-0/media/cd", r#"{"image":1}"#, 400, "request body is wrong"),
         ("POST /v1/bmcs/node-0/power", r#"{"action":"explode"}"#, 400, "unknown variant"),
         ("GET /v1/bmcs/%ff", "", 400, "invalid"),
         ("GET /v1/events?after=x", "", 400, "invalid"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bmc_core::account::Secret;
 use bmc_core::boot::{BootEnabled, BootTarget, FirmwareMode};
+use bmc_core::media::MediaSlot;
 use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -240,6 +241,40 @@ pub struct BootView {
     pub uefi: bool,
     /// Where UEFI HTTP boot loads from.
     pub uri: Option<String>,
+}
+
+/// A drive for virtual media.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriveView {
+    /// Which drive.
+    pub drive: MediaSlot,
+    /// What is in it, by where it was fetched, without credentials.
+    pub image: Option<String>,
+    /// Whether the machine may not write to it; `null` while nothing is in it.
+    pub write_protected: Option<bool>,
+    /// Its bytes.
+    pub size: Option<u64>,
+    /// SHA-256 of what was fetched.
+    pub sha256: Option<String>,
+    /// What is on its way into it.
+    pub inserting: Option<String>,
+}
+
+/// An image to insert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InsertImage {
+    /// Where it lies: an `http:`, `https:` or `file:` URL, which may carry a user name and a password.
+    pub image: String,
+    /// Who asks there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// With which password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The machine may write to it, and what it writes is gone with the image. Not for the CD drive.
+    #[serde(default)]
+    pub writable: bool,
 }
 
 /// The event log of a machine.

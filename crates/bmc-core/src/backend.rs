@@ -9,6 +9,7 @@
 //! * after every (re)connection the first report of each attached machine is [`Report::Available`] with its whole state.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::error::BackendError;
 use crate::inventory::{Cpu, Graphics, MemoryModule, Nic, PciDevice};
+use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
 use crate::storage::{Disk, RaidController, Volume};
 
@@ -97,6 +99,8 @@ pub struct Observed {
     pub power: ObservedPower,
     /// The generation of the boot override that the running instance was started with, where the backend marked it.
     pub boot_generation: Option<u64>,
+    /// What is in the BMC's drives.
+    pub media: Vec<(MediaSlot, PathBuf)>,
 }
 
 /// What a machine that runs is doing, in whole numbers, so that what has hardly changed is no change.
@@ -196,7 +200,8 @@ pub trait Backend: Send + Sync + 'static {
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine>;
 }
 
-/// One machine's controls. The owner has at most one call under way, except [`nmi`](Self::nmi). Every call ends within a bound of the
+/// One machine's controls. The owner has at most one call under way, except [`nmi`](Self::nmi) and one of
+/// [`insert_media`](Self::insert_media) and [`eject_media`](Self::eject_media); of these none is under way with a start, a reset or a switch of the firmware. Every call ends within a bound of the
 /// backend's own (`Timeout`).
 ///
 /// # Errors
@@ -219,6 +224,16 @@ pub trait Machine: Send + Sync + 'static {
     async fn resume(&self) -> Result<(), BackendError>;
     /// Injects a non-maskable interrupt.
     async fn nmi(&self) -> Result<(), BackendError>;
+    /// Puts an image into a drive of the BMC, in place of what is in it, also while the machine runs. The image that is in it already is fine.
+    async fn insert_media(&self, image: &MediaImage) -> Result<(), BackendError> {
+        let _ = image;
+        Err(BackendError::unsupported("this machine's backend has no virtual media"))
+    }
+    /// Empties a drive of the BMC. One that is empty, or not there, is fine.
+    async fn eject_media(&self, slot: MediaSlot) -> Result<(), BackendError> {
+        let _ = slot;
+        Err(BackendError::unsupported("this machine's backend has no virtual media"))
+    }
     /// Switches the firmware mode for the next boot, and reports [`Report::Info`].
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
         let _ = mode;

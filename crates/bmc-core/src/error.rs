@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::media::MediaError;
 use crate::power::{PowerAction, PowerState};
 use crate::watchdog::WatchdogRefusal;
 
@@ -124,6 +125,9 @@ pub enum RequestError {
         /// What was looked for.
         what: &'static str,
     },
+    /// An image could not be had (HTTP: by its kind).
+    #[error(transparent)]
+    Media(#[from] MediaError),
     /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),

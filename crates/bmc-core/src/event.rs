@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::boot::{BootEnabled, BootTarget};
 use crate::control::Limited;
+use crate::media::MediaSlot;
 use crate::power::ChangeCause;
 use crate::sensor::ThresholdEvent;
 use crate::settings::dcmi::ExceptionAction;
@@ -134,6 +135,29 @@ pub enum EventKind {
     BmcReset {
         /// A cold reset, which also took settings that are not kept back to what they are after a start.
         cold: bool,
+    },
+    /// An image is in a drive of the BMC.
+    MediaInserted {
+        /// Which drive.
+        slot: MediaSlot,
+        /// From where it was fetched, without credentials.
+        image: String,
+    },
+    /// An image is no longer in a drive of the BMC.
+    MediaEjected {
+        /// Which drive.
+        slot: MediaSlot,
+        /// From where it had been fetched.
+        image: String,
+    },
+    /// An image could not be put into a drive of the BMC, or got lost from it.
+    MediaFailed {
+        /// Which drive.
+        slot: MediaSlot,
+        /// From where it was to be fetched.
+        image: String,
+        /// Why.
+        reason: String,
     },
     /// A sensor's reading went beyond a threshold or came back.
     SensorThreshold(ThresholdEvent),

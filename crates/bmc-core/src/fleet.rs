@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
@@ -19,10 +20,12 @@ use crate::control::{BUSY_RETRY_AFTER, Control, MachineRecord};
 use crate::error::RequestError;
 use crate::event::{EventKind, EventLog};
 use crate::lockout::Lockouts;
+use crate::media::{MediaLibrary, MediaRequest, MediaSlot};
 use crate::owner::{self, Adoption, Answer, MachineKey, Message, Surroundings, record_key};
 use crate::power::PowerPolicy;
 use crate::request::{Outcome, Request};
 use crate::sel::{Notices, Sel, SelEntry, SelState, StoredEntry, entry_number, entry_prefix};
+use crate::settings::media::Medium;
 use crate::snapshot::{Identity, Snapshot};
 use crate::store::{Expect, Store, StoreError, Write};
 use crate::uuids::Uuids;
@@ -33,6 +36,8 @@ pub const OWNERS: usize = 4;
 pub const REQUESTS_PENDING_MAX: usize = 64;
 /// Longest name of a BMC in bytes.
 pub const BMC_NAME_MAX_BYTES: usize = 64;
+/// How long the machine of a BMC that goes for good may take to give up the medium in a drive.
+const EJECT_LIMIT: Duration = Duration::from_secs(10);
 /// Event ids taken at each start of the daemon: ids keep growing over restarts without a commit per event.
 const EVENT_IDS_PER_START: u64 = 1 << 32;
 const EVENT_ID_KEY: &str = "core/first-event-id";
@@ -92,7 +97,8 @@ impl MachineHandle {
     }
 
     /// Asks the machine's owner, which carries the request out also if this future is dropped. Answers at the latest after [`ACKNOWLEDGE_AFTER`](crate::request::ACKNOWLEDGE_AFTER) plus the time of a
-    /// commit; a change that switches the firmware mode takes as long as the backend does.
+    /// commit; a change that switches the firmware mode takes as long as the backend does, and virtual
+    /// media as long as the fetching of an image may take.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -184,7 +190,8 @@ impl Fleet {
     pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let first_event_id = take_event_ids(store.as_ref()).await?;
         let events = Arc::new(EventLog::new(first_event_id));
-        let surroundings = Arc::new(Surroundings { store, clock, events, uuids: Uuids::default() });
+        let surroundings =
+            Arc::new(Surroundings { store, clock, events, uuids: Uuids::default(), media: OnceLock::new() });
         let owners = (0..OWNERS)
             .map(|_| {
                 let (sender, messages) = mpsc::unbounded_channel();
@@ -199,6 +206,45 @@ impl Fleet {
             next_key: AtomicU64::new(1),
             lockouts: Arc::default(),
         })))
+    }
+
+    /// Names who fetches images for virtual media; the first one stays. Without one, nothing can be inserted.
+    pub fn set_media_library(&self, library: Arc<dyn MediaLibrary>) {
+        // A second one is a mistake of the shell's that does no harm.
+        let _ = self.0.surroundings.media.set(library);
+    }
+
+    /// What is in the drives of all stored machines, served or not.
+    ///
+    /// # Errors
+    /// The store cannot be read. A record that cannot be read holds nothing.
+    pub async fn stored_media(&self) -> Result<Vec<Medium>, StoreError> {
+        let records = self.0.surroundings.store.list(&record_key("")).await?;
+        let settings = records
+            .iter()
+            .filter_map(|record| serde_json::from_slice::<MachineRecord>(&record.value).ok())
+            .map(|record| record.settings);
+        let media = settings
+            .flat_map(|settings| MediaSlot::ALL.map(|slot| settings.media.drive(slot).medium.clone()));
+        Ok(media.flatten().collect())
+    }
+
+    /// Takes out what is in a machine's drives, as well as that can be done now.
+    async fn empty_drives(&self, handle: &MachineHandle) {
+        for slot in MediaSlot::ALL {
+            if handle.snapshot().settings.media.drive(slot).medium.is_none() {
+                continue;
+            }
+            let eject = handle.request(Request::Media(MediaRequest::Eject(slot)));
+            if !matches!(tokio::time::timeout(EJECT_LIMIT, eject).await, Ok(Ok(_))) {
+                tracing::warn!(bmc = %handle.name, slot = slot.as_str(), "the medium could not be taken out");
+            }
+        }
+        let media = &handle.snapshot().settings.media;
+        let left = MediaSlot::ALL.into_iter().filter_map(|slot| media.drive(slot).medium.as_ref());
+        if let Some(library) = self.0.surroundings.media.get() {
+            left.for_each(|medium| library.release(&medium.lease));
+        }
     }
 
     /// Serves a machine: takes up what is stored under its name, attaches the backend and publishes a first snapshot, which says that the
@@ -312,6 +358,9 @@ impl Fleet {
     pub async fn remove(&self, name: &str, forget: bool) -> Result<bool, StoreError> {
         let handle = self.registry_mut().by_name.remove(name);
         if let Some(handle) = &handle {
+            if forget {
+                self.empty_drives(handle).await;
+            }
             let (done, released) = oneshot::channel();
             if handle.owner.send(Message::Release(handle.key, done)).is_ok() {
                 // An owner that is gone has released everything.

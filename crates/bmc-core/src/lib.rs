@@ -20,6 +20,7 @@ pub mod event;
 pub mod fleet;
 pub mod inventory;
 pub mod lockout;
+pub mod media;
 pub mod owner;
 pub mod power;
 pub mod power_history;

@@ -14,10 +14,11 @@
 //! An idle machine costs an entry in a map: no task, no timer.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tracing::{debug, error};
 
 use crate::alert::Alert;
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 use crate::control::{CallId, Control, Effect, Input, Limited, MachineRecord, Now, Op, RequestId, Timer};
 use crate::error::{BackendError, BackendErrorKind, RequestError};
 use crate::event::{EventKind, EventLog};
+use crate::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary, MediaSource};
 use crate::request::{Outcome, Request};
 use crate::sel::{SelWrites, StoredEntry, entry_key};
 use crate::snapshot::Snapshot;
@@ -66,6 +68,7 @@ pub(crate) enum Message {
     Report(MachineKey, Box<Report>),
     Note(MachineKey, EventKind),
     CallDone(MachineKey, CallId, Result<(), BackendError>),
+    Fetched(MachineKey, CallId, Result<FetchedImage, MediaError>),
     Committed(MachineKey, Result<(), StoreError>),
 }
 
@@ -86,6 +89,8 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) uuids: Uuids,
+    /// Who fetches images; nobody until somebody is named.
+    pub(crate) media: OnceLock<Arc<dyn MediaLibrary>>,
 }
 
 struct Slot {
@@ -97,6 +102,8 @@ struct Slot {
     alerts: broadcast::Sender<Alert>,
     replies: HashMap<RequestId, Answer>,
     next_request: RequestId,
+    /// The images that are being fetched.
+    fetches: HashMap<CallId, AbortHandle>,
     /// Present while a commit is under way.
     commit: Option<Commit>,
     inbox: VecDeque<Input>,
@@ -181,6 +188,17 @@ impl Owner {
             Message::Note(key, kind) => (key, Input::Note(kind)),
             Message::Report(key, report) => (key, Input::Report(report)),
             Message::CallDone(key, call, result) => (key, Input::CallDone(call, result)),
+            Message::Fetched(key, call, result) => {
+                let Some(slot) = self.slots.get_mut(&key) else {
+                    // The machine is gone, and with it who wanted the image.
+                    if let (Ok(image), Some(library)) = (result, self.surroundings.media.get()) {
+                        library.release(&image.lease);
+                    }
+                    return;
+                };
+                slot.fetches.remove(&call);
+                (key, Input::Fetched(call, result))
+            }
         };
         self.input(key, input);
     }
@@ -195,6 +213,7 @@ impl Owner {
             alerts: adoption.alerts,
             replies: HashMap::new(),
             next_request: 0,
+            fetches: HashMap::new(),
             commit: None,
             inbox: VecDeque::new(),
             shutdown_timer: None,
@@ -214,6 +233,7 @@ impl Owner {
             Some(slot) if slot.commit.is_some() => slot.released = Some(done),
             _ => {
                 if let Some(slot) = self.slots.remove(&key) {
+                    slot.fetches.values().for_each(AbortHandle::abort);
                     self.surroundings.uuids.remove(slot.snapshots.borrow().uuid, &slot.name, key);
                 }
                 // Whoever released the machine may have stopped waiting.
@@ -357,6 +377,26 @@ impl Owner {
                         let _ = sender.send(Message::CallDone(key, id, result));
                     });
                 }
+                Effect::Fetch(id, source) => {
+                    let library = self.surroundings.media.get().map(Arc::clone);
+                    let Some(sender) = self.sender.upgrade() else { return };
+                    let fetching = tokio::spawn(async move {
+                        let result = fetch(library, &source).await;
+                        // The owner ends only when the daemon does.
+                        let _ = sender.send(Message::Fetched(key, id, result));
+                    });
+                    slot.fetches.insert(id, fetching.abort_handle());
+                }
+                Effect::StopFetch(id) => {
+                    if let Some(fetching) = slot.fetches.remove(&id) {
+                        fetching.abort();
+                    }
+                }
+                Effect::Release(lease) => {
+                    if let Some(library) = self.surroundings.media.get() {
+                        library.release(&lease);
+                    }
+                }
                 Effect::After(delay, timer) => {
                     self.next_timer += 1;
                     let at = (self.surroundings.clock.now() + delay, self.next_timer);
@@ -431,6 +471,23 @@ async fn call(machine: &dyn Machine, op: Op) -> Result<(), BackendError> {
         Op::CreateVolume(volume) => machine.create_volume(&volume).await,
         Op::DeleteVolume(volume) => machine.delete_volume(&volume).await,
         Op::InitializeVolume(volume) => machine.initialize_volume(&volume).await,
+        Op::InsertMedia(image) => machine.insert_media(&image).await,
+        Op::EjectMedia(slot) => machine.eject_media(slot).await,
+    }
+}
+
+/// Fetches an image, if there is anybody who does.
+async fn fetch(
+    library: Option<Arc<dyn MediaLibrary>>,
+    source: &MediaSource,
+) -> Result<FetchedImage, MediaError> {
+    match library {
+        Some(library) => library.fetch(source).await,
+        None => Err(MediaError::new(
+            MediaErrorKind::Internal,
+            source.uri.clone(),
+            "this service has no place to keep images in",
+        )),
     }
 }
 

@@ -6,6 +6,7 @@ use ipmi_wire::record::sel::{EventMessage, SelBody};
 
 use crate::account::Secret;
 use crate::boot::{BootOptions, BootOverride, FirmwareMode};
+use crate::media::MediaRequest;
 use crate::power::{Origin, PowerAction, PowerPolicy};
 use crate::settings::Edit;
 use crate::storage::StorageRequest;
@@ -35,6 +36,8 @@ pub enum Request {
     Sel(SelRequest),
     /// Does something to the volumes; answered when it is done, which may take as long as the backend does.
     Storage(StorageRequest),
+    /// Virtual media.
+    Media(MediaRequest),
 }
 
 /// What is asked of the event log.

@@ -10,6 +10,7 @@ use crate::account::Accounts;
 use crate::backend::{MachineInfo, Statistics};
 use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
+use crate::media::MediaSlot;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
 use crate::power_history::PoweredTime;
 use crate::power_meter::PowerMeter;
@@ -73,6 +74,8 @@ pub struct Snapshot {
     pub readings: Arc<Readings>,
     /// The event log.
     pub sel: Arc<Sel>,
+    /// The images that are on their way into the BMC's drives, without credentials.
+    pub inserting: Vec<(MediaSlot, String)>,
     /// What it has drawn.
     pub power_meter: Arc<PowerMeter>,
 }

@@ -170,7 +170,12 @@ impl Backend for Obedient {
             ..MachineInfo::default()
         };
         // Before `attach` has returned: the fleet must not lose it.
-        let observed = Observed { info: info.clone(), power: ObservedPower::Off, boot_generation: None };
+        let observed = Observed {
+            info: info.clone(),
+            power: ObservedPower::Off,
+            boot_generation: None,
+            media: Vec::new(),
+        };
         reports.send(Report::Available(observed));
         let (hangs, panics) = (Arc::clone(&self.hangs), Arc::clone(&self.panics));
         Arc::new(ObedientMachine { info, reports, hangs, panics })
@@ -186,7 +191,7 @@ struct Silent {
 impl Silent {
     fn tell(&self, uuid: Uuid) {
         let info = MachineInfo { uuid, ..MachineInfo::default() };
-        let observed = Observed { info, power: ObservedPower::Off, boot_generation: None };
+        let observed = Observed { info, power: ObservedPower::Off, boot_generation: None, media: Vec::new() };
         self.attached.lock().unwrap().as_ref().unwrap().send(Report::Available(observed));
     }
 }

@@ -26,6 +26,7 @@ const WATCHDOG_NOT_SET: u8 = 0x80;
 /// | no space | `C4h` | the specification's code for a full log or table |
 /// | in use | `D5h` | what is asked for has to be freed first |
 /// | missing | `CBh` | "requested data not present" |
+/// | media | `FFh` | no command of IPMI fetches an image |
 /// | backend | see [`backend`] | |
 pub fn request(error: &RequestError) -> CompletionCode {
     match error {
@@ -37,6 +38,7 @@ pub fn request(error: &RequestError) -> CompletionCode {
         RequestError::NoSpace { .. } => CompletionCode::OUT_OF_SPACE,
         RequestError::Missing { .. } => CompletionCode::NOT_PRESENT,
         RequestError::Backend(error) => backend(error.kind),
+        RequestError::Media(_) => CompletionCode::UNSPECIFIED,
         RequestError::Store(_) => CompletionCode::UNSPECIFIED,
         RequestError::Removed => CompletionCode::DESTINATION_UNAVAILABLE,
     }
@@ -74,6 +76,7 @@ mod tests {
     use std::time::Duration;
 
     use bmc_core::error::BackendError;
+    use bmc_core::media::{MediaError, MediaErrorKind};
     use bmc_core::power::{PowerAction, PowerState};
 
     use super::*;
@@ -94,6 +97,7 @@ mod tests {
             (RequestError::NoSpace { what: "log" }, 0xc4),
             (RequestError::Missing { what: "entry" }, 0xcb),
             (RequestError::InUse { what: "drive 1".to_owned() }, 0xd5),
+            (MediaError::new(MediaErrorKind::Broken, "", "").into(), 0xff),
         ];
         for (error, code) in rows {
             assert_eq!(request(&error), CompletionCode(code), "{error:?}");

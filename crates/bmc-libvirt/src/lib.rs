@@ -27,6 +27,7 @@ mod console;
 mod error;
 mod hub;
 mod machine;
+mod media;
 mod poll;
 mod setup_key;
 mod statistics;

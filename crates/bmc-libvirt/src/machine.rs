@@ -11,6 +11,7 @@ use bmc_core::backend::{Machine, ObservedPower};
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot};
 use bmc_core::console::Console;
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
 use tokio::time::timeout;
@@ -23,6 +24,7 @@ use crate::backend::ConsolePolicy;
 use crate::connection::{CALL_TIMEOUT, Failure, START_TIMEOUT, STOP_TIMEOUT};
 use crate::console::{self, Kept};
 use crate::hub::Hub;
+use crate::media;
 use crate::setup_key;
 use crate::storage;
 use crate::sys;
@@ -284,6 +286,25 @@ impl Machine for LibvirtMachine {
 
     async fn nmi(&self) -> Result<(), BackendError> {
         self.call(CALL_TIMEOUT, "inject an NMI", |_, domain| Ok(sys::inject_nmi(domain)?)).await
+    }
+
+    async fn insert_media(&self, image: &MediaImage) -> Result<(), BackendError> {
+        let image = image.clone();
+        self.call(START_TIMEOUT, "insert virtual media", move |connect, domain| {
+            media::insert(connect, domain, &image)
+        })
+        .await?;
+        self.settle().await;
+        Ok(())
+    }
+
+    async fn eject_media(&self, slot: MediaSlot) -> Result<(), BackendError> {
+        self.call(START_TIMEOUT, "eject virtual media", move |connect, domain| {
+            media::eject(connect, domain, slot)
+        })
+        .await?;
+        self.settle().await;
+        Ok(())
     }
 
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {

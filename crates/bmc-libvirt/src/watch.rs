@@ -1,10 +1,12 @@
 //! One watched domain: what is known of it, and how news of it are taken in and told.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bmc_core::backend::{MachineInfo, MachineRef, Observed, ObservedPower, Report, Reports};
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::media::MediaSlot;
 use bmc_core::power::ChangeCause;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -17,7 +19,7 @@ use crate::statistics::Meter;
 use crate::storage::{self, RaidOptions};
 use crate::sys::{self, Counters};
 use crate::track::{Instance, Op, Step, Track};
-use crate::xml::{inventory, read};
+use crate::xml::{inventory, media, read};
 
 /// One watched domain.
 pub(crate) struct Watch {
@@ -38,6 +40,7 @@ pub(crate) struct Fetched {
     power: ObservedPower,
     generation: Option<u64>,
     transient: bool,
+    media: Vec<(MediaSlot, PathBuf)>,
 }
 
 impl Watch {
@@ -153,6 +156,7 @@ impl Watch {
                 info: fetched.info.clone(),
                 power: fetched.power,
                 boot_generation: fetched.generation,
+                media: fetched.media.clone(),
             }));
         } else {
             if news {
@@ -194,7 +198,9 @@ pub(crate) fn gone(watch: &Watch, uri: &str) -> BackendError {
 pub(crate) fn fetch(connect: &Connect, domain: &Domain, raid: &RaidOptions) -> Result<Fetched, Failure> {
     let state = sys::domain_state(domain)?;
     let power = power_of(state);
-    let mut info = read::machine_info(&domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?)?;
+    let definition = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?;
+    let mut info = read::machine_info(&definition)?;
+    let media = media::media(&definition)?;
     storage::complete(connect, domain, raid, &mut info);
     let generation = match power {
         ObservedPower::Off => None,
@@ -205,7 +211,7 @@ pub(crate) fn fetch(connect: &Connect, domain: &Domain, raid: &RaidOptions) -> R
         }
     };
     let transient = !domain.is_persistent()?;
-    Ok(Fetched { info, power, generation, transient })
+    Ok(Fetched { info, power, generation, transient, media })
 }
 
 /// A `virDomainState` as the core sees it. A crashed domain that is kept, and one that sleeps, hold their processors still.
@@ -226,8 +232,13 @@ mod tests {
     fn the_event_tells_who_changed_the_power_not_an_answer_that_was_quicker() {
         let (reports, mut told) = Reports::channel();
         let watch = Watch::new(MachineRef { uuid: None, name: "node".to_owned() }, reports);
-        let fetched =
-            |power| Fetched { info: MachineInfo::default(), power, generation: None, transient: false };
+        let fetched = |power| Fetched {
+            info: MachineInfo::default(),
+            power,
+            generation: None,
+            transient: false,
+            media: Vec::new(),
+        };
         assert!(watch.apply(Asked::ForMakeUp, 0, &fetched(ObservedPower::Running), false));
         assert!(matches!(told.try_recv(), Ok(Report::Available(_))), "all is news at first");
         assert!(watch.apply(Asked::ForMakeUp, 0, &fetched(ObservedPower::Paused), false));

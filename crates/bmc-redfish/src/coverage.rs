@@ -10,6 +10,7 @@ use crate::routes::{self, Access};
 use crate::schema;
 use bmc_core::boot::BootTarget;
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
+use bmc_core::media::{MediaError, MediaErrorKind};
 use bmc_core::power::{PowerAction, PowerState};
 use std::time::Duration;
 
@@ -119,6 +120,10 @@ fn errors() -> Vec<(String, RequestError)> {
         ("missing".to_owned(), RequestError::Missing { what: "LogEntry" }),
         ("removed".to_owned(), RequestError::Removed),
     ];
+    for kind in MediaErrorKind::ALL {
+        let error = MediaError::new(kind, "http://server/image.iso", "");
+        errors.push((format!("media: {kind:?}"), RequestError::Media(error)));
+    }
     for kind in BackendErrorKind::ALL {
         errors.push((format!("backend: {kind:?}"), RequestError::Backend(BackendError::new(kind, ""))));
     }

@@ -246,6 +246,9 @@ fn decode(verb: &Verb, asked: &Asked) -> Result<Map<String, Value>, Problem> {
         let message = Message::new(message::HeaderInvalid, ["Content-Type"]);
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
+    if verb.empty_body && bytes.is_empty() {
+        return Ok(Map::new());
+    }
     let body = json::parse_object(bytes)?;
     tracing::trace!(body = %secret::masked(&body, verb.secrets), "redfish request body");
     Ok(body)

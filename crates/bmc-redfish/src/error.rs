@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
+use bmc_core::media::{MediaError, MediaErrorKind};
 use bmc_core::power::PowerState;
 use http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -165,10 +166,39 @@ pub(crate) fn request_problem(error: &RequestError, about: About<'_>) -> Problem
             conflict(Message::new(message::ResourceInUse, [])).resolution(sentence(what))
         }
         RequestError::Missing { what } => Problem::not_found(what, about.id),
+        RequestError::Media(error) => media_problem(error),
         RequestError::Backend(error) => backend_problem(error, about),
         RequestError::Store(_) => Problem::internal().resolution(sentence(&error.to_string())),
         RequestError::Removed => Problem::not_found("ComputerSystem", about.id),
     }
+}
+
+/// The part of the table that is about images that cannot be had. The fault lies with the URI that the client gave, or behind it.
+fn media_problem(error: &MediaError) -> Problem {
+    let uri = error.uri.as_str();
+    let refused = |message: Message| Problem::bad_request(vec![message.about("/Image")]);
+    let problem = match error.kind {
+        MediaErrorKind::Uri => refused(Message::new(message::InvalidURI, [uri])),
+        MediaErrorKind::Protocol => {
+            let scheme = uri.split_once(':').map_or(uri, |(scheme, _)| scheme);
+            refused(Message::new(message::SourceDoesNotSupportProtocol, [uri, scheme]))
+        }
+        MediaErrorKind::Unreachable
+        | MediaErrorKind::Certificate
+        | MediaErrorKind::Server
+        | MediaErrorKind::Broken => refused(Message::new(message::CouldNotEstablishConnection, [uri])),
+        MediaErrorKind::Denied => refused(Message::new(message::AccessDenied, [uri])),
+        MediaErrorKind::Missing => refused(Message::new(message::ResourceMissingAtURI, [uri])),
+        MediaErrorKind::TooLarge | MediaErrorKind::NoSpace => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, Message::new(message::InsufficientStorage, []))
+        }
+        MediaErrorKind::Timeout => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Message::new(message::OperationTimeout, []))
+        }
+        MediaErrorKind::Cancelled => conflict(Message::new(message::ResourceInUse, [])),
+        MediaErrorKind::Internal => Problem::internal(),
+    };
+    problem.resolution(sentence(&error.message))
 }
 
 /// The part of the table that is about the backend's failures. The backend's own words, which say what to do, become the resolution.

@@ -62,6 +62,9 @@ mod entries {
     use super::{BASE, Entry};
 
     entries! { BASE;
+        AccessDenied 1 "Critical"
+            "While attempting to establish a connection to '%1', the service denied access."
+            "Attempt to ensure that the URI is correct and that the service has the appropriate credentials.";
         AccountNotModified 0 "Warning"
             "The account modification request failed."
             "The modification may have failed due to permission issues or issues with the request body.";
@@ -74,6 +77,12 @@ mod entries {
         ActionParameterUnknown 2 "Warning"
             "The action %1 was submitted with the invalid parameter %2."
             "Correct the invalid action parameter and resubmit the request if the operation failed.";
+        ActionParameterValueConflict 2 "Warning"
+            "The parameter '%1' with the requested value of '%2' does not meet the constraints of the implementation."
+            "None.";
+        ActionParameterValueFormatError 3 "Warning"
+            "The value '%1' for the parameter %2 in the action %3 is not a format that the parameter can accept."
+            "Correct the value for the parameter in the request body and resubmit the request if the operation failed.";
         ActionParameterValueNotInList 3 "Warning"
             "The value '%1' for the parameter %2 in the action %3 is not in the list of acceptable values."
             "Choose a value from the enumeration list that the implementation can support and resubmit the request if the operation failed.";
@@ -86,6 +95,9 @@ mod entries {
         ChassisPowerStateOnRequired 1 "Warning"
             "The chassis with Id '%1' is required to be powered on to perform this request."
             "Power on the specified chassis and resubmit the request.";
+        CouldNotEstablishConnection 1 "Critical"
+            "The service failed to establish a connection with the URI '%1'."
+            "Ensure that the URI contains a valid and reachable node name, protocol information, and other URI components.";
         CreateFailedMissingReqProperties 1 "Critical"
             "The create operation failed because the required property %1 was missing from the request."
             "Correct the body to include the required property with a valid value and resubmit the request if the operation failed.";
@@ -113,6 +125,9 @@ mod entries {
         InternalError 0 "Critical"
             "The request failed due to an internal service error.  The service is still operational."
             "Resubmit the request.  If the problem persists, consider resetting the service.";
+        InvalidURI 1 "Critical"
+            "The URI %1 was not found."
+            "Provide a valid URI and resubmit the request.";
         MalformedJSON 0 "Critical"
             "The request body submitted was malformed JSON and could not be parsed by the receiving service."
             "Ensure that the request body is valid JSON and resubmit the request.";
@@ -221,6 +236,9 @@ mod entries {
         SessionLimitExceeded 0 "Critical"
             "The session establishment failed due to the number of simultaneous sessions exceeding the limit of the implementation."
             "Reduce the number of other sessions before trying to establish the session or increase the limit of simultaneous sessions, if supported.";
+        SourceDoesNotSupportProtocol 2 "Critical"
+            "The other end of the connection at '%1' does not support the specified protocol %2."
+            "Change protocols or URIs.";
         StringValueTooLong 2 "Warning"
             "The string '%1' exceeds the length limit %2."
             "Resubmit the request with an appropriate string length.";

@@ -13,7 +13,7 @@ use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
     Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log,
-    manager, metadata, odata, registry, root, sensor, session, session_service, storage, system, task,
+    manager, media, metadata, odata, registry, root, sensor, session, session_service, storage, system, task,
 };
 
 /// The table, by room.
@@ -39,6 +39,8 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     task::ROUTES,
     event_service::ROUTES,
     event_destination::ROUTES,
+    media::SYSTEM_ROUTES,
+    media::MANAGER_ROUTES,
 ];
 
 /// Every route.
@@ -149,6 +151,8 @@ pub(crate) struct Verb {
     pub(crate) what: &'static str,
     /// Members of the request body that no journal may show.
     pub(crate) secrets: &'static [&'static str],
+    /// No body at all is as good as `{}`.
+    pub(crate) empty_body: bool,
     /// The status of an answer with this resource.
     pub(crate) status: fn(&Value) -> StatusCode,
 }
@@ -188,7 +192,15 @@ fn all_is_well(_: &Value) -> StatusCode {
 /// A resource that who may log in may read.
 pub(crate) const fn get(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'static str) -> Verb {
     let access = Access::Needs(Privilege::Login);
-    Verb { kind: Kind::Get, handler: Handler::Get(show), access, what, secrets: &[], status: all_is_well }
+    Verb {
+        kind: Kind::Get,
+        handler: Handler::Get(show),
+        access,
+        what,
+        secrets: &[],
+        empty_body: false,
+        status: all_is_well,
+    }
 }
 
 /// A resource that anybody may read.
@@ -209,6 +221,7 @@ pub(crate) const fn show(show: fn(&Call<'_>) -> Result<Content, Problem>, what: 
         access: Access::Public,
         what,
         secrets: &[],
+        empty_body: false,
         status: all_is_well,
     }
 }
@@ -220,7 +233,15 @@ pub(crate) const fn patch(
     what: &'static str,
 ) -> Verb {
     let access = Access::Needs(needs);
-    Verb { kind: Kind::Patch, handler: Handler::Act(act), access, what, secrets: &[], status: all_is_well }
+    Verb {
+        kind: Kind::Patch,
+        handler: Handler::Act(act),
+        access,
+        what,
+        secrets: &[],
+        empty_body: false,
+        status: all_is_well,
+    }
 }
 
 /// An action, or a new member of a collection.
@@ -250,6 +271,11 @@ impl Verb {
     /// The same, for a resource that tells by its status that it is not done.
     pub(crate) const fn status(self, status: fn(&Value) -> StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// The same, for which no body at all is as good as `{}`.
+    pub(crate) const fn empty_body(self) -> Self {
+        Self { empty_body: true, ..self }
     }
 
     /// The same, with members of its body that no journal may show.

@@ -34,12 +34,12 @@ schemas! {
     COMPUTER_SYSTEM = "ComputerSystem" "v1_27_0";
     COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
     DRIVE = "Drive" "v1_22_0";
-    JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
-    JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
     EVENT = "Event" "v1_13_0";
     EVENT_DESTINATION = "EventDestination" "v1_16_0";
     EVENT_DESTINATION_COLLECTION = "EventDestinationCollection";
     EVENT_SERVICE = "EventService" "v1_12_0";
+    JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
+    JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
     LOG_ENTRY = "LogEntry" "v1_21_0";
     LOG_ENTRY_COLLECTION = "LogEntryCollection";
     LOG_SERVICE = "LogService" "v1_9_0";
@@ -70,6 +70,8 @@ schemas! {
     TASK = "Task" "v1_7_4";
     TASK_COLLECTION = "TaskCollection";
     TASK_SERVICE = "TaskService" "v1_3_0";
+    VIRTUAL_MEDIA = "VirtualMedia" "v1_6_5";
+    VIRTUAL_MEDIA_COLLECTION = "VirtualMediaCollection";
     VOLUME = "Volume" "v1_10_2";
     VOLUME_COLLECTION = "VolumeCollection";
 }

@@ -14,6 +14,7 @@ use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, ObservedPower
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
 use tokio::runtime::Handle;
@@ -455,6 +456,14 @@ impl Machine for AttachedMachine {
 
     async fn initialize_volume(&self, _volume: &Volume) -> Result<(), BackendError> {
         self.call(SimOperation::InitializeVolume, |machine, _| machine.initialize_volume()).await
+    }
+
+    async fn insert_media(&self, image: &MediaImage) -> Result<(), BackendError> {
+        self.call(SimOperation::InsertMedia, |machine, _| Ok(machine.insert_media(image.clone()))).await
+    }
+
+    async fn eject_media(&self, slot: MediaSlot) -> Result<(), BackendError> {
+        self.call(SimOperation::EjectMedia, |machine, _| Ok(machine.eject_media(slot))).await
     }
 }
 

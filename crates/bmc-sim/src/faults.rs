@@ -30,11 +30,15 @@ pub enum SimOperation {
     DeleteVolume,
     /// Erasure of a volume.
     InitializeVolume,
+    /// An image into a drive of the BMC.
+    InsertMedia,
+    /// A drive of the BMC emptied.
+    EjectMedia,
 }
 
 impl SimOperation {
     /// Every operation, for tables and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Start,
         Self::Stop,
         Self::Shutdown,
@@ -45,6 +49,8 @@ impl SimOperation {
         Self::CreateVolume,
         Self::DeleteVolume,
         Self::InitializeVolume,
+        Self::InsertMedia,
+        Self::EjectMedia,
     ];
 
     /// The operation's name in messages.
@@ -60,6 +66,8 @@ impl SimOperation {
             Self::CreateVolume => "create-volume",
             Self::DeleteVolume => "delete-volume",
             Self::InitializeVolume => "initialize-volume",
+            Self::InsertMedia => "insert-media",
+            Self::EjectMedia => "eject-media",
         }
     }
 }

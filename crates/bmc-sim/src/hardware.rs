@@ -183,12 +183,36 @@ pub fn boot_targets(firmware: FirmwareMode) -> Vec<BootTarget> {
 pub enum Handover {
     /// Boot a device that is always there; in plain words.
     Device(String),
-    /// Boot the CD-ROM if there is one in the drive at that moment.
-    Cdrom,
+    /// Boot what is in this drive at that moment, or fall through.
+    Removable(Removable),
     /// Look for media of this kind, of which there never are any, and fall through.
     Missing(&'static str),
     /// Stay in the setup screen.
     Setup,
+}
+
+/// A drive whose medium comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removable {
+    /// A CD-ROM drive: the BMC's with a medium in it, else the machine's own.
+    Cdrom,
+    /// The BMC's CD-ROM drive.
+    RemoteCdrom,
+    /// The BMC's USB disk.
+    Usb,
+    /// The same, as IPMI calls it.
+    RemoteMedia,
+}
+
+/// What is in the drives, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inserted<'a> {
+    /// In the first CD-ROM drive that has something in it.
+    pub cdrom: Option<&'a str>,
+    /// In the BMC's CD-ROM drive.
+    pub remote_cdrom: Option<&'a str>,
+    /// In the BMC's USB disk.
+    pub usb: Option<&'a str>,
 }
 
 /// What `plan` makes the machine boot.
@@ -212,25 +236,31 @@ pub fn handover(info: &MachineInfo, plan: &BootPlan) -> Result<Handover, Backend
         BootTarget::Http => Handover::Device(format!("http {}", nic(info, device)?)),
         BootTarget::Cdrom => {
             pick("CD-ROM drive", &[CDROM], device)?;
-            Handover::Cdrom
+            Handover::Removable(Removable::Cdrom)
         }
         BootTarget::BiosSetup => Handover::Setup,
-        BootTarget::Usb => Handover::Missing("usb"),
+        BootTarget::Usb => Handover::Removable(Removable::Usb),
         BootTarget::RemoteFloppy => Handover::Missing("remote floppy"),
-        BootTarget::RemoteCdrom => Handover::Missing("remote cdrom"),
-        BootTarget::RemoteMedia => Handover::Missing("remote media"),
+        BootTarget::RemoteCdrom => Handover::Removable(Removable::RemoteCdrom),
+        BootTarget::RemoteMedia => Handover::Removable(Removable::RemoteMedia),
         BootTarget::RemoteDisk => Handover::Missing("remote disk"),
     })
 }
 
 /// What the handover came to, in the words of [`Report::Booted`](bmc_core::backend::Report::Booted).
-pub fn booted_from(handover: &Handover, cdrom: Option<&str>) -> String {
-    match (handover, cdrom) {
-        (Handover::Device(device), _) => device.clone(),
-        (Handover::Cdrom, Some(image)) => format!("cdrom {image}"),
-        (Handover::Cdrom, None) => format!("cdrom (empty), then disk {}", DISKS[0]),
-        (Handover::Missing(media), _) => format!("{media} (empty), then disk {}", DISKS[0]),
-        (Handover::Setup, _) => "firmware setup".to_owned(),
+pub fn booted_from(handover: &Handover, inserted: &Inserted<'_>) -> String {
+    let removable = |drive: &str, image: Option<&str>| match image {
+        Some(image) => format!("{drive} {image}"),
+        None => format!("{drive} (empty), then disk {}", DISKS[0]),
+    };
+    match handover {
+        Handover::Device(device) => device.clone(),
+        Handover::Removable(Removable::Cdrom) => removable("cdrom", inserted.cdrom),
+        Handover::Removable(Removable::RemoteCdrom) => removable("remote cdrom", inserted.remote_cdrom),
+        Handover::Removable(Removable::Usb) => removable("usb", inserted.usb),
+        Handover::Removable(Removable::RemoteMedia) => removable("remote media", inserted.usb),
+        Handover::Missing(media) => removable(media, None),
+        Handover::Setup => "firmware setup".to_owned(),
     }
 }
 
@@ -279,7 +309,7 @@ mod tests {
     }
 
     fn boots(info: &MachineInfo, plan: &BootPlan) -> String {
-        booted_from(&handover(info, plan).unwrap(), None)
+        booted_from(&handover(info, plan).unwrap(), &Inserted::default())
     }
 
     #[test]
@@ -321,7 +351,12 @@ mod tests {
         ] {
             assert_eq!(boots(&info, &plan(target, None)), from, "{target:?}");
         }
-        assert_eq!(booted_from(&Handover::Cdrom, Some("live.iso")), "cdrom live.iso");
+        let inserted = Inserted { cdrom: Some("live.iso"), remote_cdrom: None, usb: Some("stick.img") };
+        let boots = |drive| booted_from(&Handover::Removable(drive), &inserted);
+        assert_eq!(boots(Removable::Cdrom), "cdrom live.iso");
+        assert_eq!(boots(Removable::RemoteCdrom), "remote cdrom (empty), then disk sda");
+        assert_eq!(boots(Removable::Usb), "usb stick.img");
+        assert_eq!(boots(Removable::RemoteMedia), "remote media stick.img");
     }
 
     #[test]

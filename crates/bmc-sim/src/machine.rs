@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
 
-use crate::hardware::{self, Handover};
+use crate::hardware::{self, Handover, Inserted};
 use crate::load::{Activity, Load, SimLoad};
 
 /// How long a machine's phases take.
@@ -86,6 +87,8 @@ pub struct SimMachine {
     /// Whether the operating system listens to the button at all.
     heeds_button: bool,
     cdrom: Option<String>,
+    /// What the BMC has put into its drives.
+    media: Vec<MediaImage>,
     booted_from: Option<String>,
     interrupts: u64,
     runs: u64,
@@ -111,6 +114,7 @@ impl SimMachine {
             button: false,
             heeds_button: true,
             cdrom: None,
+            media: Vec::new(),
             booted_from: None,
             interrupts: 0,
             runs: 0,
@@ -124,7 +128,8 @@ impl SimMachine {
 
     /// Its whole state.
     pub fn observed(&self) -> Observed {
-        Observed { info: self.info.clone(), power: self.power(), boot_generation: self.generation }
+        let media = self.media.iter().map(|image| (image.slot, image.file.clone())).collect();
+        Observed { info: self.info.clone(), power: self.power(), boot_generation: self.generation, media }
     }
 
     /// When [`expire`](Self::expire) wants to be called; `None` while nothing happens by itself.
@@ -322,6 +327,30 @@ impl SimMachine {
         self.cdrom = image;
     }
 
+    /// Puts an image into a drive of the BMC, in place of what is in it.
+    pub fn insert_media(&mut self, image: MediaImage) -> Vec<Report> {
+        self.eject_media(image.slot);
+        self.media.push(image);
+        Vec::new()
+    }
+
+    /// Empties a drive of the BMC.
+    pub fn eject_media(&mut self, slot: MediaSlot) -> Vec<Report> {
+        self.media.retain(|image| image.slot != slot);
+        Vec::new()
+    }
+
+    /// What is in which drive: the BMC's come before the machine's own.
+    fn inserted(&self) -> Inserted<'_> {
+        let medium =
+            |slot| self.media.iter().find(|image| image.slot == slot).map(|image| image.name.as_str());
+        Inserted {
+            cdrom: medium(MediaSlot::Cd).or(self.cdrom.as_deref()),
+            remote_cdrom: medium(MediaSlot::Cd),
+            usb: medium(MediaSlot::Usb),
+        }
+    }
+
     /// Whether the operating system shuts down when the button is pressed. A press it slept through is lost.
     pub fn set_heeds_button(&mut self, heeds: bool) {
         self.heeds_button = heeds;
@@ -361,7 +390,7 @@ impl SimMachine {
         let mut reports = Vec::new();
         match &self.phase {
             Phase::Post(handover) => {
-                let from = hardware::booted_from(handover, self.cdrom.as_deref());
+                let from = hardware::booted_from(handover, &self.inserted());
                 self.booted_from = Some(from.clone());
                 reports.push(Report::Booted { from });
                 if *handover == Handover::Setup {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bmc_core::boot::BootTarget;
+use bmc_core::media::MediaSlot;
 use bmc_core::power::{PowerAction, PowerPolicy};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -85,6 +86,15 @@ Example: polybmc boot node-0 pxe
          polybmc boot node-0 http --uri http://192.0.2.1/boot.efi --persistent
          polybmc boot node-0 show")]
     Boot(Boot),
+    /// Show, insert or eject virtual media
+    #[command(after_help = "\
+Example: polybmc media node-0 insert http://192.0.2.1/live.iso
+         polybmc media node-0 insert file:///srv/images/config.img --drive usb
+         polybmc media node-0 eject
+         polybmc media node-0 show -o json
+
+Inserting neither starts the machine nor changes what it boots from.")]
+    Media(Media),
     /// Show or clear a machine's event log
     #[command(after_help = "\
 Example: polybmc sel node-0 list
@@ -341,6 +351,66 @@ pub(crate) struct Boot {
     pub(crate) uri: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Media {
+    /// The BMC
+    pub(crate) name: String,
+    #[command(subcommand)]
+    pub(crate) verb: MediaVerb,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MediaVerb {
+    /// Show what is in the drives
+    Show,
+    /// Fetch an image and put it into a drive, in place of what is in it
+    Insert {
+        /// Where it lies: http, https or file
+        url: String,
+        /// Which drive
+        #[arg(long, value_enum, default_value_t = Drive::Cd)]
+        drive: Drive,
+        /// User name for the server
+        #[arg(long, value_name = "U")]
+        username: Option<String>,
+        /// Password for the server; everybody on this host can read it while the command runs
+        #[arg(long, value_name = "P", conflicts_with = "password_file")]
+        password: Option<String>,
+        /// File with the password on its first line; `-` is stdin
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// Let the machine write to its copy, which is gone with the medium; not for the CD drive
+        #[arg(long)]
+        writable: bool,
+    },
+    /// Empty a drive
+    Eject {
+        /// Which drive
+        #[arg(long, value_enum, default_value_t = Drive::Cd)]
+        drive: Drive,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Drive {
+    /// CD or DVD
+    Cd,
+    /// Removable USB disk
+    Usb,
+}
+
+impl Drive {
+    /// As the core calls it.
+    pub(crate) fn slot(self) -> MediaSlot {
+        match self {
+            Self::Cd => MediaSlot::Cd,
+            Self::Usb => MediaSlot::Usb,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

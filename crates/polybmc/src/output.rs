@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use bmc_control::types::{BmcDetail, BmcSummary, BootView, ReloadReport, SelView, SensorView};
+use bmc_control::types::{BmcDetail, BmcSummary, BootView, DriveView, ReloadReport, SelView, SensorView};
 use bmc_core::boot::{BootEnabled, FirmwareMode};
 use bmc_core::event::{Event, EventKind};
 use bmc_core::power::{ChangeCause, PowerPolicy};
@@ -122,6 +122,24 @@ pub(crate) fn boot(boot: &BootView) -> String {
     words
 }
 
+/// The drives as a table.
+pub(crate) fn media(drives: &[DriveView]) -> String {
+    let mut table = table();
+    table.set_header(["DRIVE", "IMAGE", "SIZE", "SHA-256"]);
+    for drive in drives {
+        let image = match (&drive.image, &drive.inserting) {
+            (_, Some(inserting)) => format!("(inserting {inserting})"),
+            (Some(image), None) if drive.write_protected == Some(false) => format!("{image} (writable)"),
+            (Some(image), None) => image.clone(),
+            (None, None) => "(empty)".to_owned(),
+        };
+        let size = drive.size.map(|size| size.to_string()).unwrap_or_default();
+        let sum = drive.sha256.clone().unwrap_or_default();
+        table.add_row([drive.drive.as_str().to_owned(), image, size, sum]);
+    }
+    finish(&table)
+}
+
 /// The event log as a table.
 pub(crate) fn sel(sel: &SelView) -> String {
     let lost = if sel.overflow { "events were lost because the log was full\n" } else { "" };
@@ -190,6 +208,11 @@ fn what(kind: &EventKind) -> String {
         EventKind::ShutdownIgnored => "did not shut down in time".to_owned(),
         EventKind::Nmi => "diagnostic interrupt".to_owned(),
         EventKind::PowerFault { reason } => format!("power fault: {reason}"),
+        EventKind::MediaInserted { slot, image } => format!("inserted into {}: {image}", slot.as_str()),
+        EventKind::MediaEjected { slot, image } => format!("ejected from {}: {image}", slot.as_str()),
+        EventKind::MediaFailed { slot, image, reason } => {
+            format!("not inserted into {}: {image}: {reason}", slot.as_str())
+        }
         EventKind::BootOverrideSet { target, enabled } => {
             format!("boot override: {}, {}", target.as_str(), enabled.as_str())
         }

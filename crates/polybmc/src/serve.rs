@@ -5,18 +5,22 @@
 //!                                                                       SIGHUP: reload   SIGTERM, SIGINT: end in order
 //! ```
 
+use std::fs::Permissions;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use bmc_control::{Admin as _, ControlSocket};
 use bmc_core::clock::SystemClock;
 use bmc_core::fleet::Fleet;
+use bmc_core::settings::media::Medium;
 use bmc_core::store::Store;
+use bmc_media::{Limits, Spool};
 use bmc_redfish::Tls;
 use bmc_store::RedbStore;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -85,6 +89,11 @@ async fn serve(
         TlsConfig::Files { cert, key } => Tls::Files { cert: cert.clone(), key: key.clone() },
     };
     let fleet = Fleet::open(Arc::clone(&store), Arc::new(SystemClock)).await?;
+    let held = fleet.stored_media().await?;
+    let folder = config.media.dir.clone().unwrap_or_else(|| state_dir.join("media"));
+    let spool = open_spool(&folder, &state_dir, config.media.limits.clone(), &held);
+    let spool = spool.with_context(|| format!("cannot use {} for virtual media", folder.display()))?;
+    fleet.set_media_library(Arc::new(spool));
     let backends = Backends::new(config.backends.clone(), Handle::current());
     let setup = Setup { config, sim, store, fleet, tls, state_dir, backends };
     let daemon = tokio::select! {
@@ -114,8 +123,19 @@ async fn serve(
     answering.await.context("the control socket's task failed")
 }
 
+/// Opens the folder of images. Under root the hypervisor runs as another user, who has to get through the state folder to it; nobody gets to
+/// read more than names they know.
+fn open_spool(folder: &Path, state_dir: &Path, limits: Limits, held: &[Medium]) -> std::io::Result<Spool> {
+    let spool = Spool::open(folder, limits, held)?;
+    if geteuid().is_root() && folder.starts_with(state_dir) {
+        let mode = std::fs::metadata(state_dir)?.permissions().mode();
+        std::fs::set_permissions(state_dir, Permissions::from_mode(mode | 0o011))?;
+    }
+    Ok(spool)
+}
+
 /// Says on stderr, whatever the log's filter, that and where everything answers.
-async fn announce(daemon: &Daemon, control: &std::path::Path) {
+async fn announce(daemon: &Daemon, control: &Path) {
     let bmcs = daemon.list().await;
     let mut text = String::new();
     for bmc in bmcs.iter().take(ANNOUNCED_MAX) {

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bmc_control::types::{AddBmc, BmcDetail, Origin, SetBmc, SetBoot};
+use bmc_control::types::{AddBmc, BmcDetail, InsertImage, Origin, SetBmc, SetBoot};
 use bmc_control::{Client, ClientError};
 use bmc_core::account::Secret;
 
-use crate::cli::{Add, Boot, Events, Format, Output, Power, Remove, Sel, SelVerb, Set, Verb};
+use crate::cli::{
+    Add, Boot, Events, Format, Media, MediaVerb, Output, Power, Remove, Sel, SelVerb, Set, Verb,
+};
 use crate::config::{first_line, read_password};
 use crate::output;
 
@@ -46,6 +48,7 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         }
         Verb::Power(verb) => power(client, verb).await,
         Verb::Boot(verb) => boot(client, verb).await,
+        Verb::Media(verb) => media(client, verb).await,
         Verb::Sel(verb) => sel(client, verb).await,
         Verb::Console(verb) => crate::console::run(client, verb).await,
         Verb::Sensors(show) => {
@@ -162,6 +165,21 @@ async fn boot(client: &Client, verb: Boot) -> Result<()> {
         }
     };
     print(verb.output, &view, |view| output::boot(view) + "\n")
+}
+
+async fn media(client: &Client, verb: Media) -> Result<()> {
+    let Media { name, verb, output } = verb;
+    let drives = match verb {
+        MediaVerb::Show => client.media(&name).await?,
+        MediaVerb::Eject { drive } => client.eject(&name, drive.slot()).await?,
+        MediaVerb::Insert { url, drive, username, password, password_file, writable } => {
+            let password = self::password(password, password_file.as_deref())?;
+            client
+                .insert(&name, drive.slot(), &InsertImage { image: url, username, password, writable })
+                .await?
+        }
+    };
+    print(output, &drives, |drives| output::media(drives))
 }
 
 async fn sel(client: &Client, verb: Sel) -> Result<()> {

@@ -32,7 +32,7 @@ impl Control {
             Some(mode) if Some(mode) != present => {
                 if let Err(error) = self.reachable() {
                     effects.push(Effect::Reply(id, Err(error.into())));
-                } else if self.call.is_some() || self.pending_change.is_some() {
+                } else if self.call.is_some() || self.drives.calling() || self.pending_change.is_some() {
                     effects.push(Effect::Reply(id, Err(busy())));
                 } else {
                     let planned_on = Arc::clone(&self.record.boot);

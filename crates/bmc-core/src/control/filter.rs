@@ -76,7 +76,7 @@ impl Control {
     /// Whether what an input tells of goes through the filters.
     pub(super) fn evaluation(&self, input: &Input) -> Evaluation {
         let is_caused = match input {
-            Input::Request(..) | Input::Note(_) => false,
+            Input::Request(..) | Input::Note(_) | Input::Fetched(..) => false,
             Input::CallDone(call, _) if self.filters.interrupts.contains(call) => true,
             Input::CallDone(..) | Input::Report(_) | Input::Timer(_) => self.filters.begun.is_some(),
         };

@@ -12,7 +12,7 @@
 //!   Paused      Paused            Paused           PoweringOff
 //! ```
 //!
-//! At most one call to the backend is under way (a diagnostic interrupt excepted); what must follow it waits in `Control` and is
+//! At most one call to the backend is under way (diagnostic interrupts and virtual media excepted); what must follow it waits in `Control` and is
 //! issued by `Control::advance`. What else acts without being asked: the watchdog timer (`watch`), limits of DCMI (`limits`), event
 //! filters (`filter`), and the power restore policy when the daemon comes (`report`).
 
@@ -28,6 +28,7 @@ use crate::backend::{MachineInfo, ObservedPower, Statistics};
 use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
+use crate::media::{FetchedImage, MediaError, MediaImage, MediaSlot, MediaSource};
 use crate::power::{PowerAction, PowerState, Restart};
 use crate::power_meter::PowerMeter;
 use crate::request::{Change, Outcome, Request};
@@ -42,6 +43,7 @@ mod filter;
 mod history;
 mod limits;
 mod log;
+mod media;
 mod operate;
 mod record;
 mod report;
@@ -85,6 +87,8 @@ pub enum Input {
     Note(EventKind),
     /// A call has ended.
     CallDone(CallId, Result<(), BackendError>),
+    /// The fetching of an image has ended.
+    Fetched(CallId, Result<FetchedImage, MediaError>),
     /// A timer has run out; stale ones are harmless.
     Timer(Timer),
 }
@@ -129,6 +133,10 @@ pub enum Op {
     DeleteVolume(Arc<Volume>),
     /// [`Machine::initialize_volume`](crate::backend::Machine::initialize_volume).
     InitializeVolume(Arc<Volume>),
+    /// [`Machine::insert_media`](crate::backend::Machine::insert_media).
+    InsertMedia(MediaImage),
+    /// [`Machine::eject_media`](crate::backend::Machine::eject_media).
+    EjectMedia(MediaSlot),
 }
 
 impl Op {
@@ -136,7 +144,12 @@ impl Op {
     const fn is_power(&self) -> bool {
         !matches!(
             self,
-            Self::SetFirmware(_) | Self::CreateVolume(_) | Self::DeleteVolume(_) | Self::InitializeVolume(_)
+            Self::SetFirmware(_)
+                | Self::CreateVolume(_)
+                | Self::DeleteVolume(_)
+                | Self::InitializeVolume(_)
+                | Self::InsertMedia(_)
+                | Self::EjectMedia(_)
         )
     }
 }
@@ -148,6 +161,12 @@ pub enum Effect {
     Reply(RequestId, Result<Outcome, RequestError>),
     /// Call the backend; the end comes back as [`Input::CallDone`].
     Call(CallId, Op),
+    /// Fetch an image; the end comes back as [`Input::Fetched`].
+    Fetch(CallId, Box<MediaSource>),
+    /// Nobody waits for this image any more.
+    StopFetch(CallId),
+    /// The image with this lease is in use no longer.
+    Release(String),
     /// Give [`Input::Timer`] after this time.
     After(Duration, Timer),
     /// Log an event.
@@ -273,6 +292,8 @@ pub struct Control {
     pending_change: Option<PendingChange>,
     /// What is to be done about volumes when nothing else is.
     chores: VecDeque<Op>,
+    /// What the drives for virtual media do.
+    drives: media::Drives,
 
     // What is shown besides.
     power_fault: bool,
@@ -327,6 +348,7 @@ impl Control {
             filters: filter::FilterActions::default(),
             pending_change: None,
             chores: VecDeque::new(),
+            drives: media::Drives::default(),
             power_fault: false,
             watchdog: Watchdog::default(),
             watchdog_number: 0,
@@ -364,6 +386,8 @@ impl Control {
                 effects.push(Effect::Reply(id, result));
             }
             Input::Request(id, Request::Storage(request)) => self.request_storage(id, request, &mut effects),
+            Input::Request(id, Request::Media(request)) => self.request_media(id, request, &mut effects),
+            Input::Fetched(call, result) => self.fetched(call, result, &mut effects),
             Input::Note(kind) if self.record.settings.sensors.audits(&kind) => {
                 effects.push(Effect::Emit(kind))
             }
@@ -385,6 +409,7 @@ impl Control {
 
     /// What follows from an input by itself, and the log of what `effects` tell.
     fn settle(&mut self, now: Now, evaluation: Evaluation, effects: &mut Vec<Effect>) {
+        self.advance_media(effects);
         self.advance(effects);
         self.sense(effects);
         self.watch_limits(now, effects);
@@ -434,6 +459,7 @@ impl Control {
             sensors: Arc::clone(&self.sensors),
             readings: Arc::clone(&self.readings),
             sel: Arc::clone(&self.sel),
+            inserting: self.drives.inserting(),
             power_meter: Arc::clone(&self.power_meter),
         }
     }

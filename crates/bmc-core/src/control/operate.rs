@@ -54,7 +54,7 @@ impl Control {
         match decision {
             Decision::Start => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
-                self.call(Op::Start(self.plan()), Waiters::one(id), effects);
+                self.want_start(Waiters::one(id), effects);
             }
             Decision::Stop => {
                 effects.push(Effect::After(ACKNOWLEDGE_AFTER, Timer::Acknowledge(id)));
@@ -132,6 +132,16 @@ impl Control {
         }
     }
 
+    /// Starts a machine that is off, once its drives are done with what they are at.
+    pub(super) fn want_start(&mut self, waiters: Waiters, effects: &mut Vec<Effect>) {
+        if self.drives.at_work() {
+            self.interval = Interval::None;
+            self.start_next = Some(waiters);
+        } else {
+            self.call(Op::Start(self.plan()), waiters, effects);
+        }
+    }
+
     /// Removes power; the start waits until the machine is off, and then as long as the settings want.
     pub(super) fn begin_cycle(&mut self, waiters: Waiters, effects: &mut Vec<Effect>) {
         let time = self.record.settings.chassis.cycle_interval();
@@ -202,6 +212,9 @@ impl Control {
             }
             return;
         }
+        if self.media_call_done(id, &result, effects) {
+            return;
+        }
         let Some(call) = self.call.take_if(|call| call.id == id) else { return };
         if result.is_err() {
             self.filters.forget_begun();
@@ -253,7 +266,9 @@ impl Control {
             | Op::SetFirmware(_)
             | Op::CreateVolume(_)
             | Op::DeleteVolume(_)
-            | Op::InitializeVolume(_) => {}
+            | Op::InitializeVolume(_)
+            | Op::InsertMedia(_)
+            | Op::EjectMedia(_) => {}
         }
     }
 
@@ -289,7 +304,9 @@ impl Control {
             | Op::SetFirmware(_)
             | Op::CreateVolume(_)
             | Op::DeleteVolume(_)
-            | Op::InitializeVolume(_) => {}
+            | Op::InitializeVolume(_)
+            | Op::InsertMedia(_)
+            | Op::EjectMedia(_) => {}
         }
     }
 
@@ -359,6 +376,7 @@ impl Control {
         } else if off {
             if self.start_next.is_some()
                 && self.interval_is_over(effects)
+                && !self.drives.at_work()
                 && let Some(waiters) = self.start_next.take()
             {
                 self.call(Op::Start(self.plan()), waiters, effects);

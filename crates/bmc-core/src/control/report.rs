@@ -46,6 +46,7 @@ impl Control {
         }
         self.health = Some(Health::Available);
         self.volumes_found(&observed.info, first && mains);
+        self.media_found(&observed);
         self.learn(now, observed.info);
         if first {
             // What the machine was before the daemon came is no change.
@@ -88,7 +89,7 @@ impl Control {
             PowerPolicy::Previous | PowerPolicy::AlwaysOff => return,
         };
         self.wanted_by = Some(cause.into());
-        self.call(Op::Start(self.plan()), Waiters::nobody(), effects);
+        self.want_start(Waiters::nobody(), effects);
     }
 
     fn power_changed(

@@ -34,7 +34,7 @@ impl Control {
         effects: &mut Vec<Effect>,
     ) {
         let op = self.reachable().map_err(RequestError::from).and_then(|()| {
-            if self.call.is_some() {
+            if self.call.is_some() || self.drives.calling() {
                 return Err(busy());
             }
             match request {
@@ -146,6 +146,7 @@ impl Control {
     /// Does what is left to be done, one after the other, when nothing else is.
     pub(super) fn do_chore(&mut self, effects: &mut Vec<Effect>) {
         if self.call.is_none()
+            && !self.drives.calling()
             && let Some(op) = self.chores.pop_front()
         {
             self.call(op, Waiters::nobody(), effects);

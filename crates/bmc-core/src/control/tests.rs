@@ -19,6 +19,7 @@ mod boot;
 mod filter;
 mod history;
 mod limits;
+mod media;
 mod rules;
 mod storage;
 mod watch;
@@ -67,6 +68,8 @@ struct Bench {
     timers: Vec<(Instant, Timer)>,
     replies: HashMap<RequestId, Result<Outcome, RequestError>>,
     events: Vec<EventKind>,
+    fetches: Vec<(CallId, MediaSource)>,
+    released: Vec<String>,
 }
 
 impl Bench {
@@ -76,7 +79,12 @@ impl Bench {
 
     fn with(record: MachineRecord, power: ObservedPower) -> Self {
         let mut bench = Self::unreached(record);
-        bench.report(Report::Available(Observed { info: info(), power, boot_generation: None }));
+        bench.report(Report::Available(Observed {
+            info: info(),
+            power,
+            boot_generation: None,
+            media: Vec::new(),
+        }));
         bench
     }
 
@@ -92,6 +100,8 @@ impl Bench {
             timers: Vec::new(),
             replies: HashMap::new(),
             events: Vec::new(),
+            fetches: Vec::new(),
+            released: Vec::new(),
         }
     }
 
@@ -105,6 +115,9 @@ impl Bench {
                 Effect::After(delay, timer) => self.timers.push((self.now.instant + delay, timer)),
                 Effect::Emit(kind) => self.events.push(kind),
                 Effect::Alert(_) => {}
+                Effect::Fetch(id, source) => self.fetches.push((id, *source)),
+                Effect::StopFetch(id) => self.fetches.retain(|(under_way, _)| *under_way != id),
+                Effect::Release(lease) => self.released.push(lease),
                 Effect::Again(id, change) => self.input(Input::Request(id, Request::Change(change))),
             }
         }
@@ -343,6 +356,7 @@ fn unavailable_machines_refuse_and_keep_their_last_state() {
         info: info(),
         power: ObservedPower::Off,
         boot_generation: None,
+        media: Vec::new(),
     }));
     assert_eq!(bench.state(), PowerState::Off);
     let expected = [
@@ -365,7 +379,7 @@ fn mains_power_that_returns_obeys_the_policy() {
         let record = MachineRecord { power_policy, was_on, ..record() };
         let mut control = Control::new("m".into(), record);
         let info = MachineInfo { mains_return: true, ..info() };
-        let observed = Observed { info, power: ObservedPower::Off, boot_generation: None };
+        let observed = Observed { info, power: ObservedPower::Off, boot_generation: None, media: Vec::new() };
         let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
         let effects = control.handle(now, Input::Report(Box::new(Report::Available(observed))));
         assert_eq!(!effects.is_empty(), starts.is_some(), "{power_policy:?} {was_on}");

@@ -94,7 +94,11 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
             let event = sensor_event(sensor_type::MICROCONTROLLER, number::CONTROLLER, 0);
             vec![EventMessage { event_type: AVAILABILITY, ..event }]
         }
-        EventKind::Paused
+        // A log of hardware has no sensor for what is in a drive that is none.
+        EventKind::MediaInserted { .. }
+        | EventKind::MediaEjected { .. }
+        | EventKind::MediaFailed { .. }
+        | EventKind::Paused
         | EventKind::Resumed
         | EventKind::ShutdownRequested
         | EventKind::BootOverrideSet { .. }

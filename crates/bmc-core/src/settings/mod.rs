@@ -20,6 +20,7 @@ use crate::snapshot::Identity;
 pub mod channel;
 pub mod keys;
 pub mod lan;
+pub mod media;
 pub mod sol;
 pub mod system;
 
@@ -60,6 +61,8 @@ pub struct Settings {
     pub pef: pef::PefSettings,
     /// Volumes and the lights of drives.
     pub storage: storage::StorageSettings,
+    /// The drives for virtual media.
+    pub media: media::MediaSettings,
 }
 
 /// What an [`Edit`] may change.

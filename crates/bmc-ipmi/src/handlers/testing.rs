@@ -73,6 +73,7 @@ impl Backend for SharedBackend {
             info: info(),
             power: ObservedPower::Off,
             boot_generation: None,
+            media: Vec::new(),
         }));
         *self.0.reports.lock().unwrap() = Some(reports);
         Arc::new(TestMachine(Arc::clone(&self.0)))

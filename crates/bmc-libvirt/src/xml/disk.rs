@@ -4,6 +4,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::storage::{Backing, Disk, DiskBus};
 use roxmltree::Node;
 
+use super::media;
 use super::read::parse;
 use super::splice::Splices;
 use super::{child, child_text, children};
@@ -31,7 +32,9 @@ pub(super) fn disks(domain: Node<'_, '_>) -> Vec<Disk> {
 
 fn elements<'a, 'i>(domain: Node<'a, 'i>) -> impl Iterator<Item = Node<'a, 'i>> {
     let disks = child(domain, "devices").into_iter().flat_map(|devices| children(devices, "disk"));
-    disks.filter(|disk| matches!(disk.attribute("device").unwrap_or("disk"), "disk" | "lun"))
+    disks
+        .filter(|disk| matches!(disk.attribute("device").unwrap_or("disk"), "disk" | "lun"))
+        .filter(|disk| media::slot_of(*disk).is_none())
 }
 
 fn disk(element: Node<'_, '_>) -> Option<Disk> {

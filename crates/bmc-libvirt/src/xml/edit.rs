@@ -4,6 +4,7 @@ use bmc_core::boot::{BootTarget, FirmwareMode, OverrideBoot};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use roxmltree::Node;
 
+use super::media;
 use super::read::{DeviceClass, class_of, classes_for, machine_info, parse, serves};
 use super::splice::Splices;
 use super::{BOOT_NS, FIRMWARE_NS, child, children};
@@ -230,7 +231,11 @@ fn choose(
     boot: &OverrideBoot,
 ) -> Result<usize, BackendError> {
     let ranked = own.iter().copied().chain((0..devices.len()).filter(|index| !own.contains(index)));
-    let ranked: Vec<usize> = ranked.collect();
+    // What was inserted over the BMC was inserted to be booted: its drives come before the machine's own, but are no disks.
+    let is_disk = classes_for(boot.target).contains(&DeviceClass::Disk);
+    let is_medium = |index: &usize| media::slot_of(devices[*index].0).is_some();
+    let mut ranked: Vec<usize> = ranked.filter(|index| !(is_disk && is_medium(index))).collect();
+    ranked.sort_by_key(|index| !is_medium(index));
     for class in classes_for(boot.target) {
         let found = ranked.iter().copied().find(|&index| {
             let (device, is) = devices[index];

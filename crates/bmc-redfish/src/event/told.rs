@@ -2,6 +2,7 @@
 
 use bmc_core::control::Limited;
 use bmc_core::event::{Event, EventKind, OperationStep};
+use bmc_core::media::MediaSlot;
 use bmc_core::sensor::{Threshold, ThresholdEvent};
 use bmc_core::watchdog::TimeoutAction;
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ use crate::message::event::{
     account_security, manager_event, platform, power, resource_event, sensor_event, task_event,
 };
 use crate::message::{Entry, Message};
-use crate::resource::{Uris, date_time, link, sensor, task};
+use crate::resource::{Uris, date_time, link, media, sensor, task};
 use crate::schema;
 
 /// What wrong passwords come over; the core does not tell the protocols apart.
@@ -66,6 +67,8 @@ enum Origin {
     Chassis,
     /// A sensor of the Chassis, by its number.
     Sensor(u8),
+    /// A drive for virtual media of the System.
+    Drive(MediaSlot),
     /// A task of the service.
     Task(u64),
 }
@@ -156,6 +159,7 @@ fn place(origin: Origin, machine: Uuid) -> (Option<String>, &'static str) {
         Origin::Manager => (uris.map(|uris| uris.manager), "Manager"),
         Origin::Chassis => (uris.map(|uris| uris.chassis), "Chassis"),
         Origin::Sensor(number) => (uris.and_then(|uris| sensor::uri_of(&uris.chassis, number)), "Sensor"),
+        Origin::Drive(slot) => (uris.map(|uris| media::drive_uri(&uris.system, slot)), "VirtualMedia"),
         Origin::Task(id) => (Some(task::uri(id)), "Task"),
     }
 }
@@ -193,6 +197,15 @@ fn row(kind: &EventKind, bmc: &str) -> Option<(Message, Origin, Type)> {
             let args = ["/Boot/BootSourceOverrideTarget", boot::target_name(*target)];
             (Message::new(resource_event::PropertyValueModifiedByClient, args), System, ResourceUpdated)
         }
+        EventKind::MediaInserted { slot, image } => {
+            let args = ["/Image", image];
+            let message = Message::new(resource_event::PropertyValueModifiedByClient, args);
+            (message, Origin::Drive(*slot), ResourceUpdated)
+        }
+        EventKind::MediaEjected { slot, .. } => {
+            (Message::new(resource_event::ResourceChanged, []), Origin::Drive(*slot), ResourceUpdated)
+        }
+        EventKind::MediaFailed { slot, reason, .. } => (faulty("Image", reason), Origin::Drive(*slot), Alert),
         EventKind::BootOverrideUsed { .. } => {
             (Message::new(resource_event::ResourceChanged, []), System, ResourceUpdated)
         }

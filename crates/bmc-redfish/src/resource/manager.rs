@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::Problem;
-use crate::resource::{Call, Uris, collection, link, machines, resource, with};
+use crate::resource::{Call, Uris, collection, link, machines, media, resource, with};
 use crate::routes::{Route, get};
 use crate::schema;
 use crate::service::resource_id;
@@ -37,6 +37,7 @@ fn show(call: &Call<'_>) -> Result<Value, Problem> {
         "PowerState": "On",
         // The BMC is well whatever its machine does.
         "Status": {"State": "Enabled", "Health": "OK"},
+        "VirtualMedia": link(&media::collection_uri(&uris.manager)),
         "Links": {
             "ManagerForServers": [link(&uris.system)],
             "ManagerForServers@odata.count": 1,

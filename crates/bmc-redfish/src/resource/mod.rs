@@ -12,6 +12,7 @@ pub(crate) mod json_schema;
 mod label;
 pub(crate) mod log;
 pub(crate) mod manager;
+pub(crate) mod media;
 pub(crate) mod metadata;
 pub(crate) mod odata;
 pub(crate) mod registry;

@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, machines, reset,
+    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, machines, media, reset,
     resource, storage, watchdog, with, write,
 };
 use crate::routes::{Route, get, patch, post};
@@ -140,6 +140,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         "LogServices": link(&log::services_uri(&uris.system)),
         "Storage": link(&storage::collection_uri(&uris.system)),
         "SimpleStorage": link(&storage::simple::collection_uri(&uris.system)),
+        "VirtualMedia": link(&media::collection_uri(&uris.system)),
         "Links": {
             "Chassis": [link(&uris.chassis)],
             "Chassis@odata.count": 1,

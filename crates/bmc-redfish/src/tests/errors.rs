@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bmc_core::error::{BackendError, BackendErrorKind, RequestError};
+use bmc_core::media::{MediaError, MediaErrorKind};
 use bmc_core::power::{PowerAction, PowerState};
 use bmc_sim::SimOperation;
 
@@ -65,6 +66,29 @@ fn expected(kind: BackendErrorKind) -> [(u16, &'static str, Option<&'static str>
         BackendErrorKind::PermissionDenied => both((500, "ResourceAtUriUnauthorized", None)),
         BackendErrorKind::NoSpace => both((507, "InsufficientStorage", None)),
         BackendErrorKind::Internal => both((500, "InternalError", None)),
+    }
+}
+
+#[test]
+fn media() {
+    for kind in MediaErrorKind::ALL {
+        let expected = match kind {
+            MediaErrorKind::Uri => (400, "InvalidURI"),
+            MediaErrorKind::Protocol => (400, "SourceDoesNotSupportProtocol"),
+            MediaErrorKind::Unreachable
+            | MediaErrorKind::Certificate
+            | MediaErrorKind::Server
+            | MediaErrorKind::Broken => (400, "CouldNotEstablishConnection"),
+            MediaErrorKind::Denied => (400, "AccessDenied"),
+            MediaErrorKind::Missing => (400, "ResourceMissingAtURI"),
+            MediaErrorKind::TooLarge | MediaErrorKind::NoSpace => (507, "InsufficientStorage"),
+            MediaErrorKind::Timeout => (500, "OperationTimeout"),
+            MediaErrorKind::Cancelled => (409, "ResourceInUse"),
+            MediaErrorKind::Internal => (500, "InternalError"),
+        };
+        let error = RequestError::Media(MediaError::new(kind, "http://h/x", "it is so"));
+        let (status, message, retry) = row(&error, ACTION);
+        assert_eq!((status, message.as_str(), retry), (expected.0, expected.1, None), "{kind:?}");
     }
 }
 

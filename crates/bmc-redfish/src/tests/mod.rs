@@ -12,6 +12,7 @@ mod events_stream;
 mod hostile;
 mod log;
 mod manners;
+mod media;
 mod privileges;
 mod query;
 mod reads;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use bmc_core::account::Secret;
 use bmc_core::power::PowerPolicy;
+use bmc_media::Limits;
 use ipmi_session::SuitePolicy;
 use ipmi_wire::session::v15::AuthType;
 use thiserror::Error;
@@ -101,6 +102,7 @@ pub(crate) struct Config {
     /// Where it was read from; `None` for the built-in one.
     pub(crate) file: Option<PathBuf>,
     pub(crate) daemon: DaemonConfig,
+    pub(crate) media: MediaConfig,
     pub(crate) aggregate: AggregateConfig,
     pub(crate) backends: BTreeMap<String, BackendConfig>,
     pub(crate) defaults: Defaults,
@@ -114,6 +116,14 @@ pub(crate) struct DaemonConfig {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) control: Option<PathBuf>,
     pub(crate) log: Option<String>,
+}
+
+/// `[media]`: where images for virtual media are kept, and what bounds them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MediaConfig {
+    /// `None`: `media` in the state folder.
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) limits: Limits,
 }
 
 /// `[redfish]`: the root over all BMCs, and what all Redfish services have in common.
@@ -283,6 +293,7 @@ impl Default for Config {
         Self {
             file: None,
             daemon: DaemonConfig::default(),
+            media: MediaConfig::default(),
             aggregate: AggregateConfig {
                 listen: Some(Located { value: listen, line: 0 }),
                 username: DEFAULT_USERNAME.to_owned(),

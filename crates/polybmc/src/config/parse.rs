@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use bmc_core::account::{Secret, check_name, check_password};
 use bmc_core::power::PowerPolicy;
@@ -12,12 +13,18 @@ use toml::de::DeTable;
 use super::reader::{Notes, Reader};
 use super::{
     ALLOW_DEFAULT_PASSWORD, AggregateConfig, BackendConfig, BmcConfig, Config, ConfigError, DaemonConfig,
-    Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, Places, Pool, Problem, REDFISH_STANDARD_PORT,
-    RaidSettings, SIM, SimSettings, TlsConfig, check, is_bmc_name, suites,
+    Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, MediaConfig, Places, Pool, Problem,
+    REDFISH_STANDARD_PORT, RaidSettings, SIM, SimSettings, TlsConfig, check, is_bmc_name, suites,
 };
 
 /// Most machines of one `[[fleet]]`.
 const FLEET_MAX: u64 = 100_000;
+/// Largest size of an image that may be configured, in MiB: 16 TiB.
+const MEDIA_SIZE_MAX_MIB: u64 = 16 << 20;
+/// Longest time for an image that may be configured, in seconds: a day.
+const MEDIA_TIME_MAX_S: u64 = 24 * 60 * 60;
+/// Most downloads at a time that may be configured.
+const MEDIA_DOWNLOADS_MAX: u64 = 256;
 /// Longest time a simulated machine may be told to take, in milliseconds: an hour.
 const SIM_TIME_MAX_MS: u64 = 3_600_000;
 /// Most drives of a RAID controller.
@@ -43,6 +50,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let mut root = Reader::new(&notes, document.get_ref(), "the file", 1);
 
     let daemon = root.table("daemon").map(daemon).unwrap_or_default();
+    let media = root.table("media").map(media).unwrap_or_default();
     let backends = root.table("backend").map(|table| backends(&table)).unwrap_or_default();
     let defaults = root.table("defaults").map(defaults).unwrap_or_default();
     let aggregate = aggregate(root.table("redfish"));
@@ -53,7 +61,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     root.finish();
 
-    let config = Config { file: Some(file.to_owned()), daemon, aggregate, backends, defaults, bmcs };
+    let config = Config { file: Some(file.to_owned()), daemon, media, aggregate, backends, defaults, bmcs };
     check::check(&config, &notes);
     notes.finish()?;
     Ok(config)
@@ -72,6 +80,37 @@ fn daemon(mut table: Reader<'_>) -> DaemonConfig {
     });
     table.finish();
     DaemonConfig { state_dir, control, log }
+}
+
+fn media(mut table: Reader<'_>) -> MediaConfig {
+    let mut media = MediaConfig::default();
+    media.dir = table.string("dir").map(|dir| table.notes().path(&dir.value));
+    media.limits.ca_file = table.string("ca_file").map(|file| table.notes().path(&file.value));
+    if let Some(mib) = table.integer("max_size_mib", 1..=MEDIA_SIZE_MAX_MIB) {
+        media.limits.bytes = mib.value << 20;
+    }
+    let mut seconds =
+        |key| table.integer(key, 1..=MEDIA_TIME_MAX_S).map(|time| Duration::from_secs(time.value));
+    if let Some(total) = seconds("timeout_s") {
+        media.limits.total = total;
+    }
+    if let Some(stall) = seconds("stall_timeout_s") {
+        media.limits.stall = stall;
+    }
+    if let Some(downloads) = table.integer("downloads", 1..=MEDIA_DOWNLOADS_MAX) {
+        media.limits.downloads = usize::try_from(downloads.value).unwrap_or(1);
+    }
+    if let Some(found) = table.value("folders") {
+        let folders = found.value.as_array().and_then(|items| {
+            items.iter().map(|item| Some(table.notes().path(item.get_ref().as_str()?))).collect()
+        });
+        match folders {
+            Some(folders) => media.limits.folders = folders,
+            None => table.wrong(found.line, "folders", "a list of folders, such as [\"/srv/images\"]"),
+        }
+    }
+    table.finish();
+    media
 }
 
 fn aggregate(table: Option<Reader<'_>>) -> AggregateConfig {

@@ -2,17 +2,21 @@
 
 use async_trait::async_trait;
 use bmc_control::types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, PowerOutcome, PowerReply, ReloadReport, SelView, SensorView,
-    SetBmc, SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, DriveView, InsertImage, PowerOutcome, PowerReply, ReloadReport,
+    SelView, SensorView, SetBmc, SetBoot, VersionInfo,
 };
 use bmc_control::{Admin, ControlError, ErrorKind};
+use bmc_core::account::Secret;
 use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
 use bmc_core::console::Console;
 use bmc_core::event::Event;
 use bmc_core::fleet::MachineHandle;
+use bmc_core::media::{InsertMedia, MediaRequest, MediaSlot, TransferMethod};
 use bmc_core::power::{Origin, PowerAction};
 use bmc_core::request::{Change, Outcome, Request, SelRequest};
+use percent_encoding::percent_decode_str;
 use tokio::sync::broadcast;
+use url::Url;
 
 use super::change::no_bmc;
 use super::{Daemon, view};
@@ -99,6 +103,21 @@ impl Admin for Daemon {
         Ok(view::boot(&machine.snapshot().boot))
     }
 
+    async fn media(&self, name: &str) -> Result<Vec<DriveView>, ControlError> {
+        Ok(view::media(&self.machine(name)?.snapshot()))
+    }
+
+    async fn insert(&self, name: &str, drive: MediaSlot, image: InsertImage) -> Result<(), ControlError> {
+        let insert = insert_media(drive, image)?;
+        self.machine(name)?.request(Request::Media(MediaRequest::Insert(Box::new(insert)))).await?;
+        Ok(())
+    }
+
+    async fn eject(&self, name: &str, drive: MediaSlot) -> Result<(), ControlError> {
+        self.machine(name)?.request(Request::Media(MediaRequest::Eject(drive))).await?;
+        Ok(())
+    }
+
     async fn sel(&self, name: &str) -> Result<SelView, ControlError> {
         Ok(view::sel(&self.machine(name)?.snapshot()))
     }
@@ -122,6 +141,27 @@ impl Admin for Daemon {
     async fn reload(&self) -> Result<ReloadReport, ControlError> {
         self.reload_file().await
     }
+}
+
+/// The image that was asked for, with the user name and the password taken out of its URL.
+fn insert_media(slot: MediaSlot, image: InsertImage) -> Result<InsertMedia, ControlError> {
+    let InsertImage { image, mut username, mut password, writable } = image;
+    let mut url = Url::parse(&image).map_err(|error| {
+        ControlError::invalid(format!("`{}` is no URL: {error}", image.split('@').next_back().unwrap_or("")))
+    })?;
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    if !url.username().is_empty() {
+        username = username.or_else(|| Some(decoded(url.username())));
+        password = password.or_else(|| url.password().map(|password| Secret::new(decoded(password))));
+    }
+    // A URL that cannot have them has none.
+    let _ = (url.set_username(""), url.set_password(None));
+    if writable && slot == MediaSlot::Cd {
+        return Err(ControlError::invalid("nothing can be written to a CD; use the drive usb"));
+    }
+    let image = String::from(url);
+    let method = TransferMethod::default();
+    Ok(InsertMedia { slot, image, username, password, write_protected: !writable, method })
 }
 
 /// The override that was asked for; where nothing was said of UEFI, as the machine's firmware is.

@@ -155,6 +155,7 @@ fn restarts(old: &Config, new: &Config) -> Vec<String> {
         }
     };
     differs(old.daemon != new.daemon, "[daemon]");
+    differs(old.media != new.media, "[media]");
     differs(old.aggregate != new.aggregate, "[redfish]");
     differs(old.defaults.tls != new.defaults.tls, "`tls` in [defaults]");
     settings

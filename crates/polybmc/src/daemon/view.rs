@@ -1,9 +1,10 @@
 //! From what the daemon holds to what the control socket shows. Reads snapshots and nothing else.
 
 use bmc_control::types::{
-    BmcDetail, BmcSummary, BootView, SelEntryView, SelView, SensorStatus, SensorView, ServingState,
+    BmcDetail, BmcSummary, BootView, DriveView, SelEntryView, SelView, SensorStatus, SensorView, ServingState,
 };
 use bmc_core::boot::BootOverride;
+use bmc_core::media::MediaSlot;
 use bmc_core::sel::SelEntry;
 use bmc_core::sensor::model::Shown;
 use bmc_core::sensor::{Kind, Sensor, SensorReading, Severity};
@@ -14,6 +15,23 @@ use ipmi_wire::record::sel::SelBody;
 use jiff::Timestamp;
 
 use super::{Bmc, Serving};
+
+/// The drives for virtual media.
+pub(super) fn media(snapshot: &Snapshot) -> Vec<DriveView> {
+    let drives = MediaSlot::ALL.map(|drive| {
+        let medium = snapshot.settings.media.drive(drive).medium.as_ref();
+        let inserting = snapshot.inserting.iter().find(|(slot, _)| *slot == drive);
+        DriveView {
+            drive,
+            image: medium.map(|medium| medium.image.clone()),
+            write_protected: medium.map(|medium| medium.write_protected),
+            size: medium.map(|medium| medium.size),
+            sha256: medium.map(|medium| medium.sha256.clone()),
+            inserting: inserting.map(|(_, image)| image.clone()),
+        }
+    });
+    drives.into()
+}
 
 /// The user id of the administrator that the configuration names.
 const ADMINISTRATOR_ID: u8 = 2;

@@ -72,7 +72,12 @@ fn the_mark_on_the_running_instance_tells_that_the_override_was_used() {
     record.boot = Arc::new(boot);
     for (mark, used) in [(None, false), (Some(4), false), (Some(5), true)] {
         let mut control = Control::new("m".into(), record.clone());
-        let observed = Observed { info: info(), power: ObservedPower::Running, boot_generation: mark };
+        let observed = Observed {
+            info: info(),
+            power: ObservedPower::Running,
+            boot_generation: mark,
+            media: Vec::new(),
+        };
         let now = Now { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH };
         control.handle(now, Input::Report(Box::new(Report::Available(observed))));
         assert_eq!(control.snapshot().boot.is_active(), !used, "mark {mark:?}");

@@ -117,7 +117,8 @@ fn an_action_that_waits_when_the_machine_is_lost_is_a_fault() {
     bench.happen();
     bench.report(Report::Unavailable(broken()));
     assert!(bench.control.snapshot().power_fault);
-    let observed = Observed { info: info(), power: ObservedPower::Running, boot_generation: None };
+    let observed =
+        Observed { info: info(), power: ObservedPower::Running, boot_generation: None, media: Vec::new() };
     bench.finish(Ok(()));
     bench.report(Report::Available(observed));
     assert_eq!(bench.ops(), [], "it may be well by now");

@@ -32,7 +32,7 @@ impl Bench {
             ..Self::new(power)
         };
         let info = MachineInfo { mains_return, ..info() };
-        bench.report(Report::Available(Observed { info, power, boot_generation: None }));
+        bench.report(Report::Available(Observed { info, power, boot_generation: None, media: Vec::new() }));
         bench
     }
 

@@ -75,7 +75,7 @@ proptest! {
                 Step::Reboot => bench.report(Report::Rebooted),
                 Step::Lose => bench.report(Report::Unavailable(BackendError::unavailable("gone"))),
                 Step::Regain(power) =>
-                    bench.report(Report::Available(Observed { info: info(), power, boot_generation: None })),
+                    bench.report(Report::Available(Observed { info: info(), power, boot_generation: None, media: Vec::new() })),
                 Step::Finish(well) => if !bench.calls.is_empty() {
                     bench.finish(if well { Ok(()) } else { Err(broken()) });
                 }

@@ -8,7 +8,12 @@ impl Bench {
     fn arrives(&mut self, mains_return: bool) {
         let raid = RaidController::uniform(4, 1 << 30, "drive", "S");
         let info = MachineInfo { raid, mains_return, ..info() };
-        self.report(Report::Available(Observed { info, power: ObservedPower::Off, boot_generation: None }));
+        self.report(Report::Available(Observed {
+            info,
+            power: ObservedPower::Off,
+            boot_generation: None,
+            media: Vec::new(),
+        }));
     }
 
     fn storage(&mut self, request: StorageRequest) -> RequestId {

@@ -151,7 +151,12 @@ fn an_action_that_cannot_be_carried_out_is_a_fault_and_not_made_up_for() {
     assert!(bench.control.snapshot().power_fault);
     assert!(matches!(bench.events.last(), Some(EventKind::PowerFault { .. })));
     let power = ObservedPower::Running;
-    bench.report(Report::Available(Observed { info: info(), power, boot_generation: None }));
+    bench.report(Report::Available(Observed {
+        info: info(),
+        power,
+        boot_generation: None,
+        media: Vec::new(),
+    }));
     assert!(bench.calls.is_empty());
 
     let mut bench = Bench::new(ObservedPower::Running);
