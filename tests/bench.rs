@@ -62,6 +62,23 @@ fn redfish_against_the_daemon() {
         assert_eq!(operations(&seen), [("connect", 2, 0), ("GET", 30, 0)]);
         assert_eq!(seen["statuses"]["200 OK"], 30, "{seen:#}");
     }
+    for (scenario, name, status) in [
+        ("system", "GET", "200 OK"),
+        ("collection", "GET", "200 OK"),
+        ("expand", "GET", "200 OK"),
+        ("patch", "PATCH", "204 No Content"),
+        ("login", "login", "201 Created"),
+    ] {
+        let line = format!(
+            "redfish --url {url} --insecure --scenario {scenario} --connections 2 --count 30 --floor -o json"
+        );
+        let seen = report(&bench(&line).run());
+        let operations = operations(&seen);
+        assert_eq!(operations.last(), Some(&(name, 30, 0)), "{seen:#}");
+        assert_eq!(operations.iter().find(|(name, ..)| *name == "logout").is_some(), scenario == "login");
+        assert_eq!(seen["statuses"][status], 30, "{seen:#}");
+        assert!(seen["floor"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{seen:#}");
+    }
     // The daemon's own certificate is nobody's business to trust unasked.
     let ran = bench(&format!("redfish --url {url}")).fails();
     assert_eq!(ran.code, Some(1), "{ran}");

@@ -15,14 +15,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT, HOST,
-    HeaderName, IF_MATCH, LINK, VARY,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    EXPECT, HOST, HeaderName, IF_MATCH, LINK, VARY,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Version};
 use serde_json::{Map, Value};
 
-use crate::auth::{self, Caller};
+use crate::auth::{self, Caller, X_AUTH_TOKEN};
 use crate::body::{self, BodyError, Bounds};
 use crate::error::Problem;
 use crate::etag;
@@ -143,6 +143,15 @@ async fn answer(
     }
     check_odata_version(asked)?;
     let query = Query::parse(asked.parts.uri.query().unwrap_or_default())?;
+    // Who asks an open resource for what lies behind it may say who they are.
+    let credentials =
+        || [AUTHORIZATION, X_AUTH_TOKEN].iter().any(|name| asked.parts.headers.contains_key(name));
+    let caller = match caller {
+        None if query.expands() && credentials() => {
+            Some(auth::authenticate(service, &asked.parts.headers, asked.source)?)
+        }
+        caller => caller,
+    };
     if verb.kind != Kind::Get && !query.is_empty() {
         return Err(query::not_on_operation());
     }
@@ -313,7 +322,11 @@ async fn leave(reply: Reply, route: Option<&'static Route>, asked: &Asked) -> Re
         Content::None | Content::Stream(_) => (None, Bytes::new(), None),
         Content::Xml(text) => (Some(XML_TYPE), text.into(), None),
         Content::Plain(value) => (Some(JSON_TYPE), value.to_string().into(), None),
-        Content::Tailored(value, tag) => (Some(JSON_TYPE), value.to_string().into(), Some(tag)),
+        Content::Tailored(value, tag) => {
+            let bytes = value.to_string().into_bytes();
+            let tag = tag.unwrap_or_else(|| etag::of_bytes(&bytes));
+            (Some(JSON_TYPE), bytes.into(), Some(tag))
+        }
         Content::Resource(value) => {
             let (bytes, tag) = etag::render(&value);
             (Some(JSON_TYPE), bytes.into(), Some(tag))

@@ -25,7 +25,8 @@ pub(crate) fn of(resource: &Value) -> String {
     of_bytes(resource.to_string().as_bytes())
 }
 
-fn of_bytes(bytes: &[u8]) -> String {
+/// The tag of what is shown by these bytes.
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     format!("\"{}\"", hex::encode(&digest[..TAG_BYTES]))
 }

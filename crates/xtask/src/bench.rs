@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use self::figures::{IpmiRow, RedfishRow, Run};
+use self::figures::{FleetRow, IpmiRow, RedfishRow, Run, Tables};
 use self::peers::{Peer, Running};
 use crate::{setup, shell};
 
@@ -53,8 +53,9 @@ pub(crate) fn run(seconds: u32) -> Result<()> {
     for peer in peers::REDFISH {
         redfish.push(bench.redfish(*peer)?);
     }
+    let fleet = bench.fleet()?;
     let host = host::describe(before);
-    let tables = format!("{host} {}", figures::tables(&ipmi, &redfish, seconds));
+    let tables = format!("{host} {}", figures::tables(&Tables { ipmi, redfish, fleet, seconds }));
     println!("\n{tables}");
     document::write(&tables)
 }
@@ -95,6 +96,28 @@ impl Bench {
         let fresh = ["--reconnect", "--connections", LOGIN_SESSIONS];
         let fresh = self.measure(&running, &[&common[..], &timed, &fresh])?;
         Ok(RedfishRow { name: peer.name(), tls: running.redfish.starts_with("https"), one, many, fresh })
+    }
+
+    /// What a root over a whole fleet does, one scenario of the load generator after the other.
+    fn fleet(&self) -> Result<Vec<FleetRow>> {
+        let peer = Peer::PolybmcFleet;
+        println!("==> {}, Redfish", peer.name());
+        let running = self.start(peer)?;
+        let common = ["redfish", "--url", &running.redfish, "--insecure", "--timeout", "30"];
+        self.await_ready(&running, &common[..4])?;
+        let timed = ["--duration", &self.seconds];
+        let mut rows = Vec::new();
+        for (scenario, name) in peers::FLEET_SCENARIOS {
+            println!("    {name}");
+            let scenario = ["--scenario", *scenario];
+            let all = |connections| {
+                [&common[..], &scenario, &timed, &["--connections", connections, "--floor"]].concat()
+            };
+            let one = self.measure(&running, &[&all("1")])?;
+            let many = self.measure(&running, &[&all(MANY)])?;
+            rows.push(FleetRow { name, one, many });
+        }
+        Ok(rows)
     }
 
     fn start(&self, peer: Peer) -> Result<Running> {

@@ -95,6 +95,11 @@ impl Query {
         Ok(query)
     }
 
+    /// Whether other resources than the one named are asked for.
+    pub(crate) fn expands(&self) -> bool {
+        self.expand.is_some()
+    }
+
     /// Whether nothing is asked for.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -120,7 +125,7 @@ impl Query {
                 _ => Ok(Content::Resource(resource)),
             };
         }
-        let mut tag = etag::stamp(&mut resource);
+        let tag = etag::stamp(&mut resource);
         let mut budget = Budget::default();
         if let Some(filter) = &self.filter {
             self.keep(filter, call, &mut resource, &mut budget).await?;
@@ -129,13 +134,10 @@ impl Query {
         if let Some(expand) = &self.expand {
             expand.apply(call, &mut resource, &mut budget).await?;
         }
-        if self.looks_further() {
-            tag = etag::of(&resource);
-        }
         if let Some(select) = &self.select {
             select.apply(&mut resource);
         }
-        Ok(Content::Tailored(resource, tag))
+        Ok(Content::Tailored(resource, (!self.looks_further()).then_some(tag)))
     }
 
     /// Leaves the members that the filter is true for.

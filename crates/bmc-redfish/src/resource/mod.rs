@@ -92,8 +92,8 @@ pub(crate) enum Content {
     None,
     /// A resource: it gets an ETag and a link to its schema.
     Resource(Value),
-    /// What query options left of a resource or added to it, with the tag of the answer.
-    Tailored(Value, String),
+    /// What query options left of a resource or added to it; with the resource's tag, where that stands for all that is shown.
+    Tailored(Value, Option<String>),
     /// JSON that is no resource.
     Plain(Value),
     Xml(String),

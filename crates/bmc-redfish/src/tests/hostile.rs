@@ -1,5 +1,6 @@
 //! Anything at all as a request: always an answer in Redfish's own form, never a failure of ours.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
@@ -73,6 +74,33 @@ fn target() -> impl Strategy<Value = (String, String)> {
     (proptest::sample::select(methods.to_vec()).prop_map(str::to_owned), path)
 }
 
+/// Options that mean something with values that do not, and the other way round.
+fn query() -> impl Strategy<Value = String> {
+    let names = ["$expand", "$select", "$filter", "$top", "$skip", "only", "$count", "excerpt", "x", ""];
+    let values = [
+        ".",
+        "*($levels=2)",
+        "~($levels=6)",
+        "Name,Members/Name",
+        "Status/State",
+        "Name eq 'x'",
+        "not (Id ne null)",
+        "Members@odata.count ge 1",
+        "1",
+        "-1",
+        "((((",
+        "'",
+        "and or",
+        "",
+    ];
+    let value = prop_oneof![proptest::sample::select(values.to_vec()).prop_map(str::to_owned), ".{0,20}"];
+    vec((proptest::sample::select(names.to_vec()), value), 1..4).prop_map(|options| {
+        let encoded = |value: &str| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
+        let options = options.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        options.collect::<Vec<_>>().join("&")
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -87,6 +115,21 @@ proptest! {
                 // The answer is checked against its schema on the way.
                 let answer = Ask::new(&method, &path).json(&body).send(&lab.one).await;
                 assert!(answer.status != 500, "{method} {path} {body}: {answer:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn any_query_anywhere(requests in vec((target(), query()), 1..16)) {
+        runtime().block_on(async {
+            let lab = lab().await;
+            for ((method, path), query) in requests {
+                let uri = format!("{path}?{query}");
+                if uri.parse::<http::Uri>().is_err() {
+                    continue;
+                }
+                let answer = Ask::new(&method, &uri).json(&json!({})).send(&lab.one).await;
+                assert!(answer.status != 500, "{method} {uri}: {answer:?}");
             }
         });
     }

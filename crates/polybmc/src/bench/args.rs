@@ -29,7 +29,7 @@ pub(crate) enum BenchCommand {
         after_help = "Example: polybmc bench ipmi --target 127.0.0.1:6230 --suite 17 --sessions 8 --duration 5"
     )]
     Ipmi(IpmiArgs),
-    /// Redfish: GET over kept connections
+    /// Redfish: reads, writes and logins over kept connections
     #[command(
         after_help = "Example: polybmc bench redfish --url https://127.0.0.1:8100 --insecure --connections 8 --duration 5"
     )]
@@ -146,8 +146,11 @@ pub(crate) struct RedfishArgs {
     /// The service: scheme, host and port
     #[arg(long, value_name = "URL")]
     pub url: Uri,
+    /// What to do
+    #[arg(long, value_enum, default_value_t)]
+    pub scenario: Scenario,
     /// What to GET [default: the first System]
-    #[arg(long, value_name = "PATH", value_parser = path)]
+    #[arg(long, value_name = "PATH", value_parser = path, conflicts_with = "scenario")]
     pub path: Option<String>,
     /// How to authenticate
     #[arg(long, value_enum, default_value_t)]
@@ -166,6 +169,22 @@ pub(crate) struct RedfishArgs {
     pub ca: Option<PathBuf>,
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// What a Redfish client does, again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Scenario {
+    /// GET the first System, or --path
+    #[default]
+    System,
+    /// GET the collection of Systems
+    Collection,
+    /// GET the collection of Systems with all members in full
+    Expand,
+    /// PATCH the asset tag of a System; it gets its own back at the end
+    Patch,
+    /// Make a session and end it
+    Login,
 }
 
 /// How a Redfish client says who it is.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::peers::FLEET_MACHINES;
 use super::{LOGIN_COUNT, LOGIN_SESSIONS, MANY};
 
 /// The main operation of one run.
@@ -16,6 +17,8 @@ pub(super) struct Run {
     failed: u64,
     /// Part of what a bare answer reaches, where it was measured beside.
     floor_ratio: Option<f64>,
+    /// The length of an answer, where the report says it.
+    bytes: Option<u64>,
 }
 
 /// One line of the IPMI tables.
@@ -39,6 +42,23 @@ pub(super) struct RedfishRow {
     pub fresh: Run,
 }
 
+/// One line of the fleet's table.
+#[derive(Debug)]
+pub(super) struct FleetRow {
+    pub name: &'static str,
+    pub one: Run,
+    pub many: Run,
+}
+
+/// All that was measured.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub ipmi: Vec<IpmiRow>,
+    pub redfish: Vec<RedfishRow>,
+    pub fleet: Vec<FleetRow>,
+    pub seconds: u32,
+}
+
 impl Run {
     /// Reads the report of `polybmc bench -o json`: its last operation is the main one.
     pub(super) fn parse(text: &str) -> Result<Self> {
@@ -52,6 +72,7 @@ impl Run {
             p99_us: number(&main["latency_us"]["p99"], "p99")?,
             failed: main["failed"].as_u64().context("no failures in the report")?,
             floor_ratio: report["floor"]["ratio"].as_f64(),
+            bytes: report["parameters"]["bytes"].as_u64(),
         })
     }
 
@@ -81,20 +102,45 @@ impl Run {
     }
 }
 
-/// All tables, as Markdown. The last line of each is what the others are compared with.
-pub(super) fn tables(ipmi: &[IpmiRow], redfish: &[RedfishRow], seconds: u32) -> String {
+/// All tables, as Markdown. In those that compare, the last line is what the others are compared with.
+pub(super) fn tables(measured: &Tables) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
-    let _ = write_tables(&mut out, ipmi, redfish, seconds);
+    let _ = write_tables(&mut out, measured);
+    let _ = write_fleet(&mut out, &measured.fleet);
     out
 }
 
-fn write_tables(
-    out: &mut String,
-    ipmi: &[IpmiRow],
-    redfish: &[RedfishRow],
-    seconds: u32,
-) -> std::fmt::Result {
+fn write_fleet(out: &mut String, fleet: &[FleetRow]) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n### Redfish: the root over {} simulated machines\n",
+        thousands(f64::from(FLEET_MACHINES))
+    )?;
+    writeln!(
+        out,
+        "| operation | bytes of an answer | 1 connection: /s | p50 | p99 | of a bare answer | {MANY} connections: /s | p50 | p99 | of a bare answer |"
+    )?;
+    writeln!(out, "|---|---|---|---|---|---|---|---|---|---|")?;
+    for row in fleet {
+        #[expect(clippy::cast_precision_loss, reason = "an answer is no longer than 64 MiB")]
+        let bytes = row.one.bytes.map_or_else(|| "-".to_owned(), |bytes| thousands(bytes as f64));
+        let (one, many) = (&row.one, &row.many);
+        writeln!(
+            out,
+            "| {} | {bytes} | {} | {} | {} | {} |",
+            row.name,
+            one.cells(),
+            one.floor(),
+            many.cells(),
+            many.floor()
+        )?;
+    }
+    Ok(())
+}
+
+fn write_tables(out: &mut String, measured: &Tables) -> std::fmt::Result {
+    let Tables { ipmi, redfish, seconds, .. } = measured;
     writeln!(out, "Each figure by duration was taken over {seconds} s.\n")?;
     writeln!(out, "### IPMI: Get Chassis Status in a kept session\n")?;
     writeln!(
@@ -180,10 +226,20 @@ mod tests {
 
     #[test]
     fn ratios_are_to_the_last_line() {
-        let run = |per_second| Run { per_second, p50_us: 1.0, p99_us: 1.0, failed: 0, floor_ratio: None };
+        let run = |per_second| Run {
+            per_second,
+            p50_us: 1.0,
+            p99_us: 1.0,
+            failed: 0,
+            floor_ratio: None,
+            bytes: Some(4321),
+        };
         let row =
             |name, rate| RedfishRow { name, tls: false, one: run(rate), many: run(rate), fresh: run(rate) };
-        let text = tables(&[], &[row("fast", 300.0), row("slow", 200.0)], 5);
+        let redfish = vec![row("fast", 300.0), row("slow", 200.0)];
+        let fleet = vec![FleetRow { name: "GET", one: run(20.0), many: run(1000.0) }];
+        let text = tables(&Tables { ipmi: Vec::new(), redfish, fleet, seconds: 5 });
+        assert!(text.contains("| GET | 4,321 | 20 | 1 us | 1 us | - | 1,000 | 1 us | 1 us | - |"), "{text}");
         assert!(
             text.contains("| fast | no | 300 | 1 us | 1 us | 300 | 1 us | 1 us | - | 1.50 | 300 |"),
             "{text}"
@@ -193,7 +249,14 @@ mod tests {
 
     #[test]
     fn rounds_are_compared_by_their_median() {
-        let run = |per_second, p50_us| Run { per_second, p50_us, p99_us: 1.0, failed: 0, floor_ratio: None };
+        let run = |per_second, p50_us| Run {
+            per_second,
+            p50_us,
+            p99_us: 1.0,
+            failed: 0,
+            floor_ratio: None,
+            bytes: None,
+        };
         assert_eq!(run(1.0, 200.0).quicker_than(&run(1.0, 500.0)), "2.5");
     }
 

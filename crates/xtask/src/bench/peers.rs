@@ -22,6 +22,7 @@ const LAST_WORDS: usize = 2000;
 pub(super) enum Peer {
     PolybmcSim,
     PolybmcLibvirt,
+    PolybmcFleet,
     IpmiSim,
     VirtualBmc,
     SushyLibvirt,
@@ -52,12 +53,24 @@ pub(super) const IPMI: &[(Peer, &str)] = &[
 pub(super) const REDFISH: &[Peer] =
     &[Peer::PolybmcSim, Peer::PolybmcLibvirt, Peer::SushyFake, Peer::SushyLibvirt];
 
+/// How many machines the fleet has whose root is measured.
+pub(super) const FLEET_MACHINES: u32 = 1000;
+/// What is asked of it: the load generator's scenarios, and how the table calls them.
+pub(super) const FLEET_SCENARIOS: &[(&str, &str)] = &[
+    ("system", "GET of a System"),
+    ("collection", "GET of the collection"),
+    ("expand", "GET of the collection, `$expand`ed"),
+    ("patch", "PATCH of a System"),
+    ("login", "login"),
+];
+
 impl Peer {
     /// As it is called in the tables.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::PolybmcSim => "polybmc, simulator",
             Self::PolybmcLibvirt => "polybmc, libvirt `test:///default`",
+            Self::PolybmcFleet => "polybmc, simulator, 1,000 machines",
             Self::IpmiSim => "OpenIPMI `ipmi_sim`",
             Self::VirtualBmc => "VirtualBMC, libvirt `test:///default`",
             Self::SushyLibvirt => "sushy-emulator, libvirt `test:///default`",
@@ -70,6 +83,7 @@ impl Peer {
         match self {
             Self::PolybmcSim => "polybmc-sim",
             Self::PolybmcLibvirt => "polybmc-libvirt",
+            Self::PolybmcFleet => "polybmc-fleet",
             Self::IpmiSim => "ipmi-sim",
             Self::VirtualBmc => "virtualbmc",
             Self::SushyLibvirt => "sushy-libvirt",
@@ -129,6 +143,7 @@ pub(super) fn start(peer: Peer, polybmc: &Path, dir: &Path) -> Result<Running> {
     let mut command = match peer {
         Peer::PolybmcSim => polybmc_daemon(polybmc, dir, ipmi, tcp, "sim", "node-0")?,
         Peer::PolybmcLibvirt => polybmc_daemon(polybmc, dir, ipmi, tcp, "test:///default", "test")?,
+        Peer::PolybmcFleet => polybmc_fleet(polybmc, dir, tcp)?,
         Peer::IpmiSim => ipmi_sim(dir, ipmi)?,
         Peer::VirtualBmc => virtualbmc(dir, ipmi, tcp)?,
         Peer::SushyLibvirt => sushy(tcp, &["--libvirt-uri", "test:///default"]),
@@ -160,13 +175,27 @@ fn polybmc_daemon(
     backend: &str,
     machine: &str,
 ) -> Result<Command> {
-    let config = dir.join("polybmc.toml");
     let text = format!(
         "[daemon]\nlog = \"warn\"\n[redfish]\nenabled = false\n\
          [[bmc]]\nname = \"bench\"\nbackend = \"{backend}\"\nmachine = \"{machine}\"\n\
          ipmi = \"{ipmi}\"\nredfish = \"{redfish}\"\n\
          cipher_suites = [0, 1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17]\n"
     );
+    serve(binary, dir, &text)
+}
+
+/// A daemon with many machines, each with an address of its own, and a root over all of them.
+fn polybmc_fleet(binary: &Path, dir: &Path, root: SocketAddr) -> Result<Command> {
+    let text = format!(
+        "[daemon]\nlog = \"warn\"\n[redfish]\nlisten = \"{root}\"\n\
+         [[fleet]]\nname = \"bench-{{n}}\"\nmachine = \"node-{{n}}\"\nbackend = \"sim\"\ncount = {FLEET_MACHINES}\n\
+         pool = \"127.77.0.0/16\"\nipmi_port = 6230\nredfish_port = 8100\n"
+    );
+    serve(binary, dir, &text)
+}
+
+fn serve(binary: &Path, dir: &Path, text: &str) -> Result<Command> {
+    let config = dir.join("polybmc.toml");
     fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
     let mut command = shell::command(binary);
     command.arg("--control").arg(dir.join("control.sock")).arg("serve").arg("--config").arg(config);

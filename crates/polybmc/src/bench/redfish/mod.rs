@@ -1,9 +1,9 @@
-//! `polybmc bench redfish`: GETs in a closed loop over kept connections.
+//! `polybmc bench redfish`: one request after the other in a closed loop over kept connections.
 //!
 //! ```text
-//!   find the path, log in ──► one worker per connection: connect ──► GET ──► GET ──► ... ──► log out
-//!            │                                              ▲          │
-//!            └─ fails: the run ends here                    └── broken ┘  three in a row: the worker gives up
+//!   log in, do it once ──► one worker per connection: connect ──► request ──► request ──► ... ──► undo, log out
+//!            │                                           ▲          │
+//!            └─ fails: the run ends here                 └── broken ┘  three in a row: the worker gives up
 //! ```
 
 mod client;
@@ -11,6 +11,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::client::{Connection, Endpoint, RequestError, status_name};
+use self::work::Work;
 use super::args::{Auth, RedfishArgs};
 use super::budget::{Budget, Patience};
 use super::floor;
@@ -32,11 +34,11 @@ use super::stats::{Counts, Series, Shared};
 /// How an operation is called that the run's limit cut short.
 const OUT_OF_TIME: &str = "the run's time is over";
 
-/// What one request of a worker asks for.
+/// What the workers do, and where.
 #[derive(Debug)]
 struct Load {
     endpoint: Arc<Endpoint>,
-    path: String,
+    work: Work,
     headers: HeaderMap,
     /// Whether each request gets a connection of its own.
     reconnect: bool,
@@ -46,7 +48,8 @@ struct Load {
 #[derive(Debug, Clone)]
 struct Tally {
     connects: Series,
-    gets: Series,
+    requests: Series,
+    logouts: Series,
     statuses: Counts,
     errors: Counts,
     gave_up: u32,
@@ -56,7 +59,8 @@ impl Tally {
     fn new() -> Self {
         Self {
             connects: Series::new(),
-            gets: Series::new(),
+            requests: Series::new(),
+            logouts: Series::new(),
             statuses: Counts::default(),
             errors: Counts::default(),
             gave_up: 0,
@@ -76,28 +80,30 @@ pub(super) async fn run(args: &RedfishArgs) -> Result<Report> {
 
     let load = Arc::new(Load {
         endpoint: Arc::clone(&service.endpoint),
-        path: service.path.clone(),
+        work: service.work.clone(),
         headers: service.headers.clone(),
         reconnect: args.reconnect,
     });
     let (total, elapsed) = generate(&load, args, limit).await;
-    service.log_out(Instant::now() + timeout).await;
+    service.leave(Instant::now() + timeout).await;
 
-    let gets = total.gets.summary(elapsed);
+    let requests = total.requests.summary(elapsed);
     let floor = if args.common.floor {
-        Some(measure_floor(args, &load, service.body_len, limit, gets.per_second).await?)
+        Some(measure_floor(args, &load, service.body_len, limit, requests.per_second).await?)
     } else {
         None
     };
+    let mut operations = vec![Operation { name: "connect", figures: total.connects.summary(elapsed) }];
+    if matches!(load.work, Work::LogIn(_)) {
+        operations.push(Operation { name: "logout", figures: total.logouts.summary(elapsed) });
+    }
+    operations.push(Operation { name: load.work.name(), figures: requests });
     let mut report = Report {
         protocol: "redfish",
         targets: vec![args.url.to_string()],
         parameters: parameters(args, &load, service.body_len),
         seconds: elapsed.as_secs_f64(),
-        operations: vec![
-            Operation { name: "connect", figures: total.connects.summary(elapsed) },
-            Operation { name: "GET", figures: gets },
-        ],
+        operations,
         retransmits: 0,
         errors: total.errors,
         statuses: total.statuses,
@@ -116,7 +122,7 @@ fn parameters(args: &RedfishArgs, load: &Load, body_len: usize) -> Map<String, V
         Auth::None => "none",
     };
     Map::from_iter([
-        ("path".to_owned(), json!(load.path)),
+        ("path".to_owned(), json!(load.work.shown_path())),
         ("bytes".to_owned(), json!(body_len)),
         ("auth".to_owned(), json!(auth)),
         ("tls".to_owned(), json!(load.endpoint.tls.is_some())),
@@ -131,8 +137,8 @@ async fn generate(load: &Arc<Load>, args: &RedfishArgs, limit: Duration) -> (Tal
     let seen = Shared::new(Tally::new());
     let started = Instant::now();
     let mut workers = JoinSet::new();
-    for _ in 0..args.connections {
-        workers.spawn(work(Arc::clone(load), budget.clone(), seen.clone()));
+    for number in 0..args.connections as usize {
+        workers.spawn(work(Arc::clone(load), number, budget.clone(), seen.clone()));
     }
     while let Some(joined) = workers.join_next().await {
         if let Err(error) = joined {
@@ -142,11 +148,13 @@ async fn generate(load: &Arc<Load>, args: &RedfishArgs, limit: Duration) -> (Tal
     (seen.read(), started.elapsed())
 }
 
-async fn work(load: Arc<Load>, budget: Budget, seen: Shared<Tally>) {
+async fn work(load: Arc<Load>, number: usize, budget: Budget, seen: Shared<Tally>) {
     let mut patience = Patience::default();
     let mut connection: Option<Connection> = None;
+    let mut nth = 0;
     while budget.take() {
-        match one_request(&load, &budget, &mut connection, &seen).await {
+        nth += 1;
+        match one_request(&load, (number, nth), &budget, &mut connection, &seen).await {
             Ok(status) if status.is_success() => {
                 patience.renew();
                 continue;
@@ -167,9 +175,10 @@ async fn work(load: Arc<Load>, budget: Budget, seen: Shared<Tally>) {
     }
 }
 
-/// One GET, over the connection that is there or a new one.
+/// One request, over the connection that is there or a new one. A session that it makes is ended, which counts apart.
 async fn one_request(
     load: &Load,
+    (worker, nth): (usize, u64),
     budget: &Budget,
     connection: &mut Option<Connection>,
     seen: &Shared<Tally>,
@@ -187,21 +196,46 @@ async fn one_request(
             opened?
         }
     };
+    let step = load.work.step(worker, nth);
+    let nobody = HeaderMap::new();
+    let headers = setup::with_type(if step.anonymous { &nobody } else { &load.headers }, &step.body);
     let started = Instant::now();
-    let answer = open.request(Method::GET, &load.path, &load.headers, Bytes::new(), budget.end_by()).await;
+    let answer = open.request(step.method, &step.path, &headers, step.body, budget.end_by()).await;
     let took = started.elapsed();
     seen.note(|tally| match &answer {
         Ok(answer) => {
             tally.statuses.add(&status_name(answer.status()));
-            if answer.status().is_success() { tally.gets.ok(took) } else { tally.gets.failed() }
+            if answer.status().is_success() { tally.requests.ok(took) } else { tally.requests.failed() }
         }
-        Err(_) => tally.gets.failed(),
+        Err(_) => tally.requests.failed(),
     });
-    let status = answer?.status();
+    let answer = answer?;
+    let status = answer.status();
+    if matches!(load.work, Work::LogIn(_))
+        && let Some((session, token)) = work::log_out(&answer)
+    {
+        log_out(&mut open, &session, &token, budget, seen).await?;
+    }
     if !load.reconnect {
         *connection = Some(open);
     }
     Ok(status)
+}
+
+/// Ends a session, so that the target does not run out of them.
+async fn log_out(
+    open: &mut Connection,
+    session: &str,
+    token: &HeaderMap,
+    budget: &Budget,
+    seen: &Shared<Tally>,
+) -> Result<(), RequestError> {
+    let started = Instant::now();
+    let answer = open.request(Method::DELETE, session, token, Bytes::new(), budget.end_by()).await;
+    let took = started.elapsed();
+    let ended = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
+    seen.note(|tally| if ended { tally.logouts.ok(took) } else { tally.logouts.failed() });
+    answer.map(|_| ())
 }
 
 /// The same clients against an HTTP server that does nothing but send as many bytes, over TLS if the target does.
@@ -223,12 +257,12 @@ async fn measure_floor(
     };
     let bare = Arc::new(Load {
         endpoint: Arc::new(endpoint),
-        path: load.path.clone(),
+        work: load.work.clone(),
         headers: load.headers.clone(),
         reconnect: load.reconnect,
     });
     let (total, elapsed) = generate(&bare, args, limit).await;
-    let figures = total.gets.summary(elapsed);
+    let figures = total.requests.summary(elapsed);
     let ratio = floor::ratio(per_second, figures.per_second);
     Ok(Floor { what: format!("bare answer of {body_len} bytes"), figures, ratio })
 }

@@ -9,23 +9,21 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
 use rustls_pki_types::ServerName;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Connection, Endpoint, RequestError};
 use super::tls;
-use crate::bench::args::{Auth, RedfishArgs};
+use super::work::{SESSIONS, SYSTEMS, Step, Work, log_out, members, present_tag};
+use crate::bench::args::{Auth, RedfishArgs, Scenario};
 
-const SYSTEMS: &str = "/redfish/v1/Systems";
-/// Where sessions are made (DSP0266 §13.3.4); its trailing part is the same on every service.
-const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
-const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+pub(super) const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// A service that answered, and what to ask of it.
 #[derive(Debug)]
 pub(super) struct Service {
     pub endpoint: Arc<Endpoint>,
-    pub path: String,
+    pub work: Work,
     /// Sent with each request; says who we are.
     pub headers: HeaderMap,
     /// The length of the first answer.
@@ -34,7 +32,7 @@ pub(super) struct Service {
     session: Option<String>,
 }
 
-/// Connects, logs in, finds the first System if no path was given, and asks for it once.
+/// Connects, logs in, finds what the scenario is about, and does once what will be repeated.
 ///
 /// # Errors
 /// When any of this does not work; the message says what.
@@ -43,25 +41,30 @@ pub(super) async fn prepare(args: &RedfishArgs, end_by: Instant) -> Result<Servi
     let mut client = Client { endpoint: Arc::clone(&endpoint), connection: None, end_by };
     let (headers, session) =
         log_in(args, &mut client).await.with_context(|| format!("{} ({})", args.url, endpoint.address))?;
-    let mut service = Service { endpoint, path: String::new(), headers, body_len: 0, session };
+    let work = Work::Get(String::new());
+    let mut service = Service { endpoint, work, headers, body_len: 0, session };
     match first_answer(args, &mut client, &service.headers).await {
-        Ok((path, body_len)) => {
-            service.path = path;
+        Ok((work, body_len)) => {
+            service.work = work;
             service.body_len = body_len;
             Ok(service)
         }
         Err(error) => {
-            service.log_out(Instant::now() + args.common.timeout).await;
+            service.leave(Instant::now() + args.common.timeout).await;
             Err(error.context(format!("{} ({})", args.url, service.endpoint.address)))
         }
     }
 }
 
 impl Service {
-    /// Deletes the session, if there is one. What counts has been measured, so a failure changes nothing.
-    pub(super) async fn log_out(&self, end_by: Instant) {
+    /// Undoes what the load changed, and deletes the session, if there is one. What counts has been measured, so a failure changes
+    /// nothing.
+    pub(super) async fn leave(&self, end_by: Instant) {
+        let mut client = Client { endpoint: Arc::clone(&self.endpoint), connection: None, end_by };
+        for step in self.work.undo() {
+            let _ = client.step(step, &self.headers).await;
+        }
         if let Some(session) = &self.session {
-            let mut client = Client { endpoint: Arc::clone(&self.endpoint), connection: None, end_by };
             let _ = client.request(Method::DELETE, session, &self.headers, Bytes::new()).await;
         }
     }
@@ -88,6 +91,17 @@ impl Client {
         };
         let answer = open.request(method, path, headers, body, self.end_by).await?;
         self.connection = Some(open);
+        Ok(answer)
+    }
+
+    async fn step(&mut self, step: Step, headers: &HeaderMap) -> Result<Response<Bytes>> {
+        let Step { method, path, body, .. } = step;
+        let what = format!("{method} {path}");
+        let headers = with_type(headers, &body);
+        let answer = self.request(method, &path, &headers, body).await.with_context(|| what.clone())?;
+        if !answer.status().is_success() {
+            bail!("{what} was answered with {}", answer.status());
+        }
         Ok(answer)
     }
 
@@ -162,11 +176,10 @@ async fn log_in(args: &RedfishArgs, client: &mut Client) -> Result<(HeaderMap, O
             );
         }
         Auth::Session => {
-            let body = json!({ "UserName": args.common.user, "Password": args.common.read_password()? });
-            let mut plain = HeaderMap::new();
-            plain.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let body = credentials(args)?;
+            let plain = with_type(&HeaderMap::new(), &body);
             let answer = client
-                .request(Method::POST, SESSIONS, &plain, body.to_string().into())
+                .request(Method::POST, SESSIONS, &plain, body)
                 .await
                 .context("the login got no answer")?;
             if !answer.status().is_success() {
@@ -187,48 +200,70 @@ fn secret(value: &str) -> Result<HeaderValue> {
 }
 
 /// A `Location` may be a whole URL or just a path.
-fn path_of(location: &HeaderValue) -> Option<String> {
+pub(super) fn path_of(location: &HeaderValue) -> Option<String> {
     Some(location.to_str().ok()?.parse::<Uri>().ok()?.path().to_owned())
 }
 
-/// The path to measure and the length of its answer.
-async fn first_answer(
-    args: &RedfishArgs,
-    client: &mut Client,
-    headers: &HeaderMap,
-) -> Result<(String, usize)> {
-    let path = match &args.path {
-        Some(path) => path.clone(),
-        None => {
-            let answer = client.get(SYSTEMS, headers).await?;
-            first_member(answer.body()).context("the service has no System; say with --path what to GET")?
-        }
-    };
-    let answer = client.get(&path, headers).await?;
-    Ok((path, answer.body().len()))
+/// The headers of a request with this body.
+pub(super) fn with_type(headers: &HeaderMap, body: &Bytes) -> HeaderMap {
+    let mut headers = headers.clone();
+    if !body.is_empty() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers
 }
 
-fn first_member(collection: &[u8]) -> Option<String> {
-    let collection: Value = serde_json::from_slice(collection).ok()?;
-    let path = collection.pointer("/Members/0/@odata.id")?.as_str()?;
-    path.starts_with('/').then(|| path.to_owned())
+fn credentials(args: &RedfishArgs) -> Result<Bytes> {
+    let body = json!({ "UserName": args.common.user, "Password": args.common.read_password()? });
+    Ok(body.to_string().into())
+}
+
+/// What to repeat, and the length of its answer.
+async fn first_answer(args: &RedfishArgs, client: &mut Client, headers: &HeaderMap) -> Result<(Work, usize)> {
+    let work = match args.scenario {
+        Scenario::System | Scenario::Collection | Scenario::Expand => {
+            let path = args.path.clone().or_else(|| Work::path(args.scenario).map(str::to_owned));
+            match path {
+                Some(path) => Work::Get(path),
+                None => Work::Get(systems(client, headers).await?.swap_remove(0)),
+            }
+        }
+        Scenario::Patch => {
+            let mut found = Vec::new();
+            for path in systems(client, headers).await?.into_iter().take(args.connections as usize) {
+                let system = client.get(&path, headers).await?;
+                let tag = present_tag(system.body())
+                    .with_context(|| format!("{path} has no asset tag to change"))?;
+                found.push((path, tag));
+            }
+            Work::Patch(found)
+        }
+        Scenario::Login => Work::LogIn(credentials(args)?),
+    };
+    // A System's own tag again changes nothing.
+    let step = work.undo().into_iter().next().unwrap_or_else(|| work.step(0, 0));
+    let answer = client.step(step, headers).await?;
+    if let (Work::LogIn(_), Some((session, token))) = (&work, log_out(&answer)) {
+        client
+            .request(Method::DELETE, &session, &token, Bytes::new())
+            .await
+            .context("the logout got no answer")?;
+    }
+    Ok((work, answer.body().len()))
+}
+
+/// The paths of all Systems; at least one.
+async fn systems(client: &mut Client, headers: &HeaderMap) -> Result<Vec<String>> {
+    let systems = members(client.get(SYSTEMS, headers).await?.body());
+    if systems.is_empty() {
+        bail!("the service has no System; say with --path what to GET");
+    }
+    Ok(systems)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_member_of_a_collection() {
-        let first = |text: &str| first_member(text.as_bytes());
-        let good = r#"{"Members": [{"@odata.id": "/redfish/v1/Systems/a"}, {"@odata.id": "/b"}]}"#;
-        assert_eq!(first(good).as_deref(), Some("/redfish/v1/Systems/a"));
-        for wrong in
-            ["", "[]", "{}", r#"{"Members": []}"#, r#"{"Members": [{"@odata.id": "http://elsewhere"}]}"#]
-        {
-            assert_eq!(first(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn host_headers_carry_no_user_name() {

@@ -22,7 +22,7 @@ fn args(url: &str, more: &str) -> RedfishArgs {
     Cli::try_parse_from(line.split_whitespace()).unwrap().args
 }
 
-const SYSTEM: &str = r#"{"@odata.id": "/redfish/v1/Systems/one", "PowerState": "Off"}"#;
+const SYSTEM: &str = r#"{"@odata.id": "/redfish/v1/Systems/one", "PowerState": "Off", "AssetTag": "rack"}"#;
 const BASIC: &str = "Basic YWRtaW46cGFzc3dvcmQ=";
 
 /// What the service was asked, for tests to look at.
@@ -31,6 +31,8 @@ struct Seen {
     systems: AtomicU32,
     logins: AtomicU32,
     logouts: AtomicU32,
+    /// The bodies of PATCHes.
+    tags: std::sync::Mutex<Vec<String>>,
 }
 
 fn allowed(headers: &Headers) -> bool {
@@ -41,7 +43,7 @@ fn allowed(headers: &Headers) -> bool {
 /// A service with one System, which breaks from request number `broken_from` on.
 async fn service(broken_from: u32) -> (String, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
-    let (systems, logins, logouts) = (Arc::clone(&seen), Arc::clone(&seen), Arc::clone(&seen));
+    let [systems, patches, logins, logouts] = [(); 4].map(|()| Arc::clone(&seen));
     let system = move |headers: Headers| async move {
         let number = systems.systems.fetch_add(1, Ordering::SeqCst);
         match (allowed(&headers), number < broken_from) {
@@ -55,7 +57,14 @@ async fn service(broken_from: u32) -> (String, Arc<Seen>) {
             "/redfish/v1/Systems",
             get(|| async { r#"{"Members": [{"@odata.id": "/redfish/v1/Systems/one"}]}"# }),
         )
-        .route("/redfish/v1/Systems/one", get(system))
+        .route(
+            "/redfish/v1/Systems/one",
+            get(system).patch(|headers: Headers, body: String| async move {
+                assert!(allowed(&headers) && headers["content-type"] == "application/json");
+                patches.tags.lock().unwrap().push(body);
+                Status::NO_CONTENT
+            }),
+        )
         .route(
             "/redfish/v1/SessionService/Sessions",
             post(|body: String| async move {
@@ -90,6 +99,35 @@ async fn a_count_of_gets_over_several_connections() {
     assert_eq!(report.statuses.iter().collect::<Vec<_>>(), [("200 OK", 40)]);
     assert_eq!(seen.systems.load(Ordering::SeqCst), 41, "one before the load, to see that it works");
     assert_eq!(report.parameters["bytes"], SYSTEM.len());
+}
+
+#[tokio::test]
+async fn each_scenario_does_what_its_name_says_and_leaves_no_trace() {
+    let (url, seen) = service(u32::MAX).await;
+    for (scenario, name, path) in [
+        ("system", "GET", "/redfish/v1/Systems/one"),
+        ("collection", "GET", "/redfish/v1/Systems"),
+        ("expand", "GET", "/redfish/v1/Systems?$expand=.($levels=1)"),
+        ("patch", "PATCH", "/redfish/v1/Systems/one"),
+        ("login", "login", "/redfish/v1/SessionService/Sessions"),
+    ] {
+        let report = run(&args(&url, &format!("--connections 2 --count 10 --floor --scenario {scenario}")))
+            .await
+            .unwrap();
+        let main = report.operations.last().unwrap();
+        assert_eq!((main.name, main.figures.ok, main.figures.failed), (name, 10, 0), "{scenario}");
+        assert_eq!(report.parameters["path"], path, "{scenario}");
+        assert_eq!(report.floor.unwrap().figures.ok, 10, "{scenario}");
+    }
+    assert_eq!((seen.logins.load(Ordering::SeqCst), seen.logouts.load(Ordering::SeqCst)), (11, 11));
+    let tags = seen.tags.lock().unwrap();
+    let last = |at: usize| tags[tags.len() - at].as_str();
+    assert_eq!(
+        (tags.len(), last(1)),
+        (12, r#"{"AssetTag":"rack"}"#),
+        "its own tag before, ten, its own tag after"
+    );
+    assert!(last(2).contains("bench") && last(2) != last(3), "{tags:?}");
 }
 
 #[tokio::test]
