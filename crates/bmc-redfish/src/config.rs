@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::tls::Keyring;
+
 /// Largest request body by default, in bytes. The largest body a client sends to what is served here is well under one kilobyte.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
 /// Connections served at once by default; later ones wait in the listen queue.
@@ -48,6 +50,8 @@ pub struct RedfishConfig {
     pub require_if_match: bool,
     /// The UUID of the aggregate root; a BMC's own root has its machine's UUID.
     pub aggregate_uuid: Uuid,
+    /// The certificates of the endpoints that share this, by BMC.
+    pub keyring: Keyring,
     /// Who the service says it is.
     pub profile: Profile,
 }
@@ -68,6 +72,7 @@ impl Default for RedfishConfig {
             session_timeout: SESSION_TIMEOUT,
             require_if_match: false,
             aggregate_uuid: Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:polybmc:redfish:aggregate"),
+            keyring: Keyring::default(),
             profile: Profile::default(),
         }
     }

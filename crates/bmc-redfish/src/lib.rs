@@ -49,4 +49,4 @@ mod tests;
 pub use config::{Profile, RedfishConfig};
 pub use scope::Scope;
 pub use server::{BindError, RedfishServer};
-pub use tls::{Tls, TlsError};
+pub use tls::{Keyring, Tls, TlsError};

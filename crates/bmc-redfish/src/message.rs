@@ -74,12 +74,18 @@ mod entries {
         ActionParameterMissing 2 "Critical"
             "The action %1 requires the parameter %2 to be present in the request body."
             "Supply the action with the required parameter in the request body when the request is resubmitted.";
+        ActionParameterNotSupported 2 "Warning"
+            "The parameter %1 for the action %2 is not supported on the target resource."
+            "Remove the parameter supplied and resubmit the request if the operation failed.";
         ActionParameterUnknown 2 "Warning"
             "The action %1 was submitted with the invalid parameter %2."
             "Correct the invalid action parameter and resubmit the request if the operation failed.";
         ActionParameterValueConflict 2 "Warning"
             "The parameter '%1' with the requested value of '%2' does not meet the constraints of the implementation."
             "None.";
+        ActionParameterValueError 2 "Warning"
+            "The value for the parameter %1 in the action %2 is invalid."
+            "Correct the value for the parameter in the request body and resubmit the request if the operation failed.";
         ActionParameterValueFormatError 3 "Warning"
             "The value '%1' for the parameter %2 in the action %3 is not a format that the parameter can accept."
             "Correct the value for the parameter in the request body and resubmit the request if the operation failed.";

@@ -73,6 +73,12 @@ pub(crate) fn needs(schema: &str, under: &str, kind: Kind) -> AnyOf {
     let of = schema.strip_suffix("Collection").unwrap_or(schema);
     match (schema, kind) {
         ("ServiceRoot", Kind::Get) => &[],
+        // The registry's subordinate overrides.
+        ("Certificate" | "CertificateCollection", _) if under == "Systems" => COMPONENTS,
+        (
+            "LogService" | "LogServiceCollection" | "LogEntry" | "LogEntryCollection",
+            Kind::Patch | Kind::Post | Kind::Delete,
+        ) if matches!(under, "Systems" | "Chassis") => COMPONENTS,
         ("Certificate" | "CertificateCollection" | "CertificateLocations", _) => MANAGER,
         ("ManagerAccount", Kind::Get) => &[ConfigureManager, ConfigureUsers, ConfigureSelf],
         // One's own password is the one property that has a mapping of its own.
@@ -84,7 +90,6 @@ pub(crate) fn needs(schema: &str, under: &str, kind: Kind) -> AnyOf {
         // Beyond the registry: who may begin an operation may break it off.
         ("Task", Kind::Delete) => MANAGER_OR_SELF,
         ("EventDestinationCollection", _) => MANAGER_OR_COMPONENTS,
-        // The registry's subordinate override.
         ("EthernetInterface" | "EthernetInterfaceCollection", _) if under == "Managers" => MANAGER,
         _ if OF_THE_MANAGER.contains(&of) => MANAGER,
         _ => COMPONENTS,

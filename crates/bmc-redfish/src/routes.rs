@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, chassis, event_destination, event_service, json_schema, log,
-    manager, media, metadata, odata, registry, root, sensor, session, session_service, storage, system, task,
+    Call, Content, Reply, account, action_info, certificate, chassis, event_destination, event_service,
+    json_schema, log, manager, media, metadata, odata, registry, root, sensor, session, session_service,
+    storage, system, task,
 };
 
 /// The table, by room.
@@ -28,6 +29,7 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     chassis::ROUTES,
     sensor::ROUTES,
     account::ROUTES,
+    certificate::ROUTES,
     session_service::ROUTES,
     session::ROUTES,
     registry::ROUTES,

@@ -26,7 +26,6 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,7 +42,7 @@ use crate::door::{self, Peer};
 use crate::redirect;
 use crate::scope::Scope;
 use crate::service::{Service, router};
-use crate::tls::{Tls, TlsError};
+use crate::tls::{Tls, TlsError, server_config};
 
 /// Bytes of a request's header kept at most; more is refused with 431.
 const HEADER_MAX_BYTES: usize = 16 * 1024;
@@ -104,7 +103,11 @@ impl RedfishServer {
         };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let bound = listener.local_addr().map_err(fail)?;
-        let tls = tls.server_config(bound.ip())?.map(tls_acceptor);
+        let held = tls.held(bound.ip(), scope.machine().map(|machine| &**machine.name()))?;
+        if let (Some(machine), Some(held)) = (scope.machine(), &held) {
+            config.keyring.put(machine.name(), held);
+        }
+        let tls = held.map(server_config).transpose()?.map(TlsAcceptor::from);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let permits = Arc::new(Semaphore::new(config.connections_max));
         let (limits, stop_grace) = (config.clone(), config.stop_grace);
@@ -139,10 +142,6 @@ impl Drop for RedfishServer {
         self.stopping.cancel();
         self.background.stop();
     }
-}
-
-fn tls_acceptor(config: Arc<ServerConfig>) -> TlsAcceptor {
-    TlsAcceptor::from(config)
 }
 
 #[derive(Clone)]

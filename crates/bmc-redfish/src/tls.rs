@@ -1,24 +1,30 @@
 //! TLS: a self-signed certificate that is made once and kept, a certificate of the operator's own, or none.
 //!
-//! The cryptography is chosen in one place, `provider`. Certificates are held by a resolver, so that files that change are taken up
-//! by the next handshake and connections under way stay as they are.
+//! The cryptography is chosen in one place, `provider`. Certificates are held by a resolver ([`Held`]), so that files that change, and a
+//! certificate that a client puts in place, are taken up by the next handshake and connections under way stay as they are.
+
+mod held;
+mod request;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+
+pub use self::held::Keyring;
+pub(crate) use self::held::{Held, ReplaceError, to_pem};
+use self::held::{Own, Pair};
+pub(crate) use self::request::{Curve, Subject};
 
 /// How an endpoint is secured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,79 +80,46 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 impl Tls {
-    /// The settings for an endpoint bound to `bound`; `None` for plain HTTP.
-    pub(crate) fn server_config(&self, bound: IpAddr) -> Result<Option<Arc<ServerConfig>>, TlsError> {
-        let (cert, key) = match self {
+    /// The certificate of an endpoint bound to `bound`; `None` for plain HTTP. `bmc` names the BMC whose endpoint it is: one of its own can
+    /// take the place of the self-signed one.
+    pub(crate) fn held(&self, bound: IpAddr, bmc: Option<&str>) -> Result<Option<Arc<Held>>, TlsError> {
+        let (source, own) = match self {
             Self::Off => return Ok(None),
-            Self::Files { cert, key } => (cert.clone(), key.clone()),
+            Self::Files { cert, key } => (Pair { cert: cert.clone(), key: key.clone() }, None),
             Self::SelfSigned { dir } => {
                 let pem = self_signed(dir, bound)?;
-                (pem.clone(), pem)
+                let own = bmc.map(|bmc| Own::of(dir, bmc));
+                (Pair { cert: pem.clone(), key: pem }, own)
             }
         };
-        let provider = provider();
-        let resolver = Arc::new(Reloading::load(cert, key, Arc::clone(&provider))?);
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(Arc::new(config)))
-    }
-}
-
-/// The certificate of two files, read again when one of them has changed.
-#[derive(Debug)]
-struct Reloading {
-    cert: PathBuf,
-    key: PathBuf,
-    provider: Arc<CryptoProvider>,
-    loaded: Mutex<Loaded>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    certified: Arc<CertifiedKey>,
-    /// The files' modification times when they were last looked at, also when they could not be used.
-    seen: [Option<SystemTime>; 2],
-}
-
-impl Reloading {
-    fn load(cert: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let seen = [modified(&cert), modified(&key)];
-        let certified = read_pair(&cert, &key, &provider)?;
-        let loaded = Mutex::new(Loaded { certified: Arc::new(certified), seen });
-        Ok(Self { cert, key, provider, loaded })
+        Held::load(source, own, provider()).map(|held| Some(Arc::new(held)))
     }
 
-    fn current(&self) -> Arc<CertifiedKey> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = [modified(&self.cert), modified(&self.key)];
-        if now != loaded.seen {
-            loaded.seen = now;
-            match read_pair(&self.cert, &self.key, &self.provider) {
-                Ok(certified) => {
-                    tracing::info!(cert = %self.cert.display(), "took up the changed certificate");
-                    loaded.certified = Arc::new(certified);
-                }
-                // Half of a pair may have been replaced so far; the old pair serves until the new one is whole.
-                Err(error) => {
-                    tracing::warn!(%error, "the changed certificate cannot be used; the old one stays")
-                }
+    /// Forgets the certificate that was put in place for a BMC, and its keys.
+    ///
+    /// # Errors
+    /// A file cannot be deleted.
+    pub fn forget(&self, bmc: &str) -> io::Result<()> {
+        let Self::SelfSigned { dir } = self else { return Ok(()) };
+        let own = Own::of(dir, bmc);
+        for path in [own.pem, own.pending] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
-        Arc::clone(&loaded.certified)
+        Ok(())
     }
 }
 
-impl ResolvesServerCert for Reloading {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
-    }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+/// The TLS settings of an endpoint with this certificate.
+pub(crate) fn server_config(held: Arc<Held>) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(held);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -167,6 +140,11 @@ fn read_pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Certi
     CertifiedKey::from_der(chain, private, provider).map_err(|error| {
         content(key, &format!("the key does not fit the certificate {}: {error}", cert.display()))
     })
+}
+
+/// Puts a file in its place whole, over one that is there.
+fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
+    write_with(path, content, mode, |temporary| fs::rename(temporary, path))
 }
 
 /// The file with the self-signed certificate for this address and its key; made if it is not there.
@@ -203,6 +181,19 @@ fn make(addresses: impl Iterator<Item = IpAddr>) -> Result<(String, String), Tls
 
 /// Puts a file in its place whole. One that is there already, because somebody else was faster, stays.
 fn place(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
+    write_with(path, content, mode, |temporary| match fs::hard_link(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    })
+}
+
+/// Writes a file beside `path`, which `put` then brings to its place.
+fn write_with(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    put: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), TlsError> {
     let fail = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::File { path, source }
@@ -217,10 +208,7 @@ fn place(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
         .open(&temporary)
         .map_err(fail(&temporary))?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    let placed = written.and_then(|()| match fs::hard_link(&temporary, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    });
+    let placed = written.and_then(|()| put(&temporary));
     // What is left of the attempt is of no use to anybody.
     let _ = fs::remove_file(&temporary);
     placed.map_err(fail(path))

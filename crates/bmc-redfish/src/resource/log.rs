@@ -46,7 +46,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/redfish/v1/Systems/{id}/LogServices/SEL/Actions/LogService.ClearLog",
         verbs: &[post(
-            Privilege::ConfigureManager,
+            Privilege::ConfigureComponents,
             |call| Box::pin(clear(call)),
             "clears the log; `LogEntriesETag` makes it conditional",
         )],

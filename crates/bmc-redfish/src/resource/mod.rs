@@ -4,6 +4,7 @@ pub(crate) mod account;
 mod action;
 pub(crate) mod action_info;
 mod apply_time;
+pub(crate) mod certificate;
 pub(crate) mod chassis;
 mod collection;
 pub(crate) mod event_destination;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::error::Problem;
 use crate::query;
 use crate::resource::{
-    Call, Content, Uris, account, chassis, event_service, json_schema, link, manager, registry, resource,
-    session, session_service, system, task, with,
+    Call, Content, Uris, account, certificate, chassis, event_service, json_schema, link, manager, registry,
+    resource, session, session_service, system, task, with,
 };
 use crate::routes::{Route, open, show};
 use crate::schema;
@@ -19,11 +19,12 @@ pub(super) const URI: &str = "/redfish/v1/";
 const REDFISH_VERSION: &str = "1.20.0";
 
 /// What a client finds below the root, by name and URI; the OData service document lists the same.
-pub(super) const CHILDREN: [(&str, &str); 9] = [
+pub(super) const CHILDREN: [(&str, &str); 10] = [
     ("Systems", system::COLLECTION_URI),
     ("Managers", manager::COLLECTION_URI),
     ("Chassis", chassis::COLLECTION_URI),
     ("AccountService", account::URI),
+    ("CertificateService", certificate::URI),
     ("SessionService", session_service::URI),
     ("Tasks", task::URI),
     ("EventService", event_service::URI),

@@ -4,6 +4,7 @@ mod account_service;
 mod accounts;
 mod auth;
 mod boot;
+mod certificates;
 mod errors;
 mod events;
 mod events_input;

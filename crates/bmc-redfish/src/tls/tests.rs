@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::time::SystemTime;
+
 use super::*;
 
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -53,7 +55,7 @@ fn wrong_files_are_named() {
     let missing = dir.path().join("missing.pem");
     let message = |cert: &Path, key: &Path| {
         let tls = Tls::Files { cert: cert.to_owned(), key: key.to_owned() };
-        tls.server_config(HOME).unwrap_err().to_string()
+        tls.held(HOME, None).unwrap_err().to_string()
     };
     assert!(message(&missing, &pem).contains("missing.pem: No such file"));
     assert!(message(&empty, &pem).contains("empty.pem: no certificate in it"));
@@ -68,7 +70,8 @@ fn wrong_files_are_named() {
 fn changed_files_are_taken_up_and_broken_ones_are_not() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pem = self_signed(dir.path(), HOME).unwrap();
-    let reloading = Reloading::load(pem.clone(), pem.clone(), provider()).unwrap();
+    let pair = Pair { cert: pem.clone(), key: pem.clone() };
+    let reloading = Held::load(pair, None, provider()).unwrap();
     let first = reloading.current();
 
     let later = |seconds| SystemTime::now() + std::time::Duration::from_secs(seconds);

@@ -235,6 +235,9 @@ impl Daemon {
         self.close(&bmc.handle, bmc.serving).await;
         release(ports, name, &bmc.record);
         self.fleet.remove(name, forget).await?;
+        if forget && let Err(error) = self.binder.tls.forget(name) {
+            tracing::warn!(bmc = %name, %error, "the certificate of a BMC that was removed could not be deleted");
+        }
         Ok(Some(TakenDown { record: bmc.record, config: bmc.config }))
     }
 

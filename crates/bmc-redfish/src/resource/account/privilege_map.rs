@@ -31,11 +31,18 @@ fn mapping(entity: &str) -> Value {
         mapping["PropertyOverrides"] = json!([{"Targets": ["Password"], "OperationMap": own}]);
         mapping["OperationMap"]["PATCH"] = json!([privilege(Privilege::ConfigureUsers)]);
     }
-    let of_managers = operations(entity, "Managers");
-    if Value::Object(of_managers.clone()) != mapping["OperationMap"] && entity != "ManagerAccount" {
+    let mut overrides = Vec::new();
+    for (under, parent) in [("Systems", "ComputerSystem"), ("Chassis", "Chassis"), ("Managers", "Manager")] {
+        let there = operations(entity, under);
+        if there == map {
+            continue;
+        }
         let collection = (!entity.ends_with("Collection")).then(|| format!("{entity}Collection"));
-        let targets: Vec<String> = ["Manager".to_owned()].into_iter().chain(collection).collect();
-        mapping["SubordinateOverrides"] = json!([{"Targets": targets, "OperationMap": of_managers}]);
+        let targets: Vec<String> = [parent.to_owned()].into_iter().chain(collection).collect();
+        overrides.push(json!({"Targets": targets, "OperationMap": there}));
+    }
+    if !overrides.is_empty() {
+        mapping["SubordinateOverrides"] = overrides.into();
     }
     mapping
 }

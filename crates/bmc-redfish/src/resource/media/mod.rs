@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{Call, Uris, collection, link, resource, with};
-use crate::routes::{Route, delete, get, patch, post};
+use crate::routes::{Access, Route, delete, get, patch, post};
 use crate::schema;
 
 /// Below which resource a drive is looked for.
@@ -28,9 +28,9 @@ const IDS: [(&str, MediaSlot); 2] = [("Cd", MediaSlot::Cd), ("Usb", MediaSlot::U
 const METHODS: [(&str, TransferMethod); 2] =
     [("Stream", TransferMethod::Stream), ("Upload", TransferMethod::Upload)];
 
-/// The routes below one resource. What changes the machine needs what changes that resource.
+/// The routes below one resource. Drives are the manager's in DMTF's registry, wherever they are found; certificates belong to the resource.
 macro_rules! routes {
-    ($name:ident, $base:literal, $tree:expr, $needs:expr) => {
+    ($name:ident, $base:literal, $tree:expr, $needs:expr, $certificates:expr) => {
         /// The drives, as they are found below this resource.
         pub(crate) static $name: &[Route] = &[
             Route {
@@ -69,9 +69,10 @@ macro_rules! routes {
                     get(
                         |call| certificates::show_all(call, $tree),
                         "CertificateCollection: who is trusted for this drive's images",
-                    ),
+                    )
+                    .access(Access::Needs($certificates)),
                     post(
-                        $needs,
+                        $certificates,
                         |call| Box::pin(certificates::add(call, $tree)),
                         "trusts a certificate, as PEM",
                     ),
@@ -80,9 +81,10 @@ macro_rules! routes {
             Route {
                 path: concat!($base, "/VirtualMedia/{member}/Certificates/{leaf}"),
                 verbs: &[
-                    get(|call| certificates::show(call, $tree), "Certificate"),
+                    get(|call| certificates::show(call, $tree), "Certificate")
+                        .access(Access::Needs($certificates)),
                     delete(
-                        $needs,
+                        $certificates,
                         |call| Box::pin(certificates::remove(call, $tree)),
                         "trusts a certificate no longer",
                     ),
@@ -92,8 +94,20 @@ macro_rules! routes {
     };
 }
 
-routes!(SYSTEM_ROUTES, "/redfish/v1/Systems/{id}", Tree::System, Privilege::ConfigureComponents);
-routes!(MANAGER_ROUTES, "/redfish/v1/Managers/{id}", Tree::Manager, Privilege::ConfigureManager);
+routes!(
+    SYSTEM_ROUTES,
+    "/redfish/v1/Systems/{id}",
+    Tree::System,
+    Privilege::ConfigureManager,
+    Privilege::ConfigureComponents
+);
+routes!(
+    MANAGER_ROUTES,
+    "/redfish/v1/Managers/{id}",
+    Tree::Manager,
+    Privilege::ConfigureManager,
+    Privilege::ConfigureManager
+);
 
 impl Tree {
     /// The kind of the resource that has the drives, for messages.
