@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::error::BackendError;
+use crate::firmware::{BootDevice, FirmwareSetup, SecureBoot};
 use crate::inventory::{Cpu, Graphics, MemoryModule, Nic, PciDevice};
 use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
@@ -58,6 +59,12 @@ pub struct MachineInfo {
     pub cpu: Cpu,
     /// Its memory modules, in order; together they are `memory_bytes`.
     pub memory_modules: Vec<MemoryModule>,
+    /// UEFI Secure Boot as the next boot has it; `None` where the firmware has none to offer, as no PC BIOS does.
+    pub secure_boot: Option<SecureBoot>,
+    /// The devices that it can boot from, in an order that does not depend on the boot order.
+    pub boot_devices: Vec<BootDevice>,
+    /// The names of those that it tries, in this order, when no override is in force.
+    pub boot_order: Vec<String>,
     /// Its network interfaces, in order.
     pub nics: Vec<Nic>,
     /// What sits on its PCI bus, as far as the backend knows, in order of address.
@@ -255,5 +262,21 @@ pub trait Machine: Send + Sync + 'static {
     async fn initialize_volume(&self, volume: &Volume) -> Result<(), BackendError> {
         let _ = volume;
         Err(BackendError::unsupported("volumes cannot be erased on this machine"))
+    }
+    /// Changes the firmware for the boot that follows at once, and reports [`Report::Info`]. Whatever it changed has to be in force in the
+    /// instance that the next [`start`](Self::start) or [`reset`](Self::reset) makes run. To be asked for what is so already is fine.
+    async fn set_up(&self, setup: &FirmwareSetup) -> Result<(), BackendError> {
+        match setup {
+            FirmwareSetup { mode: Some(mode), secure_boot: None, keys: None } => {
+                self.set_firmware(*mode).await
+            }
+            setup if setup.is_empty() => Ok(()),
+            _ => Err(BackendError::unsupported("this machine has no Secure Boot to set up")),
+        }
+    }
+    /// Makes the machine try these devices, by name and in this order, from its next boot on, and no others; reports [`Report::Info`].
+    async fn set_boot_order(&self, order: &[String]) -> Result<(), BackendError> {
+        let _ = order;
+        Err(BackendError::unsupported("this machine's boot order cannot be changed"))
     }
 }

@@ -17,6 +17,7 @@ pub mod directory;
 pub mod disable;
 pub mod error;
 pub mod event;
+pub mod firmware;
 pub mod fleet;
 pub mod inventory;
 pub mod lockout;

@@ -69,6 +69,8 @@ pub(crate) enum Message {
     Note(MachineKey, EventKind),
     CallDone(MachineKey, CallId, Result<(), BackendError>),
     Fetched(MachineKey, CallId, Result<FetchedImage, MediaError>),
+    /// The firmware could not be set up for a boot; the call goes on.
+    NotSetUp(MachineKey, CallId, BackendError),
     Committed(MachineKey, Result<(), StoreError>),
 }
 
@@ -187,6 +189,7 @@ impl Owner {
             }
             Message::Note(key, kind) => (key, Input::Note(kind)),
             Message::Report(key, report) => (key, Input::Report(report)),
+            Message::NotSetUp(key, call, error) => (key, Input::NotSetUp(call, error)),
             Message::CallDone(key, call, result) => (key, Input::CallDone(call, result)),
             Message::Fetched(key, call, result) => {
                 let Some(slot) = self.slots.get_mut(&key) else {
@@ -366,9 +369,15 @@ impl Owner {
                     debug!(bmc = %slot.name, ?op, "calling the backend");
                     let machine = Arc::clone(&slot.machine);
                     let Some(sender) = self.sender.upgrade() else { return };
+                    let refused = {
+                        let sender = sender.clone();
+                        // The owner ends only when the daemon does.
+                        move |error| drop(sender.send(Message::NotSetUp(key, id, error)))
+                    };
                     tokio::spawn(async move {
                         // A task of its own, so that a backend that panics ends its call and not the machine's life.
-                        let result = tokio::spawn(async move { call(machine.as_ref(), op).await }).await;
+                        let result =
+                            tokio::spawn(async move { call(machine.as_ref(), op, refused).await }).await;
                         let result = result.unwrap_or_else(|broken| {
                             let message = format!("the call to the backend broke off: {broken}");
                             Err(BackendError::new(BackendErrorKind::Internal, message))
@@ -459,7 +468,23 @@ fn publish(slot: &mut Slot, key: MachineKey, uuids: &Uuids) {
     slot.snapshots.send_replace(Arc::new(snapshot));
 }
 
-async fn call(machine: &dyn Machine, op: Op) -> Result<(), BackendError> {
+/// Carries out an operation; `refused` is told when the firmware could not be set up for a boot that takes place all the same.
+async fn call(
+    machine: &dyn Machine,
+    op: Op,
+    refused: impl FnOnce(BackendError) + Send,
+) -> Result<(), BackendError> {
+    let op = match op {
+        Op::SetUp(setup, boot) => {
+            match machine.set_up(&setup).await {
+                Err(error) if is_passing(error.kind) => return Err(error),
+                Err(error) => refused(error),
+                Ok(()) => {}
+            }
+            *boot
+        }
+        op => op,
+    };
     match op {
         Op::Start(plan) => machine.start(&plan).await,
         Op::Stop => machine.stop().await,
@@ -473,6 +498,9 @@ async fn call(machine: &dyn Machine, op: Op) -> Result<(), BackendError> {
         Op::InitializeVolume(volume) => machine.initialize_volume(&volume).await,
         Op::InsertMedia(image) => machine.insert_media(&image).await,
         Op::EjectMedia(slot) => machine.eject_media(slot).await,
+        Op::SetBootOrder(order) => machine.set_boot_order(&order).await,
+        // One set-up does not stand in another.
+        Op::SetUp(..) => Err(BackendError::new(BackendErrorKind::Internal, "a set-up within a set-up")),
     }
 }
 
@@ -489,6 +517,17 @@ async fn fetch(
             "this service has no place to keep images in",
         )),
     }
+}
+
+/// Whether a failure is one of the way to the machine, so that the boot that comes next would fail too, and later both may do.
+fn is_passing(kind: BackendErrorKind) -> bool {
+    matches!(
+        kind,
+        BackendErrorKind::NotFound
+            | BackendErrorKind::Busy
+            | BackendErrorKind::Timeout
+            | BackendErrorKind::Unavailable
+    )
 }
 
 /// What is to be written: the record if it changed, and each entry of the event log that was added or deleted.

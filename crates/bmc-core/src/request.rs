@@ -81,6 +81,8 @@ pub struct Change {
     pub boot_options: Option<BootOptions>,
     /// The firmware mode for the next boot.
     pub firmware: Option<FirmwareMode>,
+    /// The names of the devices to boot from when no override is in force, in their order; others are not tried.
+    pub boot_order: Option<Vec<String>>,
     /// What happens when mains power returns.
     pub power_policy: Option<PowerPolicy>,
     /// The chassis identify light.

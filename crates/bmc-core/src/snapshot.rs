@@ -17,6 +17,7 @@ use crate::power_meter::PowerMeter;
 use crate::sel::{BMC_GENERATOR, Sel};
 use crate::sensor::{Readings, Sensor};
 use crate::settings::Settings;
+use crate::settings::bios::Surroundings;
 use crate::watchdog::Watchdog;
 
 /// A machine's state at one moment. Immutable and shared; a new one is published after each change.
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub boot: Arc<BootOverride>,
     /// IPMI's other boot options.
     pub boot_options: Arc<BootOptions>,
+    /// Whether the running instance was started with Secure Boot in force; `None` while nothing runs.
+    pub secure_boot: Option<bool>,
     /// What happens when mains power returns.
     pub power_policy: PowerPolicy,
     /// The identify light.
@@ -81,6 +84,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What BIOS attributes get their values from, besides the settings.
+    pub fn bios_surroundings(&self) -> Surroundings<'_> {
+        Surroundings { info: self.info.as_deref(), policy: self.power_policy }
+    }
+
     /// The machine's sensors, in the order in which clients see them.
     pub fn sensors(&self) -> &[Sensor] {
         &self.sensors

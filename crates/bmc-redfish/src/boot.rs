@@ -7,11 +7,13 @@
 use bmc_core::boot::{
     BootEnabled, BootFlagsKept, BootOverride, BootTarget, FirmwareMode, HTTP_BOOT_URI_MAX_BYTES,
 };
+use bmc_core::firmware::BootDevice;
 use bmc_core::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 
 use crate::message::{self, Message};
 use crate::patch::{self, Faults};
+use crate::resource::boot_option;
 
 /// The values of `BootSourceOverrideEnabled`.
 pub(crate) const ENABLED: [(&str, BootEnabled); 3] = [
@@ -23,6 +25,10 @@ pub(crate) const ENABLED: [(&str, BootEnabled); 3] = [
 /// The values of `BootSourceOverrideMode`.
 pub(crate) const MODES: [(&str, FirmwareMode); 2] =
     [("Legacy", FirmwareMode::Legacy), ("UEFI", FirmwareMode::Uefi)];
+
+const TARGET: &str = "BootSourceOverrideTarget";
+/// The target that stands for the boot option in `BootNext`.
+const NEXT: &str = "UefiBootNext";
 
 /// The values of `BootSourceOverrideTarget` that can be written, where the machine offers them.
 const TARGETS: [(&str, BootTarget); 8] = [
@@ -90,7 +96,36 @@ pub(crate) fn render(snapshot: &Snapshot) -> Value {
     if targets.iter().any(|(_, target)| *target == BootTarget::Http) {
         put("HttpBootUri", json!(record.http_uri));
     }
+    if let Some(info) = &snapshot.info {
+        let order = info.boot_order.iter().filter_map(|name| boot_option::reference(snapshot, name));
+        put("BootOrder", order.collect::<Vec<String>>().into());
+        put("BootOrderPropertySelection", "BootOrder".into());
+        put("BootOptions", json!({"@odata.id": boot_option::collection_uri(snapshot)}));
+    }
+    if offers_next(snapshot) {
+        put("BootNext", json!(next(snapshot)));
+        if next(snapshot).is_some() {
+            put(TARGET, NEXT.into());
+        }
+        if let Some(Value::Array(names)) = boot.get_mut(&format!("{TARGET}@Redfish.AllowableValues")) {
+            names.push(NEXT.into());
+        }
+    }
     Value::Object(boot)
+}
+
+/// Whether the next boot can be sent to one boot option: UEFI has a variable for that.
+fn offers_next(snapshot: &Snapshot) -> bool {
+    snapshot
+        .info
+        .as_ref()
+        .is_some_and(|info| info.firmware == FirmwareMode::Uefi && !info.boot_devices.is_empty())
+}
+
+/// The boot option that the override in force names, if it names one.
+fn next(snapshot: &Snapshot) -> Option<String> {
+    let device = snapshot.boot.device.as_deref().filter(|_| snapshot.boot.is_active())?;
+    boot_option::reference(snapshot, device)
 }
 
 /// What a PATCH asks of `Boot`; `None` where it says nothing.
@@ -100,6 +135,10 @@ pub(crate) struct Wanted {
     pub(crate) enabled: Option<BootEnabled>,
     pub(crate) mode: Option<FirmwareMode>,
     pub(crate) http_uri: Option<Option<String>>,
+    /// One device of the target's class.
+    pub(crate) device: Option<String>,
+    /// The boot order, as names of devices.
+    pub(crate) order: Option<Vec<String>>,
 }
 
 impl Wanted {
@@ -117,17 +156,125 @@ pub(crate) fn read(pointer: &str, value: &Value, snapshot: &Snapshot, faults: &m
         return wanted;
     };
     let (shown, targets, modes) = (render(snapshot), offered_targets(snapshot), offered_modes(snapshot));
+    let mut asked = Next::default();
     patch::each_property(object, &shown, pointer, faults, |name, pointer, value, faults| {
         match name {
-            "BootSourceOverrideTarget" => wanted.target = faults.choice(pointer, value, &targets),
+            TARGET if offers_next(snapshot) && value == NEXT => asked.by_target = true,
+            TARGET => wanted.target = faults.choice(pointer, value, &targets),
             "BootSourceOverrideEnabled" => wanted.enabled = faults.choice(pointer, value, &ENABLED),
             "BootSourceOverrideMode" => wanted.mode = faults.choice(pointer, value, &modes),
+            "BootOrder" if snapshot.info.is_some() => {
+                wanted.order = read_order(pointer, value, snapshot, faults);
+            }
+            "BootNext" if offers_next(snapshot) => {
+                asked.option = read_next(pointer, value, snapshot, faults);
+            }
             "HttpBootUri" if shown.get(name).is_some() => wanted.http_uri = read_uri(pointer, value, faults),
             _ => return false,
         }
         true
     });
+    if faults.is_empty() {
+        asked.put(snapshot, &mut wanted, faults);
+    }
     wanted
+}
+
+/// What a PATCH asks of the boot option for the next boot.
+#[derive(Default)]
+struct Next {
+    /// The target says that `BootNext` counts.
+    by_target: bool,
+    /// The device that `BootNext` names; `Some(None)` for null.
+    option: Option<Option<(BootTarget, String)>>,
+}
+
+impl Next {
+    fn put(self, snapshot: &Snapshot, wanted: &mut Wanted, faults: &mut Faults) {
+        let is_next = next(snapshot).is_some();
+        let mut conflict = |this: &str, that: &str, why: &str| {
+            let pointers = [format!("/Boot/{this}"), format!("/Boot/{that}")];
+            let fault = Message::new(message::PropertyValueConflict, [&pointers[0], &pointers[1]]);
+            faults.push(fault.about(&pointers[0]).resolution(why));
+        };
+        let stays = self.by_target || is_next && wanted.target.is_none() && self.option != Some(None);
+        let asks = self.by_target || matches!(self.option, Some(Some(_)));
+        if (stays || asks) && wanted.enabled == Some(BootEnabled::Continuous) {
+            return conflict(
+                "BootSourceOverrideEnabled",
+                TARGET,
+                "A boot option can be named for one boot only.",
+            );
+        }
+        match self.option {
+            Some(Some(_)) if wanted.target.is_some() => {
+                conflict("BootNext", TARGET, "BootNext counts with the target UefiBootNext only.");
+            }
+            Some(Some((target, device))) => {
+                (wanted.target, wanted.device) = (Some(target), Some(device));
+            }
+            Some(None) | None if self.by_target && (!is_next || self.option.is_some()) => {
+                conflict(TARGET, "BootNext", "Send BootNext in the same request.");
+            }
+            Some(None) if is_next && wanted.target.is_none() => wanted.target = Some(BootTarget::None),
+            Some(None) | None => {}
+        }
+    }
+}
+
+/// The device behind a boot option.
+fn device_of<'a>(
+    pointer: &str,
+    value: &Value,
+    options: &[(String, &'a BootDevice)],
+    faults: &mut Faults,
+) -> Option<&'a BootDevice> {
+    let text = faults.string(pointer, value)?;
+    let found = options.iter().find(|(name, _)| name == text).map(|(_, device)| *device);
+    if found.is_none() {
+        faults.push(Message::new(message::PropertyValueNotInList, [text, pointer]).about(pointer));
+    }
+    found
+}
+
+fn read_next(
+    pointer: &str,
+    value: &Value,
+    snapshot: &Snapshot,
+    faults: &mut Faults,
+) -> Option<Option<(BootTarget, String)>> {
+    if value.is_null() {
+        return Some(None);
+    }
+    let device = device_of(pointer, value, &boot_option::options(snapshot), faults)?;
+    Some(Some((device.kind.target(), device.name.clone())))
+}
+
+/// A boot order: at least one of the machine's boot options, and none twice. What it leaves out is not tried.
+fn read_order(pointer: &str, value: &Value, snapshot: &Snapshot, faults: &mut Faults) -> Option<Vec<String>> {
+    let Some(items) = value.as_array() else {
+        faults.wrong_type(pointer, value);
+        return None;
+    };
+    if items.is_empty() {
+        faults.push(Message::new(message::ArraySizeTooShort, [pointer, "1"]).about(pointer));
+    }
+    let options = boot_option::options(snapshot);
+    let mut order: Vec<String> = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let pointer = format!("{pointer}/{at}");
+        let Some(device) = device_of(&pointer, item, &options, faults) else {
+            // One fault is enough for an array of nonsense.
+            return None;
+        };
+        if order.contains(&device.name) {
+            let fault = Message::new(message::PropertyValueError, [&pointer]).about(&pointer);
+            faults.push(fault.resolution("Name each boot option once."));
+            return None;
+        }
+        order.push(device.name.clone());
+    }
+    Some(order)
 }
 
 fn read_uri(pointer: &str, value: &Value, faults: &mut Faults) -> Option<Option<String>> {
@@ -179,7 +326,8 @@ pub(crate) fn merge(
         let message = Message::new(message::PropertyValueConflict, [this, that]).about(this);
         return Err(message.resolution("Send BootSourceOverrideTarget in the same request."));
     }
-    let device = (target == present.target).then(|| present.device.clone()).flatten();
+    let kept = || present.device.clone().filter(|_| wanted.target.is_none());
+    let device = wanted.device.clone().or_else(kept);
     let efi = wanted.mode.or(firmware) == Some(FirmwareMode::Uefi);
     Ok(Some(BootOverride {
         target,

@@ -242,6 +242,7 @@ fn property_of(field: &str) -> &str {
     match field {
         "http_uri" => "/Boot/HttpBootUri",
         "asset_tag" => "/AssetTag",
+        "boot_order" => "/Boot/BootOrder",
         "identify" => "/LocationIndicatorActive",
         "drives" => "/Links/Drives",
         "capacity_bytes" => "/CapacityBytes",
@@ -251,7 +252,7 @@ fn property_of(field: &str) -> &str {
 }
 
 /// The core's words as a sentence, as resolutions are.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let mut sentence: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     sentence.push_str(letters.as_str());

@@ -19,10 +19,24 @@ const GZIP_SUFFIX: &str = "-gzip";
 /// Members of a resource that stand before its tag: `@odata.id` and `@odata.type`, where clients look for them.
 const MEMBERS_BEFORE: usize = 2;
 const MEMBER: &str = "@odata.etag";
+/// The annotation that shows how settings were applied (DSP0266, "Settings resource").
+const SETTINGS: &str = "@Redfish.Settings";
 
-/// The tag of a resource, quotes included. `@odata.etag` itself does not count.
+/// The tag of a resource, quotes included. `@odata.etag` itself does not count, nor does the tag in `@Redfish.Settings`: that is the
+/// resource's own as it was once.
 pub(crate) fn of(resource: &Value) -> String {
-    of_bytes(resource.to_string().as_bytes())
+    if !has_applied_tag(resource) {
+        return of_bytes(resource.to_string().as_bytes());
+    }
+    let mut without = resource.clone();
+    if let Some(settings) = without.get_mut(SETTINGS).and_then(Value::as_object_mut) {
+        settings.shift_remove("ETag");
+    }
+    of_bytes(without.to_string().as_bytes())
+}
+
+fn has_applied_tag(resource: &Value) -> bool {
+    resource.get(SETTINGS).is_some_and(|settings| settings.get("ETag").is_some())
 }
 
 /// The tag of what is shown by these bytes.
@@ -54,7 +68,7 @@ pub(crate) fn render(resource: &Value) -> (Vec<u8>, String) {
         }
     }
     bytes.push(b'}');
-    let tag = of_bytes(&bytes);
+    let tag = if has_applied_tag(resource) { of(resource) } else { of_bytes(&bytes) };
     let member = format!("\"{MEMBER}\":{}", Value::from(tag.as_str()));
     let member = match (object.is_empty(), at) {
         (true, _) => member,

@@ -95,6 +95,9 @@ mod entries {
         ActionParameterValueTypeError 3 "Warning"
             "The value '%1' for the parameter %2 in the action %3 is not a type that the parameter can accept."
             "Correct the value for the parameter in the request body and resubmit the request if the operation failed.";
+        ArraySizeTooShort 2 "Warning"
+            "The array provided for property %1 is under the minimum size limit %2."
+            "Resubmit the request with an appropriate array size.";
         ChassisPowerStateOffRequired 1 "Warning"
             "The chassis with Id '%1' is required to be powered off to perform this request."
             "Power off the specified chassis and resubmit the request.";
@@ -170,6 +173,9 @@ mod entries {
         PropertyMissing 1 "Warning"
             "The property %1 is a required property and must be included in the request."
             "Ensure that the property is in the request body and has a valid value and resubmit the request if the operation failed.";
+        PropertyNotUpdated 1 "Critical"
+            "The property %1 was not updated due to an internal service error.  The service is still operational."
+            "Resubmit the request.  If the problem persists, check for additional messages and consider resetting the service.";
         PropertyNotWritable 1 "Warning"
             "The property %1 is a read-only property and cannot be assigned a value."
             "Remove the property from the request body and resubmit the request if the operation failed.";

@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, certificate, chassis, event_destination, event_service,
-    json_schema, log, manager, media, metadata, odata, registry, root, sensor, session, session_service,
-    storage, system, task,
+    Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis,
+    event_destination, event_service, json_schema, log, manager, media, metadata, odata, registry, root,
+    secure_boot, sensor, session, session_service, storage, system, task,
 };
 
 /// The table, by room.
@@ -23,6 +23,10 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     odata::ROUTES,
     metadata::ROUTES,
     system::ROUTES,
+    bios::ROUTES,
+    bios_registry::ROUTES,
+    boot_option::ROUTES,
+    secure_boot::ROUTES,
     action_info::ROUTES,
     log::ROUTES,
     manager::ROUTES,

@@ -24,6 +24,10 @@ macro_rules! schemas {
 schemas! {
     ACCOUNT_SERVICE = "AccountService" "v1_18_1";
     ACTION_INFO = "ActionInfo" "v1_5_0";
+    ATTRIBUTE_REGISTRY = "AttributeRegistry" "v1_4_0";
+    BIOS = "Bios" "v1_2_3";
+    BOOT_OPTION = "BootOption" "v1_0_6";
+    BOOT_OPTION_COLLECTION = "BootOptionCollection";
     CERTIFICATE = "Certificate" "v1_11_0";
     CERTIFICATE_COLLECTION = "CertificateCollection";
     CERTIFICATE_LOCATIONS = "CertificateLocations" "v1_0_4";
@@ -55,6 +59,7 @@ schemas! {
     RESOURCE = "Resource" "v1_23_0";
     ROLE = "Role" "v1_3_3";
     ROLE_COLLECTION = "RoleCollection";
+    SECURE_BOOT = "SecureBoot" "v1_1_2";
     SENSOR = "Sensor" "v1_12_0";
     SENSOR_COLLECTION = "SensorCollection";
     SERVICE_ROOT = "ServiceRoot" "v1_20_0";

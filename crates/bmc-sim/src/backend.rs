@@ -14,6 +14,7 @@ use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, ObservedPower
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::firmware::FirmwareSetup;
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
@@ -464,6 +465,14 @@ impl Machine for AttachedMachine {
 
     async fn eject_media(&self, slot: MediaSlot) -> Result<(), BackendError> {
         self.call(SimOperation::EjectMedia, |machine, _| Ok(machine.eject_media(slot))).await
+    }
+
+    async fn set_up(&self, setup: &FirmwareSetup) -> Result<(), BackendError> {
+        self.call(SimOperation::SetUp, |machine, _| machine.set_up(setup)).await
+    }
+
+    async fn set_boot_order(&self, order: &[String]) -> Result<(), BackendError> {
+        self.call(SimOperation::SetBootOrder, |machine, _| machine.set_boot_order(order)).await
     }
 }
 

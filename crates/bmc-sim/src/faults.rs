@@ -34,11 +34,15 @@ pub enum SimOperation {
     InsertMedia,
     /// A drive of the BMC emptied.
     EjectMedia,
+    /// Set-up of the firmware for the boot that follows.
+    SetUp,
+    /// Change of the boot order.
+    SetBootOrder,
 }
 
 impl SimOperation {
     /// Every operation, for tables and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Start,
         Self::Stop,
         Self::Shutdown,
@@ -51,6 +55,8 @@ impl SimOperation {
         Self::InitializeVolume,
         Self::InsertMedia,
         Self::EjectMedia,
+        Self::SetUp,
+        Self::SetBootOrder,
     ];
 
     /// The operation's name in messages.
@@ -68,6 +74,8 @@ impl SimOperation {
             Self::InitializeVolume => "initialize-volume",
             Self::InsertMedia => "insert-media",
             Self::EjectMedia => "eject-media",
+            Self::SetUp => "set-up",
+            Self::SetBootOrder => "set-boot-order",
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot, check_target};
 use bmc_core::error::BackendError;
+use bmc_core::firmware::{BootDevice, BootDeviceKind, KeyReset, SecureBoot};
 use bmc_core::inventory::{
     Attachment, Cpu, LinkId, Neighbor, Nic, PciAddress, PciDevice, Topology, memory_modules,
 };
@@ -62,7 +63,16 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
             ..Nic::default()
         }
     };
+    let nics: Vec<Nic> = (0..NICS.len() as u8).map(nic).collect();
+    let device = |kind, name: &str| BootDevice { name: name.to_owned(), kind };
+    let mut boot_devices: Vec<BootDevice> =
+        DISKS.iter().map(|disk| device(BootDeviceKind::Disk, disk)).collect();
+    boot_devices.push(device(BootDeviceKind::Cdrom, CDROM));
+    boot_devices.extend(nics.iter().map(|nic| device(BootDeviceKind::Network, &nic.mac)));
     MachineInfo {
+        secure_boot: secure_boot(config.firmware, &factory_variables()),
+        boot_order: boot_devices.iter().map(|device| device.name.clone()).collect(),
+        boot_devices,
         uuid,
         name: name.to_owned(),
         processors: config.processors,
@@ -77,7 +87,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
             topology: Some(Topology { sockets: 1, cores: config.processors.max(1), threads: 1 }),
         },
         memory_modules: memory_modules(config.memory_bytes),
-        nics: (0..NICS.len() as u8).map(nic).collect(),
+        nics,
         pci_devices: pci_devices(),
         graphics: Vec::new(),
         serial_ports: 1,
@@ -166,6 +176,17 @@ pub fn volume_disk(info: &MachineInfo, volume: &Volume) -> Disk {
     }
 }
 
+/// Secure Boot as it leaves the factory: off, with keys.
+pub fn factory_variables() -> SecureBoot {
+    let key_resets = vec![KeyReset::Default, KeyReset::DeleteAll, KeyReset::DeletePlatformKey];
+    SecureBoot { enabled: false, has_platform_key: true, fixed: None, key_resets }
+}
+
+/// Secure Boot as a machine in this firmware mode offers it.
+pub fn secure_boot(firmware: FirmwareMode, variables: &SecureBoot) -> Option<SecureBoot> {
+    (firmware == FirmwareMode::Uefi).then(|| variables.clone())
+}
+
 /// What a machine in this firmware mode can be told to boot from: everything, but HTTP only under UEFI.
 pub fn boot_targets(firmware: FirmwareMode) -> Vec<BootTarget> {
     BootTarget::ALL
@@ -221,7 +242,7 @@ pub struct Inserted<'a> {
 /// `Unsupported` when the machine has no such target or device.
 pub fn handover(info: &MachineInfo, plan: &BootPlan) -> Result<Handover, BackendError> {
     let OverrideBoot { target, device, .. } = match plan {
-        BootPlan::OwnOrder => return Ok(Handover::Device(format!("disk {}", DISKS[0]))),
+        BootPlan::OwnOrder => return Ok(own_order(info)),
         BootPlan::Override(boot) => boot,
     };
     check_target(&info.boot_targets, *target)?;
@@ -247,11 +268,45 @@ pub fn handover(info: &MachineInfo, plan: &BootPlan) -> Result<Handover, Backend
     })
 }
 
+/// What comes first in the machine's own order.
+fn own_order(info: &MachineInfo) -> Handover {
+    let first =
+        info.boot_order.first().and_then(|name| info.boot_devices.iter().find(|device| device.name == *name));
+    match first {
+        Some(BootDevice { kind: BootDeviceKind::Cdrom, .. }) => Handover::Removable(Removable::Cdrom),
+        Some(device) => Handover::Device(in_words(info, device)),
+        None => Handover::Device(format!("disk {}", DISKS[0])),
+    }
+}
+
+fn in_words(info: &MachineInfo, device: &BootDevice) -> String {
+    match device.kind {
+        BootDeviceKind::Network => {
+            let index = info.nics.iter().position(|nic| nic.mac == device.name);
+            format!("network {}", index.and_then(|index| NICS.get(index)).unwrap_or(&NICS[0]))
+        }
+        BootDeviceKind::Cdrom => format!("cdrom {}", device.name),
+        BootDeviceKind::Disk | BootDeviceKind::UsbDisk | BootDeviceKind::Floppy => {
+            format!("disk {}", device.name)
+        }
+    }
+}
+
+/// What is booted when a removable drive is empty: the next of the own order that is none, or the first disk.
+fn fallback(info: &MachineInfo) -> String {
+    let in_order = info
+        .boot_order
+        .iter()
+        .filter_map(|name| info.boot_devices.iter().find(|device| device.name == *name));
+    let next = in_order.into_iter().find(|device| device.kind != BootDeviceKind::Cdrom);
+    next.map_or_else(|| format!("disk {}", DISKS[0]), |device| in_words(info, device))
+}
+
 /// What the handover came to, in the words of [`Report::Booted`](bmc_core::backend::Report::Booted).
-pub fn booted_from(handover: &Handover, inserted: &Inserted<'_>) -> String {
+pub fn booted_from(info: &MachineInfo, handover: &Handover, inserted: &Inserted<'_>) -> String {
     let removable = |drive: &str, image: Option<&str>| match image {
         Some(image) => format!("{drive} {image}"),
-        None => format!("{drive} (empty), then disk {}", DISKS[0]),
+        None => format!("{drive} (empty), then {}", fallback(info)),
     };
     match handover {
         Handover::Device(device) => device.clone(),
@@ -309,7 +364,7 @@ mod tests {
     }
 
     fn boots(info: &MachineInfo, plan: &BootPlan) -> String {
-        booted_from(&handover(info, plan).unwrap(), &Inserted::default())
+        booted_from(info, &handover(info, plan).unwrap(), &Inserted::default())
     }
 
     #[test]
@@ -352,11 +407,25 @@ mod tests {
             assert_eq!(boots(&info, &plan(target, None)), from, "{target:?}");
         }
         let inserted = Inserted { cdrom: Some("live.iso"), remote_cdrom: None, usb: Some("stick.img") };
-        let boots = |drive| booted_from(&Handover::Removable(drive), &inserted);
+        let boots = |drive| booted_from(&info, &Handover::Removable(drive), &inserted);
         assert_eq!(boots(Removable::Cdrom), "cdrom live.iso");
         assert_eq!(boots(Removable::RemoteCdrom), "remote cdrom (empty), then disk sda");
         assert_eq!(boots(Removable::Usb), "usb stick.img");
         assert_eq!(boots(Removable::RemoteMedia), "remote media stick.img");
+    }
+
+    #[test]
+    fn the_own_order_can_begin_with_anything() {
+        let mut info = info(FirmwareMode::Legacy);
+        for (order, from) in [
+            (vec!["sdb".to_owned(), "sda".to_owned()], "disk sdb"),
+            (vec![info.nics[1].mac.clone()], "network nic1"),
+            (vec!["sr0".to_owned(), "sdb".to_owned()], "cdrom (empty), then disk sdb"),
+            (Vec::new(), "disk sda"),
+        ] {
+            info.boot_order = order;
+            assert_eq!(boots(&info, &BootPlan::OwnOrder), from);
+        }
     }
 
     #[test]

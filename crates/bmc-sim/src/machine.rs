@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::firmware::{FirmwareSetup, KeyReset, SecureBoot};
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
@@ -92,6 +93,8 @@ pub struct SimMachine {
     booted_from: Option<String>,
     interrupts: u64,
     runs: u64,
+    /// The variables of its UEFI, which a switch to another firmware leaves alone.
+    variables: SecureBoot,
     load: Load,
     /// The statistics as last reported; a machine that is off has none.
     told: Statistics,
@@ -102,6 +105,7 @@ impl SimMachine {
     pub fn new(info: MachineInfo, times: Times, seed: u64) -> Self {
         Self {
             load: Load::new(seed, info.uuid),
+            variables: hardware::factory_variables(),
             told: Statistics::default(),
             info,
             times,
@@ -293,6 +297,7 @@ impl SimMachine {
     pub fn set_firmware(&mut self, mode: FirmwareMode) -> Vec<Report> {
         self.info.firmware = mode;
         self.info.boot_targets = hardware::boot_targets(mode);
+        self.info.secure_boot = hardware::secure_boot(mode, &self.variables);
         vec![Report::Info(self.info.clone())]
     }
 
@@ -320,6 +325,35 @@ impl SimMachine {
     /// `InvalidState` unless off: a volume that is in use is not erased.
     pub fn initialize_volume(&self) -> Outcome {
         if self.phase == Phase::Off { Ok(Vec::new()) } else { Err(self.wrong_state("erase a volume of")) }
+    }
+
+    /// Changes the firmware for the boot that follows.
+    ///
+    /// # Errors
+    /// `Unsupported`: Secure Boot without UEFI.
+    pub fn set_up(&mut self, setup: &FirmwareSetup) -> Outcome {
+        let mode = setup.mode.unwrap_or(self.info.firmware);
+        if mode == FirmwareMode::Legacy && (setup.secure_boot == Some(true) || setup.keys.is_some()) {
+            return Err(BackendError::unsupported("Secure Boot needs UEFI: switch the boot mode first"));
+        }
+        self.variables.enabled = setup.secure_boot.unwrap_or(self.variables.enabled);
+        if let Some(keys) = setup.keys {
+            self.variables.has_platform_key = keys == KeyReset::Default;
+        }
+        Ok(self.set_firmware(mode))
+    }
+
+    /// Changes what is tried, in which order, from the next boot on.
+    ///
+    /// # Errors
+    /// `Unsupported`: there is no such device.
+    pub fn set_boot_order(&mut self, order: &[String]) -> Outcome {
+        let devices = &self.info.boot_devices;
+        if let Some(unknown) = order.iter().find(|name| !devices.iter().any(|device| device.name == **name)) {
+            return Err(BackendError::unsupported(format!("this machine has no boot device {unknown}")));
+        }
+        self.info.boot_order = order.to_vec();
+        Ok(vec![Report::Info(self.info.clone())])
     }
 
     /// Puts an image into the CD-ROM drive, or takes it out. The next handover sees it.
@@ -390,7 +424,7 @@ impl SimMachine {
         let mut reports = Vec::new();
         match &self.phase {
             Phase::Post(handover) => {
-                let from = hardware::booted_from(handover, &self.inserted());
+                let from = hardware::booted_from(&self.info, handover, &self.inserted());
                 self.booted_from = Some(from.clone());
                 reports.push(Report::Booted { from });
                 if *handover == Handover::Setup {

@@ -27,9 +27,8 @@ impl Control {
             effects.push(Effect::Reply(id, Err(error)));
             return;
         }
-        let present = self.info.as_ref().map(|info| info.firmware);
-        match change.firmware {
-            Some(mode) if Some(mode) != present => {
+        match self.op_before(&change) {
+            Some(op) => {
                 if let Err(error) = self.reachable() {
                     effects.push(Effect::Reply(id, Err(error.into())));
                 } else if self.call.is_some() || self.drives.calling() || self.pending_change.is_some() {
@@ -37,27 +36,49 @@ impl Control {
                 } else {
                     let planned_on = Arc::clone(&self.record.boot);
                     self.pending_change = Some(PendingChange { id, change, planned_on });
-                    self.call(Op::SetFirmware(mode), Waiters::default(), effects);
+                    self.call(op, Waiters::default(), effects);
                 }
             }
-            _ => {
+            None => {
                 let result = self.make_change(now, *change, effects);
                 effects.push(Effect::Reply(id, result));
             }
         }
     }
 
-    /// The firmware switch that a change was waiting for has ended; the rest of the change happens only if it went well. It is taken as a
-    /// request of its own, so that it is undone if it cannot be stored, and not at all if it would undo what another one set meanwhile.
-    pub(super) fn firmware_switched(&mut self, result: Result<(), BackendError>, effects: &mut Vec<Effect>) {
+    /// What the machine has to do before the rest of a change is made.
+    fn op_before(&self, change: &Change) -> Option<Op> {
+        let info = self.info.as_ref();
+        match (change.firmware, &change.boot_order) {
+            (Some(mode), _) if info.is_none_or(|info| info.firmware != mode) => Some(Op::SetFirmware(mode)),
+            (_, Some(order)) if info.is_none_or(|info| info.boot_order != *order) => {
+                Some(Op::SetBootOrder(order.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a change was waiting for has ended; the rest of the change happens only if it went well. It is taken as a request of its
+    /// own, so that it is undone if it cannot be stored, and not at all if it would undo what another one set meanwhile.
+    pub(super) fn machine_changed(
+        &mut self,
+        op: &Op,
+        result: Result<(), BackendError>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(PendingChange { id, mut change, planned_on }) = self.pending_change.take() else { return };
         let overtaken = change.if_revision.is_some() && self.record.boot != planned_on;
         effects.push(match result {
             Err(error) => Effect::Reply(id, Err(error.into())),
             Ok(()) if overtaken => Effect::Reply(id, Err(RequestError::Conflict)),
             Ok(()) => {
-                // The switch itself has changed the revision.
-                (change.firmware, change.if_revision) = (None, None);
+                // What the machine did has changed the revision.
+                change.if_revision = None;
+                if matches!(op, Op::SetFirmware(_)) {
+                    change.firmware = None;
+                } else {
+                    change.boot_order = None;
+                }
                 Effect::Again(id, change)
             }
         });
@@ -69,6 +90,9 @@ impl Control {
         }
         if let Some(boot) = &change.boot {
             self.check_boot_override(boot)?;
+        }
+        if let Some(order) = &change.boot_order {
+            self.check_boot_order(order)?;
         }
         if change.boot_options.as_ref().is_some_and(|options| options.mailbox.len() > MAILBOX_BLOCKS_MAX) {
             return Err(invalid("mailbox", format!("at most {MAILBOX_BLOCKS_MAX} blocks are kept")));
@@ -97,6 +121,25 @@ impl Control {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Each device is one of the machine's, and none comes twice.
+    fn check_boot_order(&self, order: &[String]) -> Result<(), RequestError> {
+        let Some(info) = &self.info else {
+            return self.reachable().map_err(RequestError::from);
+        };
+        if order.is_empty() {
+            return Err(invalid("boot_order", "at least one device is needed".to_owned()));
+        }
+        for (at, name) in order.iter().enumerate() {
+            if !info.boot_devices.iter().any(|device| device.name == *name) {
+                return Err(invalid("boot_order", format!("this machine has no boot device {name}")));
+            }
+            if order.iter().skip(at + 1).any(|other| other == name) {
+                return Err(invalid("boot_order", format!("{name} comes twice")));
+            }
+        }
+        Ok(())
     }
 
     fn make_change(

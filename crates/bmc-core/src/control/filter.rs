@@ -78,7 +78,9 @@ impl Control {
         let is_caused = match input {
             Input::Request(..) | Input::Note(_) | Input::Fetched(..) => false,
             Input::CallDone(call, _) if self.filters.interrupts.contains(call) => true,
-            Input::CallDone(..) | Input::Report(_) | Input::Timer(_) => self.filters.begun.is_some(),
+            Input::CallDone(..) | Input::NotSetUp(..) | Input::Report(_) | Input::Timer(_) => {
+                self.filters.begun.is_some()
+            }
         };
         if is_caused { Evaluation::OnlyLogged } else { Evaluation::Filtered }
     }

@@ -28,6 +28,7 @@ use crate::backend::{MachineInfo, ObservedPower, Statistics};
 use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
+use crate::firmware::FirmwareSetup;
 use crate::media::{FetchedImage, MediaError, MediaImage, MediaSlot, MediaSource};
 use crate::power::{PowerAction, PowerState, Restart};
 use crate::power_meter::PowerMeter;
@@ -40,6 +41,7 @@ use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod change;
 mod filter;
+mod firmware;
 mod history;
 mod limits;
 mod log;
@@ -85,6 +87,8 @@ pub enum Input {
     Report(Box<crate::backend::Report>),
     /// A frontend tells of something that happened to it.
     Note(EventKind),
+    /// The firmware could not be set up as this call was to do first; the call goes on.
+    NotSetUp(CallId, BackendError),
     /// A call has ended.
     CallDone(CallId, Result<(), BackendError>),
     /// The fetching of an image has ended.
@@ -137,6 +141,11 @@ pub enum Op {
     InsertMedia(MediaImage),
     /// [`Machine::eject_media`](crate::backend::Machine::eject_media).
     EjectMedia(MediaSlot),
+    /// [`Machine::set_boot_order`](crate::backend::Machine::set_boot_order).
+    SetBootOrder(Vec<String>),
+    /// [`Machine::set_up`](crate::backend::Machine::set_up), and then this start or reset. The machine boots even if its firmware refuses;
+    /// that is told by [`Input::NotSetUp`].
+    SetUp(FirmwareSetup, Box<Op>),
 }
 
 impl Op {
@@ -145,6 +154,7 @@ impl Op {
         !matches!(
             self,
             Self::SetFirmware(_)
+                | Self::SetBootOrder(_)
                 | Self::CreateVolume(_)
                 | Self::DeleteVolume(_)
                 | Self::InitializeVolume(_)
@@ -294,6 +304,12 @@ pub struct Control {
     chores: VecDeque<Op>,
     /// What the drives for virtual media do.
     drives: media::Drives,
+    /// Why the firmware was not set up for the boot under way.
+    setup_refused: Option<BackendError>,
+    /// The definition was changed while the machine ran, so that the running instance is not what the next boot is to be.
+    outdated: bool,
+    /// Whether the running instance was started with Secure Boot in force.
+    secure_boot: Option<bool>,
 
     // What is shown besides.
     power_fault: bool,
@@ -349,6 +365,9 @@ impl Control {
             pending_change: None,
             chores: VecDeque::new(),
             drives: media::Drives::default(),
+            setup_refused: None,
+            outdated: false,
+            secure_boot: None,
             power_fault: false,
             watchdog: Watchdog::default(),
             watchdog_number: 0,
@@ -393,6 +412,7 @@ impl Control {
             }
             Input::Note(_) => {}
             Input::Report(report) => self.report(now, *report, &mut effects),
+            Input::NotSetUp(call, error) => self.not_set_up(call, error),
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }
@@ -450,6 +470,7 @@ impl Control {
             watchdog: self.watchdog,
             boot: Arc::clone(&self.record.boot),
             boot_options: Arc::clone(&self.record.boot_options),
+            secure_boot: self.secure_boot,
             power_policy: self.record.power_policy,
             identify: self.identify,
             accounts: Arc::clone(&self.record.accounts),

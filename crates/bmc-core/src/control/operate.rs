@@ -188,7 +188,8 @@ impl Control {
 
     pub(super) fn call(&mut self, op: Op, waiters: Waiters, effects: &mut Vec<Effect>) {
         let id = self.next_serial();
-        effects.push(Effect::Call(id, op.clone()));
+        let issued = self.with_setup(op.clone());
+        effects.push(Effect::Call(id, issued));
         self.call = Some(super::Call { id, op, waiters });
     }
 
@@ -228,8 +229,8 @@ impl Control {
                 self.volume_done(&call.op, call.waiters, &result, effects);
                 return;
             }
-            (Op::SetFirmware(_), _) => {
-                self.firmware_switched(result, effects);
+            (op, _) if op.is_change() => {
+                self.machine_changed(op, result, effects);
                 return;
             }
             (_, Ok(())) => self.power_fault = false,
@@ -245,6 +246,7 @@ impl Control {
         match op {
             Op::Start(plan) => {
                 self.wanted_restart_began(now);
+                self.booted_afresh(now);
                 self.boot_began(plan.generation(), effects);
             }
             Op::Reset(plan) => {
@@ -255,15 +257,17 @@ impl Control {
                     *settles = Some(now.instant + RESTART_SETTLES);
                     effects.push(Effect::Emit(EventKind::Reset));
                 }
+                self.booted_afresh(now);
                 self.boot_began(plan.generation(), effects);
             }
             // Where it is off already, this was told before that.
             Op::Shutdown if self.lit => effects.push(Effect::Emit(EventKind::ShutdownRequested)),
+            Op::SetFirmware(_) | Op::SetBootOrder(_) => self.definition_changed(op),
             Op::Shutdown
             | Op::Stop
             | Op::Resume
             | Op::Nmi
-            | Op::SetFirmware(_)
+            | Op::SetUp(..)
             | Op::CreateVolume(_)
             | Op::DeleteVolume(_)
             | Op::InitializeVolume(_)
@@ -302,12 +306,15 @@ impl Control {
             Op::Resume
             | Op::Nmi
             | Op::SetFirmware(_)
+            | Op::SetBootOrder(_)
+            | Op::SetUp(..)
             | Op::CreateVolume(_)
             | Op::DeleteVolume(_)
             | Op::InitializeVolume(_)
             | Op::InsertMedia(_)
             | Op::EjectMedia(_) => {}
         }
+        self.setup_refused = None;
     }
 
     pub(super) fn fault(&mut self, error: &BackendError, effects: &mut Vec<Effect>) {
@@ -391,7 +398,7 @@ impl Control {
         } else if self.check_boot {
             self.check_boot = false;
             let plan = self.plan();
-            if plan.generation() != self.running_boot {
+            if plan.generation() != self.running_boot || self.needs_fresh_boot() {
                 self.call(Op::Reset(plan), Waiters::nobody(), effects);
             }
         }

@@ -29,6 +29,7 @@ impl Control {
                 self.restarted(now, RestartCause::SoftReset.into());
                 self.watchdog_stop(now);
                 self.clear_valid_bit(RestartCause::SoftReset, effects);
+                self.booted_as_it_was(now);
                 self.check_boot = true;
             }
             Report::Statistics(statistics) => self.statistics = statistics,
@@ -51,6 +52,9 @@ impl Control {
         if first {
             // What the machine was before the daemon came is no change.
             self.observed = observed.power;
+            if observed.power != ObservedPower::Off {
+                self.learn_secure_boot();
+            }
             self.history_found(now, observed.power, mains, effects);
             self.lit = matches!(
                 observed.power,
@@ -77,6 +81,11 @@ impl Control {
         sensors.scale_power(info.processors, now.timestamp);
         if sensors != self.record.settings.sensors {
             Arc::make_mut(&mut self.record.settings).sensors = sensors;
+        }
+        let mut bios = self.record.settings.bios.clone();
+        bios.number_boot_devices(info.boot_devices.iter().map(|device| device.name.as_str()));
+        if bios != self.record.settings.bios {
+            Arc::make_mut(&mut self.record.settings).bios = bios;
         }
         self.info = Some(Arc::new(info));
     }
@@ -113,6 +122,7 @@ impl Control {
                 self.shutdown_next = false;
                 self.statistics = Statistics::default();
                 self.check_boot = false;
+                (self.outdated, self.secure_boot) = (false, None);
                 self.running_boot = None;
                 let goes_on = self.start_next.is_some()
                     || self.call.as_ref().is_some_and(|call| matches!(call.op, Op::Start(_)));
@@ -134,6 +144,7 @@ impl Control {
             | ObservedPower::Stopping => {
                 let ours = self.call.as_ref().is_some_and(|call| matches!(call.op, Op::Start(_)));
                 if before == ObservedPower::Off {
+                    self.learn_secure_boot();
                     self.run_began(now);
                     if ours {
                         // Policies and watchdogs are no commands.
@@ -162,6 +173,7 @@ impl Control {
         self.restarted(now, cause.into());
         self.history().on_by_command = false;
         self.clear_valid_bit(cause, effects);
+        self.booted_as_it_was(now);
         self.check_boot = true;
         // A power cycle that waits before it starts the machine has found it started.
         if matches!(self.interval, Interval::Waiting(_)) {

@@ -13,6 +13,7 @@ use crate::sel::SelState;
 use crate::settings::Edit;
 use crate::snapshot::Identity;
 
+mod bios;
 mod boot;
 mod filter;
 mod history;

@@ -2,6 +2,7 @@
 //!
 //! A frontend reads the settings in the [`Snapshot`](crate::snapshot::Snapshot) and changes them by an [`Edit`].
 
+pub mod bios;
 pub mod dcmi;
 pub mod fru;
 pub mod sensors;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub event_receiver: events::EventReceiver,
     /// What is configured by DCMI.
     pub dcmi: dcmi::DcmiSettings,
+    /// The BIOS settings.
+    pub bios: bios::BiosSettings,
     /// Platform event filtering.
     pub pef: pef::PefSettings,
     /// Volumes and the lights of drives.

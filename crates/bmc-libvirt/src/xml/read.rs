@@ -96,6 +96,9 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let firmware = firmware_mode(domain);
     let memory_bytes = child(domain, "memory").map_or(0, bytes);
     Ok(MachineInfo {
+        secure_boot: None,
+        boot_devices: Vec::new(),
+        boot_order: Vec::new(),
         uuid,
         name,
         processors: processors(domain),

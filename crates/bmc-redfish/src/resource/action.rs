@@ -46,6 +46,15 @@ impl<'a> Parameters<'a> {
         text
     }
 
+    /// The value as a string that no answer may show.
+    pub(super) fn hidden(&mut self, name: &'static str, value: &'a Value) -> Option<&'a str> {
+        let text = value.as_str();
+        if text.is_none() {
+            self.wrong_type(name, &Value::from("***"));
+        }
+        text
+    }
+
     /// The value as a boolean.
     pub(super) fn boolean(&mut self, name: &'static str, value: &Value) -> Option<bool> {
         let flag = value.as_bool();

@@ -1,10 +1,7 @@
 //! When a change takes effect: `@Redfish.Settings` and `@Redfish.SettingsApplyTime` of resources whose changes wait for a reset (DSP0266,
 //! "Settings resource"), `@Redfish.OperationApplyTimeSupport` and `@Redfish.OperationApplyTime` of operations (DSP0266, "Operation apply
 //! time").
-#![allow(
-    dead_code,
-    reason = "each half is used as soon as a resource has settings, or an operation that can wait"
-)]
+#![allow(dead_code, reason = "used as soon as there is an operation that can wait")]
 
 use serde_json::{Map, Value, json};
 

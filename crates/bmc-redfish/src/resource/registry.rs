@@ -1,10 +1,11 @@
-//! `Registries`: where the texts of the messages come from. They are DMTF's own, so their published files are named and no copy is kept.
+//! `Registries`: where the texts of the messages come from. They are DMTF's own, so their published files are named and no copy is kept;
+//! only the registry of BIOS attributes is ours, and served.
 
 use serde_json::{Value, json};
 
 use crate::error::Problem;
 use crate::message::{REGISTRY, REGISTRY_FILE};
-use crate::resource::{Call, collection, resource, with};
+use crate::resource::{Call, bios_registry, collection, resource, with};
 use crate::routes::{Route, get};
 use crate::schema;
 
@@ -80,12 +81,16 @@ pub(crate) static ROUTES: &[Route] = &[
 ];
 
 fn collection(_: &Call<'_>) -> Result<Value, Problem> {
-    let members: Vec<String> =
+    let mut members: Vec<String> =
         PUBLISHED.iter().map(|registry| format!("{COLLECTION_URI}/{}", registry.prefix)).collect();
+    members.push(bios_registry::file_uri());
     Ok(collection::render(schema::REGISTRY_FILE_COLLECTION, COLLECTION_URI, "Message Registries", &members))
 }
 
 fn show(call: &Call<'_>) -> Result<Value, Problem> {
+    if call.id == bios_registry::ID {
+        return Ok(bios_registry::render_file());
+    }
     let found = PUBLISHED.iter().find(|registry| registry.prefix == call.id);
     found.map(render).ok_or_else(|| Problem::not_found("MessageRegistryFile", call.id))
 }

@@ -10,8 +10,8 @@ use crate::error::Problem;
 use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, action_info, collection, date_time, health, label, link, log, machines, media, reset,
-    resource, storage, watchdog, with, write,
+    Call, Reply, Uris, action_info, bios, collection, date_time, health, label, link, log, machines, media,
+    reset, resource, secure_boot, storage, watchdog, with, write,
 };
 use crate::routes::{Route, get, patch, post};
 use crate::schema;
@@ -37,7 +37,7 @@ pub(crate) static ROUTES: &[Route] = &[
             patch(
                 Privilege::ConfigureComponents,
                 |call| Box::pin(update(call)),
-                "`Boot` (`BootSourceOverrideTarget`, `-Enabled`, `-Mode`, `HttpBootUri`), `AssetTag`, `PowerRestorePolicy`, \
+                "`Boot` (`BootSourceOverrideTarget`, `-Enabled`, `-Mode`, `HttpBootUri`, `BootOrder`, `BootNext`), `AssetTag`, `PowerRestorePolicy`, \
                  `LocationIndicatorActive`, `IndicatorLED`, `HostWatchdogTimer`",
             ),
         ],
@@ -137,6 +137,8 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         object.insert("MemorySummary".to_owned(), memory);
     }
     let members = json!({
+        "Bios": link(&bios::uri(&uris.system)),
+        "SecureBoot": link(&secure_boot::uri(&uris.system)),
         "LogServices": link(&log::services_uri(&uris.system)),
         "Storage": link(&storage::collection_uri(&uris.system)),
         "SimpleStorage": link(&storage::simple::collection_uri(&uris.system)),
@@ -209,6 +211,7 @@ async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
         let boot = boot::merge(&snapshot.boot, firmware, &wanted.boot);
         let mut change = Change {
             boot: boot.map_err(|fault| Problem::bad_request(vec![fault]))?,
+            boot_order: wanted.boot.order.clone(),
             firmware: wanted.boot.mode.filter(|mode| Some(*mode) != firmware),
             power_policy: wanted.policy,
             ..Change::default()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bmc_core::error::RequestError;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::request::{Change, Request};
+use bmc_core::settings::Edit;
 use bmc_core::snapshot::Snapshot;
 use http::header::ETAG;
 use http::{HeaderValue, StatusCode};
@@ -35,10 +36,30 @@ pub(super) async fn change(
     render: impl Fn(&Snapshot) -> Value,
     plan: impl Fn(&Snapshot, &Value) -> Result<Change, Problem>,
 ) -> Result<Reply, Problem> {
+    change_as(call, machine, render, |_| None, plan).await
+}
+
+/// An action that edits what the BMC keeps of a machine; answers 204.
+pub(super) async fn edit(machine: &MachineHandle, edit: Edit) -> Result<Reply, Problem> {
+    match machine.request(Request::Edit(edit)).await {
+        Ok(_) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        Err(error) => Err(change_problem(&error, &machine.snapshot())),
+    }
+}
+
+/// [`change`] of a resource that clients may also know by another tag than its own.
+pub(super) async fn change_as(
+    call: &Call<'_>,
+    machine: &MachineHandle,
+    render: impl Fn(&Snapshot) -> Value,
+    other_tag: impl Fn(&Snapshot) -> Option<String>,
+    plan: impl Fn(&Snapshot, &Value) -> Result<Change, Problem>,
+) -> Result<Reply, Problem> {
     for _ in 0..ATTEMPTS_MAX {
         let snapshot = machine.snapshot();
         let shown = render(&snapshot);
-        if !etag::may_write(call.headers, &etag::of(&shown)) {
+        let by_other = || other_tag(&snapshot).is_some_and(|tag| etag::may_write(call.headers, &tag));
+        if !etag::may_write(call.headers, &etag::of(&shown)) && !by_other() {
             return Err(Problem::precondition_failed());
         }
         let change = Change { if_revision: Some(snapshot.revision), ..plan(&snapshot, &shown)? };

@@ -3,7 +3,9 @@
 mod account_service;
 mod accounts;
 mod auth;
+mod bios;
 mod boot;
+mod boot_order;
 mod certificates;
 mod errors;
 mod events;
@@ -19,6 +21,7 @@ mod query;
 mod reads;
 mod refusals;
 mod schemas;
+mod secure_boot;
 mod sensors;
 mod sockets;
 mod storage;

@@ -194,7 +194,7 @@ async fn a_patch_is_all_or_nothing_and_names_every_fault() {
             "PropertyValueNotInList",
             "PropertyValueTypeError",
             "PropertyValueNotInList",
-            "PropertyUnknown",
+            "ArraySizeTooShort",
             "PropertyValueTypeError",
         ],
     );
