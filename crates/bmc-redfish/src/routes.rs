@@ -12,9 +12,7 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis,
-    event_destination, event_service, json_schema, log, manager, media, metadata, odata, registry, root,
-    secure_boot, sensor, session, session_service, storage, system, task,
+    Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis, environment, event_destination, event_service, json_schema, log, manager, media, metadata, odata, power, registry, root, secure_boot, sensor, session, session_service, storage, system, task, thermal,
 };
 
 /// The table, by room.
@@ -37,6 +35,9 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     session_service::ROUTES,
     session::ROUTES,
     registry::ROUTES,
+    thermal::ROUTES,
+    power::ROUTES,
+    environment::ROUTES,
     storage::subsystem::ROUTES,
     storage::drive::ROUTES,
     storage::volume::ROUTES,

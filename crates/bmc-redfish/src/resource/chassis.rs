@@ -56,7 +56,15 @@ fn render(snapshot: &Snapshot) -> Value {
         "SerialNumber": identity.serial,
         "UUID": snapshot.uuid.to_string(),
         "PowerState": if snapshot.power.reads_as_on() { "On" } else { "Off" },
-        "Status": {"State": "Enabled", "Health": health(snapshot)},
+        "Status": {"State": "Enabled", "Health": health(snapshot), "HealthRollup": health(snapshot)},
+        // What IPMI's chassis status says of it: nobody can open a virtual machine.
+        "PhysicalSecurity": {"IntrusionSensor": "Normal"},
+        "Thermal": link(&format!("{}/Thermal", uris.chassis)),
+        "ThermalSubsystem": link(&format!("{}/ThermalSubsystem", uris.chassis)),
+        "Power": link(&format!("{}/Power", uris.chassis)),
+        "PowerSubsystem": link(&format!("{}/PowerSubsystem", uris.chassis)),
+        "EnvironmentMetrics": link(&format!("{}/EnvironmentMetrics", uris.chassis)),
+        "Assembly": link(&format!("{}/Assembly", uris.chassis)),
         "Sensors": link(&sensor::collection_uri(&uris.chassis)),
         "Links": {
             "ComputerSystems": [link(&uris.system)],

@@ -10,6 +10,7 @@ pub(crate) mod boot_option;
 pub(crate) mod certificate;
 pub(crate) mod chassis;
 mod collection;
+pub(crate) mod environment;
 pub(crate) mod event_destination;
 pub(crate) mod event_service;
 pub(crate) mod json_schema;
@@ -19,6 +20,8 @@ pub(crate) mod manager;
 pub(crate) mod media;
 pub(crate) mod metadata;
 pub(crate) mod odata;
+pub(crate) mod power;
+mod power_limit;
 pub(crate) mod registry;
 mod reset;
 pub(crate) mod root;
@@ -29,12 +32,14 @@ pub(crate) mod session_service;
 pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod task;
+pub(crate) mod thermal;
 mod watchdog;
 mod write;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bmc_core::sensor::Severity;
 use bmc_core::snapshot::{Health, Snapshot};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -188,12 +193,14 @@ fn machines(call: &Call<'_>, uri: impl Fn(Uris) -> String) -> Vec<String> {
     call.service.scope.machines().iter().map(|machine| uri(Uris::of(&machine.snapshot()))).collect()
 }
 
-/// `Health` of a machine: whether it can be controlled, and whether the last operation failed after it had been acknowledged.
+/// `Health` of a machine: whether it can be controlled, whether the last operation failed after it had been acknowledged, and how its sensors
+/// are doing.
 fn health(snapshot: &Snapshot) -> &'static str {
+    let sensors = sensor::worst(snapshot);
     match (&snapshot.health, snapshot.power_fault) {
         (Health::Unavailable(_), _) => "Critical",
-        (Health::Available, true) => "Warning",
-        (Health::Available, false) => "OK",
+        (Health::Available, true) => sensor::health_name(sensors.max(Severity::Warning)),
+        (Health::Available, false) => sensor::health_name(sensors),
     }
 }
 

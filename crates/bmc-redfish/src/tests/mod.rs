@@ -7,6 +7,7 @@ mod bios;
 mod boot;
 mod boot_order;
 mod certificates;
+mod environment;
 mod errors;
 mod events;
 mod events_input;
