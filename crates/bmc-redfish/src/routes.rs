@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis, environment, event_destination, event_service, json_schema, log, manager, media, metadata, odata, power, registry, root, secure_boot, sensor, session, session_service, storage, system, task, thermal,
+    Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis,
+    environment, event_destination, event_service, json_schema, log, manager, media, metadata, odata, power,
+    registry, root, secure_boot, sensor, session, session_service, storage, system, task, thermal,
 };
 
 /// The table, by room.

@@ -24,6 +24,7 @@ macro_rules! schemas {
 schemas! {
     ACCOUNT_SERVICE = "AccountService" "v1_18_1";
     ACTION_INFO = "ActionInfo" "v1_5_0";
+    ASSEMBLY = "Assembly" "v1_6_1";
     ATTRIBUTE_REGISTRY = "AttributeRegistry" "v1_4_0";
     BIOS = "Bios" "v1_2_3";
     BOOT_OPTION = "BootOption" "v1_0_6";
@@ -32,7 +33,6 @@ schemas! {
     CERTIFICATE_COLLECTION = "CertificateCollection";
     CERTIFICATE_LOCATIONS = "CertificateLocations" "v1_0_4";
     CERTIFICATE_SERVICE = "CertificateService" "v1_2_1";
-    ASSEMBLY = "Assembly" "v1_6_1";
     CHASSIS = "Chassis" "v1_28_0";
     CHASSIS_COLLECTION = "ChassisCollection";
     COLLECTION_CAPABILITIES = "CollectionCapabilities" "v1_4_1";
@@ -40,14 +40,12 @@ schemas! {
     COMPUTER_SYSTEM_COLLECTION = "ComputerSystemCollection";
     DRIVE = "Drive" "v1_22_0";
     ENVIRONMENT_METRICS = "EnvironmentMetrics" "v1_5_0";
-    FAN = "Fan" "v1_6_0";
-    FAN_COLLECTION = "FanCollection";
-    JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
-    JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
     EVENT = "Event" "v1_13_0";
     EVENT_DESTINATION = "EventDestination" "v1_16_0";
     EVENT_DESTINATION_COLLECTION = "EventDestinationCollection";
     EVENT_SERVICE = "EventService" "v1_12_0";
+    FAN = "Fan" "v1_6_0";
+    FAN_COLLECTION = "FanCollection";
     JSON_SCHEMA_FILE = "JsonSchemaFile" "v1_1_5";
     JSON_SCHEMA_FILE_COLLECTION = "JsonSchemaFileCollection";
     LOG_ENTRY = "LogEntry" "v1_21_0";
@@ -59,12 +57,12 @@ schemas! {
     MANAGER_ACCOUNT_COLLECTION = "ManagerAccountCollection";
     MANAGER_COLLECTION = "ManagerCollection";
     MESSAGE = "Message" "v1_3_0";
-    PRIVILEGE_REGISTRY = "PrivilegeRegistry" "v1_2_0";
     POWER = "Power" "v1_7_3";
     POWER_SUBSYSTEM = "PowerSubsystem" "v1_1_3";
     POWER_SUPPLY = "PowerSupply" "v1_6_0";
     POWER_SUPPLY_COLLECTION = "PowerSupplyCollection";
     POWER_SUPPLY_METRICS = "PowerSupplyMetrics" "v1_2_0";
+    PRIVILEGE_REGISTRY = "PrivilegeRegistry" "v1_2_0";
     REGISTRY_FILE = "MessageRegistryFile" "v1_1_5";
     REGISTRY_FILE_COLLECTION = "MessageRegistryFileCollection";
     RESOURCE = "Resource" "v1_23_0";

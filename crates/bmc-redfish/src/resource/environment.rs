@@ -22,7 +22,7 @@ pub(crate) static ROUTES: &[Route] = &[
         verbs: &[
             get(show, "EnvironmentMetrics"),
             patch(
-                Privilege::ConfigureComponents,
+                Privilege::ConfigureManager,
                 |call| Box::pin(update(call)),
                 "`PowerLimitWatts` (`SetPoint`, `ControlMode`): DCMI's power limit",
             ),

@@ -26,7 +26,7 @@ pub(crate) static ROUTES: &[Route] = &[
         verbs: &[
             get(power, "Power: DCMI's power reading and limit, and the power supplies"),
             patch(
-                Privilege::ConfigureComponents,
+                Privilege::ConfigureManager,
                 |call| Box::pin(update(call)),
                 "`PowerControl[0].PowerLimit` (`LimitInWatts`, `LimitException`, `CorrectionInMs`): DCMI's power limit",
             ),
