@@ -105,6 +105,7 @@ impl Bench {
         let running = self.start(peer)?;
         let common = ["redfish", "--url", &running.redfish, "--insecure", "--timeout", "30"];
         self.await_ready(&running, &common[..4])?;
+        self.await_fleet(&running, &common)?;
         let timed = ["--duration", &self.seconds];
         let mut rows = Vec::new();
         for (scenario, name) in peers::FLEET_SCENARIOS {
@@ -118,6 +119,26 @@ impl Bench {
             rows.push(FleetRow { name, one, many });
         }
         Ok(rows)
+    }
+
+    /// Asks until all machines are there: the root answers while they come.
+    fn await_fleet(&self, running: &Running, common: &[&str]) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let text =
+                shell::output(&mut self.command(&[common, &["--scenario", "collection", "--count", "1"]]))?;
+            if Run::parse(&text)?.answers_at_least(peers::FLEET_COLLECTION_BYTES) {
+                return Ok(());
+            }
+            if started.elapsed() > READY_LIMIT {
+                bail!(
+                    "not all machines of the fleet came within {} s\n{}",
+                    READY_LIMIT.as_secs(),
+                    running.last_words()
+                );
+            }
+            std::thread::sleep(READY_POLL);
+        }
     }
 
     fn start(&self, peer: Peer) -> Result<Running> {

@@ -33,7 +33,7 @@ pub(crate) static ROUTES: &[Route] = &[
 ];
 
 fn collection(call: &Call<'_>) -> Result<Value, Problem> {
-    let members = machines(call, |uris| uris.chassis);
+    let members = machines(call, COLLECTION_URI);
     Ok(collection::render(schema::CHASSIS_COLLECTION, COLLECTION_URI, "Chassis", &members))
 }
 

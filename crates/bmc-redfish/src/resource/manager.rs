@@ -17,7 +17,7 @@ pub(crate) static ROUTES: &[Route] = &[
 ];
 
 fn collection(call: &Call<'_>) -> Result<Value, Problem> {
-    let members = machines(call, |uris| uris.manager);
+    let members = machines(call, COLLECTION_URI);
     Ok(collection::render(schema::MANAGER_COLLECTION, COLLECTION_URI, "Managers", &members))
 }
 

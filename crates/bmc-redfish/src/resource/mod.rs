@@ -188,9 +188,10 @@ impl Uris {
     }
 }
 
-/// A URI of each machine that the service shows.
-fn machines(call: &Call<'_>, uri: impl Fn(Uris) -> String) -> Vec<String> {
-    call.service.scope.machines().iter().map(|machine| uri(Uris::of(&machine.snapshot()))).collect()
+/// The URIs of the members that a collection has for the machines that the service shows.
+fn machines(call: &Call<'_>, collection: &str) -> Vec<String> {
+    let machines = call.service.scope.machines();
+    machines.iter().map(|machine| format!("{collection}/{}", resource_id(&machine.snapshot()))).collect()
 }
 
 /// `Health` of a machine: whether it can be controlled, whether the last operation failed after it had been acknowledged, and how its sensors

@@ -53,7 +53,7 @@ pub(crate) static ROUTES: &[Route] = &[
 ];
 
 fn collection(call: &Call<'_>) -> Result<Value, Problem> {
-    let members = machines(call, |uris| uris.system);
+    let members = machines(call, COLLECTION_URI);
     Ok(collection::render(schema::COMPUTER_SYSTEM_COLLECTION, COLLECTION_URI, "Computer Systems", &members))
 }
 

@@ -76,6 +76,11 @@ impl Run {
         })
     }
 
+    /// Whether the answer is at least so long.
+    pub(super) fn answers_at_least(&self, bytes: u64) -> bool {
+        self.bytes.is_some_and(|answered| answered >= bytes)
+    }
+
     /// For the terminal while the runs go on.
     pub(super) fn line(&self) -> String {
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };

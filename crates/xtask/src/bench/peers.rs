@@ -55,6 +55,9 @@ pub(super) const REDFISH: &[Peer] =
 
 /// How many machines the fleet has whose root is measured.
 pub(super) const FLEET_MACHINES: u32 = 1000;
+/// What the references to so many members take: each carries a UUID.
+pub(super) const FLEET_COLLECTION_BYTES: u64 = FLEET_MACHINES as u64
+    * r#"{"@odata.id":"/redfish/v1/Systems/00000000-0000-0000-0000-000000000000"},"#.len() as u64;
 /// What is asked of it: the load generator's scenarios, and how the table calls them.
 pub(super) const FLEET_SCENARIOS: &[(&str, &str)] = &[
     ("system", "GET of a System"),
