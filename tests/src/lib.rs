@@ -8,6 +8,7 @@
 //! | [`doors`] | IPMI, Redfish and the command line in one vocabulary |
 //! | [`redfish`] | a Redfish client of few words |
 //! | [`talk`] | a program in a terminal that one talks to |
+//! | [`images`] | a media server on loopback |
 //! | [`judge`] | DMTF's validators, and the tables of what they may find |
 //! | [`console`] | an IPMI session held by the test itself, down to single datagrams |
 #![allow(clippy::panic, clippy::expect_used, reason = "a helper for tests fails the test, and says why")]
@@ -15,6 +16,7 @@
 pub mod agreement;
 pub mod console;
 pub mod doors;
+pub mod images;
 pub mod judge;
 pub mod lab;
 pub mod redfish;

@@ -38,11 +38,11 @@ pub(crate) fn insert(connect: &Connect, domain: &Domain, image: &MediaImage) -> 
 
 /// Empties a drive.
 pub(crate) fn eject(connect: &Connect, domain: &Domain, slot: MediaSlot) -> Result<(), Failure> {
-    if domain.is_persistent()? {
-        define(connect, domain, |xml| media::without_medium(xml, slot))?;
-    }
     if domain.is_active()? {
         change_live(domain, &media::eject_live(&domain.xml_desc(c::VIR_DOMAIN_XML_SECURE)?, slot)?)?;
+    }
+    if domain.is_persistent()? {
+        define(connect, domain, |xml| media::without_medium(xml, slot))?;
     }
     Ok(())
 }

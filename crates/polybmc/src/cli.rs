@@ -359,14 +359,15 @@ pub(crate) struct Media {
     pub(crate) name: String,
     #[command(subcommand)]
     pub(crate) verb: MediaVerb,
-    #[command(flatten)]
-    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MediaVerb {
     /// Show what is in the drives
-    Show,
+    Show {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Fetch an image and put it into a drive, in place of what is in it
     Insert {
         /// Where it lies: http, https or file
@@ -386,12 +387,16 @@ pub(crate) enum MediaVerb {
         /// Let the machine write to its copy, which is gone with the medium; not for the CD drive
         #[arg(long)]
         writable: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Empty a drive
     Eject {
         /// Which drive
         #[arg(long, value_enum, default_value_t = Drive::Cd)]
         drive: Drive,
+        #[command(flatten)]
+        output: Output,
     },
 }
 

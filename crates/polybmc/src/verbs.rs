@@ -167,16 +167,14 @@ async fn boot(client: &Client, verb: Boot) -> Result<()> {
     print(verb.output, &view, |view| output::boot(view) + "\n")
 }
 
-async fn media(client: &Client, verb: Media) -> Result<()> {
-    let Media { name, verb, output } = verb;
-    let drives = match verb {
-        MediaVerb::Show => client.media(&name).await?,
-        MediaVerb::Eject { drive } => client.eject(&name, drive.slot()).await?,
-        MediaVerb::Insert { url, drive, username, password, password_file, writable } => {
+async fn media(client: &Client, Media { name, verb }: Media) -> Result<()> {
+    let (drives, output) = match verb {
+        MediaVerb::Show { output } => (client.media(&name).await?, output),
+        MediaVerb::Eject { drive, output } => (client.eject(&name, drive.slot()).await?, output),
+        MediaVerb::Insert { url, drive, username, password, password_file, writable, output } => {
             let password = self::password(password, password_file.as_deref())?;
-            client
-                .insert(&name, drive.slot(), &InsertImage { image: url, username, password, writable })
-                .await?
+            let image = InsertImage { image: url, username, password, writable };
+            (client.insert(&name, drive.slot(), &image).await?, output)
         }
     };
     print(output, &drives, |drives| output::media(drives))

@@ -105,7 +105,7 @@ pub(crate) fn insert_live(live: &str, image: &MediaImage) -> Result<Live, Backen
             return Ok(Live::Nothing);
         }
         if image.slot == MediaSlot::Cd {
-            return Ok(Live::Update(element(image.slot, Some(image), &place_of(there))?));
+            return Ok(Live::Update(with_disc(live, there, Some(image))?));
         }
     }
     let device = element(image.slot, Some(image), &usb_place(domain, image.slot)?)?;
@@ -118,7 +118,7 @@ pub(crate) fn eject_live(live: &str, slot: MediaSlot) -> Result<Live, BackendErr
     let Some(there) = drive(document.root_element(), slot) else { return Ok(Live::Nothing) };
     Ok(match slot {
         MediaSlot::Cd if child(there, "source").is_none() => Live::Nothing,
-        MediaSlot::Cd => Live::Update(element(slot, None, &place_of(there))?),
+        MediaSlot::Cd => Live::Update(with_disc(live, there, None)?),
         MediaSlot::Usb => Live::Detach(live[there.range()].to_owned()),
     })
 }
@@ -130,11 +130,30 @@ struct Place {
     address: Option<String>,
 }
 
-/// Where a drive that is there is; libvirt finds it by its target.
-fn place_of(drive: Node<'_, '_>) -> Place {
-    let target = child(drive, "target");
-    let attribute = |name| target.and_then(|target| target.attribute(name)).unwrap_or_default().to_owned();
-    Place { bus: attribute("bus"), target: attribute("dev"), address: None }
+/// A CD drive that is there with another disc, or none. libvirt takes no change of anything else, so all else stays as it is written.
+fn with_disc(live: &str, drive: Node<'_, '_>, image: Option<&MediaImage>) -> Result<String, BackendError> {
+    let text = &live[drive.range()];
+    let document = parse(text)?;
+    let drive = document.root_element();
+    let mut splices = Splices::new(text);
+    for element in
+        drive.children().filter(|element| ["source", "backingStore"].contains(&element.tag_name().name()))
+    {
+        splices.remove(element);
+    }
+    if let Some(image) = image {
+        splices.append_child(drive, &source(image)?);
+    }
+    Ok(splices.apply())
+}
+
+/// A machine must start although somebody has taken the file away.
+fn source(image: &MediaImage) -> Result<String, BackendError> {
+    let file = image.file.to_str().ok_or_else(|| {
+        let file = image.file.display();
+        BackendError::unsupported(format!("libvirt cannot take a path that is not UTF-8: {file}"))
+    })?;
+    Ok(format!("<source file='{}' startupPolicy='optional'/>", escaped(file)))
 }
 
 fn device(domain: Node<'_, '_>, image: &MediaImage) -> Result<String, BackendError> {
@@ -154,14 +173,7 @@ fn element(slot: MediaSlot, image: Option<&MediaImage>, place: &Place) -> Result
     };
     let mut xml = format!("<disk type='file' device='{kind}'><driver name='qemu' type='raw'/>");
     if let Some(image) = image {
-        let file = image.file.to_str().ok_or_else(|| {
-            BackendError::unsupported(format!(
-                "libvirt cannot take a path that is not UTF-8: {}",
-                image.file.display()
-            ))
-        })?;
-        // A machine must start although somebody has taken the file away.
-        let _ = write!(xml, "<source file='{}' startupPolicy='optional'/>", escaped(file));
+        xml.push_str(&source(image)?);
     }
     let _ =
         write!(xml, "<target dev='{}' bus='{}'{removable}/>", escaped(&place.target), escaped(&place.bus));

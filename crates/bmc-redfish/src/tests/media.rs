@@ -346,7 +346,7 @@ async fn certificates_are_kept_for_a_drive() {
     let below_manager = media.lab.get(&certificates.replace("Systems", "Managers")).await.json();
     assert_eq!(below_manager["Members@odata.count"], 1);
     media.insert("Cd", json!({"Image": "https://images/x.iso"})).await;
-    assert_eq!(media.library.asked.lock().unwrap()[0].certificates, [pem.clone()]);
+    assert_eq!(media.library.asked.lock().unwrap()[0].certificates, std::slice::from_ref(&pem));
 
     for (body, messages) in [
         (json!({}), vec!["CreateFailedMissingReqProperties"; 2]),

@@ -83,8 +83,8 @@ fn daemon(mut table: Reader<'_>) -> DaemonConfig {
 }
 
 fn media(mut table: Reader<'_>) -> MediaConfig {
-    let mut media = MediaConfig::default();
-    media.dir = table.string("dir").map(|dir| table.notes().path(&dir.value));
+    let dir = table.string("dir").map(|dir| table.notes().path(&dir.value));
+    let mut media = MediaConfig { dir, ..MediaConfig::default() };
     media.limits.ca_file = table.string("ca_file").map(|file| table.notes().path(&file.value));
     if let Some(mib) = table.integer("max_size_mib", 1..=MEDIA_SIZE_MAX_MIB) {
         media.limits.bytes = mib.value << 20;

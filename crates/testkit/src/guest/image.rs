@@ -52,6 +52,11 @@ impl Payload {
         Self { folder: folder.to_path_buf() }
     }
 
+    /// One that [`build`](Self::build) has made in `folder`.
+    pub(super) fn built(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf() }
+    }
+
     /// An image that says `medium`.
     pub(super) fn image(&self, medium: &str, file: &Path) {
         let tree = self.folder.join(format!("tree-{medium}"));

@@ -124,6 +124,22 @@ impl Guest {
         guest
     }
 
+    /// The folder of its media, which the emulator's user can read.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Builds one more medium, from which the guest says that it has booted from `says`; returns its file, in the guest's folder.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[track_caller]
+    pub fn medium(&self, says: &str) -> PathBuf {
+        let file = self.folder.join(format!("{says}.img"));
+        Payload::built(&self.folder).image(says, &file);
+        file
+    }
+
     /// The domain's name.
     pub fn name(&self) -> &str {
         &self.name
