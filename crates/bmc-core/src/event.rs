@@ -1,6 +1,7 @@
 //! What happens on all BMCs: numbered, kept in a bounded ring, and broadcast to whoever follows.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use crate::power::ChangeCause;
 use crate::sensor::ThresholdEvent;
 use crate::settings::dcmi::ExceptionAction;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
+
+mod words;
 
 /// Events kept in memory for late readers, all BMCs together.
 pub const EVENT_RING_ENTRIES: usize = 10_000;
@@ -218,6 +221,13 @@ pub enum EventKind {
     },
 }
 
+/// In plain words, as people read it.
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&words::words(self))
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -296,6 +306,15 @@ impl EventLog {
     /// A receiver of all events from now on; good as a bell too.
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.followers.subscribe()
+    }
+
+    /// The last `most` kept events of one BMC with an id above `after`, oldest first.
+    pub fn last_of(&self, bmc: &str, after: u64, most: usize) -> Vec<Event> {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = ring.events.iter().rev().take_while(|event| event.id > after);
+        let mut events: Vec<Event> = newest.filter(|event| event.bmc == bmc).take(most).cloned().collect();
+        events.reverse();
+        events
     }
 
     /// The id the next event will have.

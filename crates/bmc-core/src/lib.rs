@@ -9,6 +9,7 @@
 pub mod account;
 pub mod alert;
 pub mod backend;
+pub mod bmc;
 pub mod boot;
 pub mod clock;
 pub mod console;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipmi_wire::record::sel::{EventMessage, SelBody};
 
 use crate::account::Secret;
+use crate::bmc::{BmcReset, Door, Listener};
 use crate::boot::{BootOptions, BootOverride, FirmwareMode};
 use crate::media::MediaRequest;
 use crate::power::{Origin, PowerAction, PowerPolicy};
@@ -38,6 +39,10 @@ pub enum Request {
     Storage(StorageRequest),
     /// Virtual media.
     Media(MediaRequest),
+    /// Resets the controller, not the machine.
+    ResetBmc(BmcReset),
+    /// A frontend tells where it serves this BMC from now on; `None`: no longer.
+    Serves(Door, Option<Listener>),
 }
 
 /// What is asked of the event log.
@@ -93,8 +98,19 @@ pub struct Change {
     pub watchdog: Option<WatchdogRequest>,
     /// Name and password of user 2, the administrator.
     pub administrator: Option<(String, Secret)>,
+    /// The clock of the controller.
+    pub clock: Option<ClockChange>,
     /// What else is changed, before all this.
     pub edit: Option<Edit>,
+}
+
+/// What is changed of the controller's clock, which is that of the event log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockChange {
+    /// What it shows now, in seconds since 1970.
+    pub time: Option<u32>,
+    /// By how many minutes, -1440 to 1440, it is said to be ahead of UTC; the inner `None` is unspecified.
+    pub utc_offset: Option<Option<i16>>,
 }
 
 /// Longest asset tag in bytes (DCMI 1.5 §6.4.2).

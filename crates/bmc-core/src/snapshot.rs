@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::account::Accounts;
 use crate::backend::{MachineInfo, Statistics};
+use crate::bmc::BmcState;
 use crate::boot::{BootOptions, BootOverride};
 use crate::error::BackendError;
 use crate::media::MediaSlot;
@@ -79,6 +80,8 @@ pub struct Snapshot {
     pub sel: Arc<Sel>,
     /// The images that are on their way into the BMC's drives, without credentials.
     pub inserting: Vec<(MediaSlot, String)>,
+    /// The controller itself.
+    pub bmc: BmcState,
     /// What it has drawn.
     pub power_meter: Arc<PowerMeter>,
 }

@@ -30,6 +30,19 @@ use crate::table::Answer;
 use crate::volatile::Volatile;
 use crate::{DeviceProfile, error};
 
+/// How often the BMC was reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Resets {
+    all: u64,
+    cold: u64,
+}
+
+impl Resets {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self { all: snapshot.bmc.resets, cold: snapshot.bmc.cold_resets }
+    }
+}
+
 /// What all doors of one BMC share.
 pub struct Bmc {
     machine: MachineHandle,
@@ -39,6 +52,8 @@ pub struct Bmc {
     sel_guard: Mutex<SelGuard>,
     sdr_reservations: Mutex<Reservations>,
     volatile: Mutex<Volatile>,
+    /// The resets that have been heeded.
+    resets: Mutex<Resets>,
     alerts: Mutex<Alerts>,
     /// When this BMC began.
     started: Instant,
@@ -54,8 +69,10 @@ impl fmt::Debug for Bmc {
 impl Bmc {
     /// A BMC for this machine.
     pub fn new(machine: MachineHandle, profile: DeviceProfile, clock: Arc<dyn Clock>) -> Self {
-        let volatile = Mutex::new(Volatile::new(&machine.snapshot().settings));
+        let snapshot = machine.snapshot();
+        let volatile = Mutex::new(Volatile::new(&snapshot.settings));
         Self {
+            resets: Mutex::new(Resets::of(&snapshot)),
             machine,
             profile,
             alerts: Mutex::default(),
@@ -117,9 +134,14 @@ impl Bmc {
         work(&mut self.sdr_reservations.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Access to the LAN channel as it is now: what was set for the present, else what is kept.
+    /// Access to the LAN channel as it is now: what was set for the present, else what is kept. Redfish can shut it too.
     pub fn channel_access(&self) -> ChannelAccess {
-        self.with_volatile(|volatile| volatile.channel)
+        let access = self.with_volatile(|volatile| volatile.channel);
+        if self.snapshot().settings.manager.ipmi_enabled {
+            access
+        } else {
+            ChannelAccess { mode: ChannelMode::Disabled, ..access }
+        }
     }
 
     /// Whether the channel can be used now for new sessions (IPMI 2.0 table 6-4).
@@ -138,6 +160,21 @@ impl Bmc {
         self.with_boot_guard(|guard| *guard = BootGuard::default());
         self.with_sel_guard(|guard| *guard = SelGuard::default());
         self.with_sdr_reservations(|reservations| *reservations = Reservations::default());
+    }
+
+    /// Takes up resets of the BMC, over whichever door they were asked for: what a cold one takes back is forgotten, and sessions are to end.
+    pub(crate) fn heed_resets(&self) {
+        let now = Resets::of(&self.snapshot());
+        let before = {
+            let mut heeded = self.resets.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *heeded, now)
+        };
+        if before.cold != now.cold {
+            self.forget_volatile();
+        }
+        if before != now {
+            self.with_volatile(|volatile| volatile.reset_due = true);
+        }
     }
 
     /// Whether a reset was asked for that has not been carried out yet.

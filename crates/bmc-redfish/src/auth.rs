@@ -80,6 +80,7 @@ pub(crate) fn authenticate(
 }
 
 fn by_token(service: &Service, token: &[u8]) -> Option<Caller> {
+    service.heed_resets();
     let session = service.sessions.by_token(token, service.now())?;
     let accounts = service.scope.accounts();
     let account =
@@ -112,6 +113,7 @@ pub(crate) fn log_in(
     password: &[u8],
     source: IpAddr,
 ) -> Result<Account, Problem> {
+    service.heed_resets();
     let fleet = service.scope.fleet();
     let (lockouts, bmc, now) = (fleet.lockouts(), service.scope.lockout_name(), service.now());
     let accounts = service.scope.accounts();

@@ -22,21 +22,29 @@ const MEMBER: &str = "@odata.etag";
 /// The annotation that shows how settings were applied (DSP0266, "Settings resource").
 const SETTINGS: &str = "@Redfish.Settings";
 
-/// The tag of a resource, quotes included. `@odata.etag` itself does not count, nor does the tag in `@Redfish.Settings`: that is the
-/// resource's own as it was once.
+/// A clock that runs is no change of its resource: who sets it by If-Match must be able to.
+const CLOCK: &str = "DateTime";
+
+/// The tag of a resource, quotes included. `@odata.etag` itself does not count, nor does a clock, nor the tag in `@Redfish.Settings`: that is
+/// the resource's own as it was once.
 pub(crate) fn of(resource: &Value) -> String {
-    if !has_applied_tag(resource) {
+    if !has_more_than_state(resource) {
         return of_bytes(resource.to_string().as_bytes());
     }
     let mut without = resource.clone();
+    if let Some(object) = without.as_object_mut() {
+        object.shift_remove(CLOCK);
+    }
     if let Some(settings) = without.get_mut(SETTINGS).and_then(Value::as_object_mut) {
         settings.shift_remove("ETag");
     }
     of_bytes(without.to_string().as_bytes())
 }
 
-fn has_applied_tag(resource: &Value) -> bool {
-    resource.get(SETTINGS).is_some_and(|settings| settings.get("ETag").is_some())
+/// Whether the resource shows something that does not count.
+fn has_more_than_state(resource: &Value) -> bool {
+    let applied = resource.get(SETTINGS).is_some_and(|settings| settings.get("ETag").is_some());
+    applied || resource.get(CLOCK).is_some()
 }
 
 /// The tag of what is shown by these bytes.
@@ -68,7 +76,7 @@ pub(crate) fn render(resource: &Value) -> (Vec<u8>, String) {
         }
     }
     bytes.push(b'}');
-    let tag = if has_applied_tag(resource) { of(resource) } else { of_bytes(&bytes) };
+    let tag = if has_more_than_state(resource) { of(resource) } else { of_bytes(&bytes) };
     let member = format!("\"{MEMBER}\":{}", Value::from(tag.as_str()));
     let member = match (object.is_empty(), at) {
         (true, _) => member,
@@ -123,6 +131,12 @@ mod tests {
         assert!(inner.len() == 16 && inner.bytes().all(|byte| byte.is_ascii_hexdigit()), "{tag}");
         assert_ne!(tag, of(&json!({"a": 2})));
         assert_eq!(tag, of(&json!({"a": 1})));
+    }
+
+    #[test]
+    fn a_running_clock_is_no_change() {
+        let at = |time: &str| of(&json!({"DateTime": time, "DateTimeLocalOffset": "+00:00"}));
+        assert_eq!(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:01Z"));
     }
 
     #[test]

@@ -13,8 +13,9 @@ use crate::error::Problem;
 use crate::privilege::Privilege;
 use crate::resource::{
     Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis,
-    environment, event_destination, event_service, json_schema, log, manager, media, metadata, odata, power,
-    registry, root, secure_boot, sensor, session, session_service, storage, system, task, thermal,
+    environment, event_destination, event_service, json_schema, log, manager, media, memory, metadata,
+    network, odata, pcie, power, processor, registry, root, secure_boot, sensor, session, session_service,
+    storage, system, task, thermal,
 };
 
 /// The table, by room.
@@ -30,6 +31,16 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     action_info::ROUTES,
     log::ROUTES,
     manager::ROUTES,
+    manager::network_protocol::ROUTES,
+    manager::ethernet::ROUTES,
+    manager::log::ROUTES,
+    manager::serial::ROUTES,
+    processor::ROUTES,
+    memory::ROUTES,
+    network::ethernet::ROUTES,
+    network::adapter::ROUTES,
+    network::port::ROUTES,
+    pcie::ROUTES,
     chassis::ROUTES,
     sensor::ROUTES,
     account::ROUTES,

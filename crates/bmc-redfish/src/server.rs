@@ -19,6 +19,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use bmc_core::bmc::{Door, Listener};
+use bmc_core::fleet::MachineHandle;
+use bmc_core::request::Request as MachineRequest;
 use bytes::Bytes;
 use http::Request;
 use http::header::CONTENT_TYPE;
@@ -79,6 +82,8 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct RedfishServer {
     address: SocketAddr,
+    /// The one machine that is served, if it is one.
+    machine: Option<MachineHandle>,
     stopping: CancellationToken,
     tasks: TaskTracker,
     background: Background,
@@ -111,6 +116,12 @@ impl RedfishServer {
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let permits = Arc::new(Semaphore::new(config.connections_max));
         let (limits, stop_grace) = (config.clone(), config.stop_grace);
+        let machine = scope.machine().cloned();
+        if let Some(machine) = &machine {
+            let listener = Listener { address: bound, tls: tls.is_some() };
+            // A machine that is gone needs not be told.
+            let _ = machine.request(MachineRequest::Serves(Door::Redfish, Some(listener))).await;
+        }
         let service = Arc::new(Service::new(scope, config));
         service.events.load().await;
         let background = service.background.clone();
@@ -118,7 +129,7 @@ impl RedfishServer {
         let endpoint =
             Endpoint { router, tls, limits, permits, stopping: stopping.clone(), tasks: tasks.clone() };
         tasks.spawn(endpoint.accept_all(listener));
-        Ok(Self { address: bound, stopping, tasks, background, stop_grace })
+        Ok(Self { address: bound, machine, stopping, tasks, background, stop_grace })
     }
 
     /// Where it serves.
@@ -133,6 +144,9 @@ impl RedfishServer {
         self.background.stop();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(machine) = &self.machine {
+            let _ = machine.request(MachineRequest::Serves(Door::Redfish, None)).await;
+        }
         self.background.ended(self.stop_grace).await;
     }
 }

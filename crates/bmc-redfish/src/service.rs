@@ -45,7 +45,16 @@ impl Service {
         let background = Background::default();
         let tasks = Tasks::new(scope.clone(), background.clone());
         let events = Events::new(scope.clone(), background.clone(), config.delivery_timeout);
-        Self { scope, config, sessions, background, tasks, events }
+        let service = Self { scope, config, sessions, background, tasks, events };
+        service.heed_resets();
+        service
+    }
+
+    /// Ends all sessions if the BMC was reset. The root over all machines has none of a BMC's sessions.
+    pub(crate) fn heed_resets(&self) {
+        if let Some(machine) = self.scope.machine() {
+            self.sessions.end_older(machine.snapshot().bmc.resets);
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {

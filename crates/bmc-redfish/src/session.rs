@@ -3,7 +3,7 @@
 //! ```text
 //!            POST Sessions                     DELETE, unused for SessionTimeout,
 //!   (none) ────────────────► open ─────────────────────────────────────────────► gone
-//!                            │  ▲              account gone or password changed
+//!                            │  ▲              account gone or password changed, BMC reset
 //!                            └──┘ any request with its token
 //! ```
 //!
@@ -70,6 +70,8 @@ struct Table {
     /// Keyed by the token's digest, so that a look-up's time says nothing about tokens.
     open: HashMap<TokenDigest, Session>,
     timeout: Duration,
+    /// Resets of the BMC, as far as they are known here.
+    resets: u64,
 }
 
 /// The sessions of one service.
@@ -82,7 +84,7 @@ pub(crate) struct Sessions {
 impl Sessions {
     pub(crate) fn new(max: usize, timeout: Duration) -> Self {
         let timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
-        Self { table: Mutex::new(Table { open: HashMap::new(), timeout }), max }
+        Self { table: Mutex::new(Table { open: HashMap::new(), timeout, resets: 0 }), max }
     }
 
     /// Opens a session for an account whose password was checked; returns it and its token.
@@ -113,6 +115,15 @@ impl Sessions {
         let session = table.open.get_mut(&digest(token))?;
         session.last_used = now;
         Some(session.clone())
+    }
+
+    /// The BMC has been reset so often; if that is news, all sessions end.
+    pub(crate) fn end_older(&self, resets: u64) {
+        let mut table = self.lock();
+        if table.resets != resets {
+            table.resets = resets;
+            table.open.clear();
+        }
     }
 
     /// Whether an account is still the one that opened the session.

@@ -11,9 +11,7 @@ use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot, check_target};
 use bmc_core::error::BackendError;
 use bmc_core::firmware::{BootDevice, BootDeviceKind, KeyReset, SecureBoot};
-use bmc_core::inventory::{
-    Attachment, Cpu, LinkId, Neighbor, Nic, PciAddress, PciDevice, Topology, memory_modules,
-};
+use bmc_core::inventory::{Attachment, Cpu, LinkId, Neighbor, Nic, PciAddress, PciDevice, memory_modules};
 use bmc_core::storage::{Disk, DiskBus, RaidController, Volume};
 use uuid::Uuid;
 
@@ -81,11 +79,8 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
         firmware: config.firmware,
         firmware_switchable: true,
         boot_targets: boot_targets(config.firmware),
-        cpu: Cpu {
-            model: Some(CPU_MODEL.to_owned()),
-            vendor: None,
-            topology: Some(Topology { sockets: 1, cores: config.processors.max(1), threads: 1 }),
-        },
+        // A socket for each processor, as QEMU has it by default.
+        cpu: Cpu { model: Some(CPU_MODEL.to_owned()), ..Cpu::default() },
         memory_modules: memory_modules(config.memory_bytes),
         nics,
         pci_devices: pci_devices(),

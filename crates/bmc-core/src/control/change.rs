@@ -191,6 +191,9 @@ impl Control {
             self.record.power_policy = policy;
             self.note_was_on();
         }
+        if let Some(clock) = change.clock {
+            self.set_clock(now, clock);
+        }
         if let Some(identify) = change.identify {
             self.set_identify(identify, effects);
         }

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::alert::Alert;
 use crate::backend::{MachineInfo, ObservedPower, Statistics};
+use crate::bmc::BmcState;
 use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
@@ -39,6 +40,7 @@ use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::storage::Volume;
 use crate::watchdog::{TimeoutAction, Watchdog};
 
+mod bmc;
 mod change;
 mod filter;
 mod firmware;
@@ -322,6 +324,7 @@ pub struct Control {
     sel: Arc<Sel>,
     /// What of the log is still to be stored.
     sel_writes: SelWrites,
+    bmc: BmcState,
 
     serial: u64,
     revision: u64,
@@ -375,6 +378,7 @@ impl Control {
             identify_number: 0,
             sel: Arc::default(),
             sel_writes: SelWrites::new(),
+            bmc: BmcState::default(),
             serial: 0,
             revision: 0,
         }
@@ -383,6 +387,8 @@ impl Control {
     /// Takes one input; returns what to do about it.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        // The daemon has come: that is the controller's first start.
+        self.bmc.reset_at.get_or_insert(now.timestamp);
         let evaluation = self.evaluation(&input);
         match input {
             Input::Request(id, Request::Power(action, origin)) => {
@@ -407,6 +413,14 @@ impl Control {
             Input::Request(id, Request::Storage(request)) => self.request_storage(id, request, &mut effects),
             Input::Request(id, Request::Media(request)) => self.request_media(id, request, &mut effects),
             Input::Fetched(call, result) => self.fetched(call, result, &mut effects),
+            Input::Request(id, Request::ResetBmc(reset)) => {
+                let result = self.reset_bmc(now, reset, &mut effects);
+                effects.push(Effect::Reply(id, result));
+            }
+            Input::Request(id, Request::Serves(door, at)) => {
+                self.serves(door, at);
+                effects.push(Effect::Reply(id, Ok(Outcome::Done)));
+            }
             Input::Note(kind) if self.record.settings.sensors.audits(&kind) => {
                 effects.push(Effect::Emit(kind))
             }
@@ -481,6 +495,7 @@ impl Control {
             readings: Arc::clone(&self.readings),
             sel: Arc::clone(&self.sel),
             inserting: self.drives.inserting(),
+            bmc: self.bmc,
             power_meter: Arc::clone(&self.power_meter),
         }
     }

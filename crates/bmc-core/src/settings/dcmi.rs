@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::power_meter::HISTORY;
+use crate::settings::lan::MacAddress;
 
 /// The longest identifier of the controller in bytes, without the zero byte that ends it on the wire (DCMI 1.5 §6.4.6).
 pub const CONTROLLER_ID_MAX_BYTES: usize = 63;
@@ -25,6 +26,17 @@ pub struct DcmiSettings {
     pub asset_tag_written: Vec<u8>,
     /// How the controller would be found.
     pub discovery: Discovery,
+}
+
+impl DcmiSettings {
+    /// The controller's identifier: the one that was set, else the specification's default, `DCMI` and the controller's MAC address (DCMI 1.5
+    /// §6.4.6.1).
+    pub fn controller_id_or(&self, mac: MacAddress) -> Vec<u8> {
+        self.controller_id.clone().unwrap_or_else(|| {
+            let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("DCMI{digits}").into_bytes()
+        })
+    }
 }
 
 /// What to do when a limit is exceeded for longer than it may be.

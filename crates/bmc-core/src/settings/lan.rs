@@ -2,10 +2,11 @@
 //! such as the address it listens on. None of them moves the listener: that is the configuration's.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::account::{Role, Secret};
 use crate::lockout::UserRule;
@@ -108,6 +109,39 @@ impl Default for LanSettings {
             cipher_suite_privileges: BTreeMap::new(),
             bad_password: BadPasswordThreshold::default(),
         }
+    }
+}
+
+/// The name space in which MAC addresses are derived from machines' UUIDs; chosen once, never to change.
+const MAC_NAMESPACE: Uuid = Uuid::from_u128(0x6d61_6320_6f66_4c00_a1b2_706f_6c79_626d);
+
+impl LanSettings {
+    /// The MAC address of a machine's controller while none is set: a locally administered one that is the machine's for ever.
+    pub fn derived_mac(machine: Uuid) -> MacAddress {
+        let [first, second, third, fourth, fifth, sixth, ..] =
+            Uuid::new_v5(&MAC_NAMESPACE, machine.as_bytes()).into_bytes();
+        // Locally administered, and not a group's.
+        [first & 0xfc | 0x02, second, third, fourth, fifth, sixth]
+    }
+
+    /// The MAC address: the one that was set, or [`derived_mac`](Self::derived_mac).
+    pub fn mac_of(&self, machine: Uuid) -> MacAddress {
+        self.mac.unwrap_or_else(|| Self::derived_mac(machine))
+    }
+
+    /// The address that was set, else the one where the controller really is, as far as that is IPv4.
+    pub fn address_or(&self, real: Option<IpAddr>) -> Ipv4Addr {
+        let real = match real.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => address,
+            Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
+        };
+        self.address.unwrap_or(real)
+    }
+
+    /// The subnet mask that was set, else that of a network which is known by an address in it alone: loopback. That of others is not known here.
+    pub fn subnet_mask_or(&self, address: Ipv4Addr) -> Ipv4Addr {
+        let known = if address.is_loopback() { Ipv4Addr::new(255, 0, 0, 0) } else { Ipv4Addr::UNSPECIFIED };
+        self.subnet_mask.unwrap_or(known)
     }
 }
 

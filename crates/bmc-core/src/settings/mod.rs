@@ -21,13 +21,16 @@ use crate::snapshot::Identity;
 pub mod channel;
 pub mod keys;
 pub mod lan;
+pub mod manager;
 pub mod media;
 pub mod sol;
 pub mod system;
 
 pub use channel::{ChannelAccess, ChannelMode};
+pub use dcmi::DcmiSettings;
 pub use keys::{BmcKey, KeySettings};
 pub use lan::{AlertDestination, BadPasswordThreshold, LanSettings};
+pub use manager::ManagerSettings;
 pub use sol::SolSettings;
 pub use system::{SystemSettings, SystemText};
 pub mod chassis;
@@ -57,7 +60,7 @@ pub struct Settings {
     /// Where the BMC's own events go.
     pub event_receiver: events::EventReceiver,
     /// What is configured by DCMI.
-    pub dcmi: dcmi::DcmiSettings,
+    pub dcmi: DcmiSettings,
     /// The BIOS settings.
     pub bios: bios::BiosSettings,
     /// Platform event filtering.
@@ -66,6 +69,8 @@ pub struct Settings {
     pub storage: storage::StorageSettings,
     /// The drives for virtual media.
     pub media: media::MediaSettings,
+    /// The controller, as far as only Redfish configures it.
+    pub manager: ManagerSettings,
 }
 
 /// What an [`Edit`] may change.

@@ -1,12 +1,11 @@
 //! LAN configuration parameters: what a client set, and what is real where nobody set anything. No write moves the listener, whose
 //! address is the configuration's.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use bmc_core::account::{Role, Secret};
-use bmc_core::settings::lan::{ALERT_DESTINATIONS, AddressSource, LanSettings, MacAddress};
+use bmc_core::settings::lan::{ALERT_DESTINATIONS, AddressSource, LanSettings};
 use bmc_core::settings::{AlertDestination, BadPasswordThreshold};
-use bmc_core::snapshot::Snapshot;
 use ipmi_wire::command::boot::SetInProgress;
 use ipmi_wire::command::lan::{
     BadPassword, DestinationAddress, DestinationType, GetLanConfiguration, GetLanStatistics,
@@ -14,7 +13,6 @@ use ipmi_wire::command::lan::{
     SetLanConfiguration, VlanId, number,
 };
 use ipmi_wire::{CompletionCode, PrivilegeLevel};
-use uuid::Uuid;
 
 use crate::Context;
 use crate::handlers::channel::lan;
@@ -50,8 +48,6 @@ const PET_TRAP: u8 = 0;
 const FORMAT_IPV4: u8 = 0;
 /// VLAN ids that a VLAN in use cannot have (IEEE 802.1Q).
 const RESERVED_VLAN_IDS: [u16; 2] = [0, 0xfff];
-/// The name space in which MAC addresses are derived from machines' UUIDs; chosen once, never to change.
-const MAC_NAMESPACE: Uuid = Uuid::from_u128(0x6d61_6320_6f66_4c00_a1b2_706f_6c79_626d);
 
 impl Act for SetLanConfiguration {
     /// Writes hold at once and are durable, so that a commit has nothing left to do.
@@ -238,10 +234,8 @@ fn value(context: &Context, parameter: u8, selector: u8) -> Answer<LanParameter>
         }
         number::ADDRESS => LanParameter::Address(address(context, lan).octets()),
         number::ADDRESS_SOURCE => LanParameter::AddressSource(source_number(lan.address_source)),
-        number::MAC => LanParameter::Mac(mac(&snapshot)),
-        number::SUBNET_MASK => LanParameter::SubnetMask(
-            lan.subnet_mask.unwrap_or_else(|| mask_of(address(context, lan))).octets(),
-        ),
+        number::MAC => LanParameter::Mac(lan.mac_of(snapshot.uuid)),
+        number::SUBNET_MASK => LanParameter::SubnetMask(lan.subnet_mask_or(address(context, lan)).octets()),
         number::IPV4_HEADER => LanParameter::Ipv4Header(lan.ipv4_header),
         number::PRIMARY_RMCP_PORT => {
             LanParameter::PrimaryRmcpPort(lan.primary_rmcp_port.unwrap_or(context.lan.port))
@@ -326,29 +320,7 @@ fn suites(context: &Context) -> Vec<u8> {
 
 /// The address that was set, else the one that the client reaches the BMC by.
 fn address(context: &Context, lan: &LanSettings) -> Ipv4Addr {
-    let asked = match context.local.map(|local| local.to_canonical()) {
-        Some(IpAddr::V4(address)) => address,
-        Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
-    };
-    lan.address.unwrap_or(asked)
-}
-
-/// The mask of a network that is known by its address alone: loopback. That of others is not known here.
-fn mask_of(address: Ipv4Addr) -> Ipv4Addr {
-    if address.is_loopback() { Ipv4Addr::new(255, 0, 0, 0) } else { Ipv4Addr::UNSPECIFIED }
-}
-
-/// The MAC address: what was set, or [`derived_mac`].
-pub(crate) fn mac(snapshot: &Snapshot) -> MacAddress {
-    snapshot.settings.lan.mac.unwrap_or_else(|| derived_mac(snapshot))
-}
-
-/// A locally administered address that is the machine's for ever.
-fn derived_mac(snapshot: &Snapshot) -> MacAddress {
-    let [first, second, third, fourth, fifth, sixth, ..] =
-        Uuid::new_v5(&MAC_NAMESPACE, snapshot.uuid.as_bytes()).into_bytes();
-    // Locally administered, and not a group's.
-    [first & 0xfc | 0x02, second, third, fourth, fifth, sixth]
+    lan.address_or(context.local)
 }
 
 const SOURCES: [AddressSource; 5] = [

@@ -1,6 +1,7 @@
 //! The controller as a part of its system: resets, the ACPI power state, global enables, the message queues of a system interface.
 
-use bmc_core::event::EventKind;
+use bmc_core::bmc::BmcReset;
+use bmc_core::request::Request;
 use bmc_core::snapshot::Health;
 use bmc_core::watchdog::WatchdogRequest;
 use ipmi_wire::CompletionCode;
@@ -10,10 +11,10 @@ use ipmi_wire::command::system::{
     SetAcpiPowerState, SetGlobalEnables, WarmReset, acpi_device, acpi_system,
 };
 
-use crate::Context;
 use crate::handlers::watchdog;
 use crate::table::{ADMINISTRATOR, Act, Answer, Entry, Read, USER};
 use crate::volatile::AcpiNote;
+use crate::{Context, error};
 
 /// Where the tests of these commands stand.
 const TESTS: &str = "bmc-ipmi/src/handlers/system.rs";
@@ -36,27 +37,23 @@ pub(crate) const COMMANDS: &[Entry] = &[
 const WATCHDOG_FLAG: u8 = 0x08;
 
 /// Resets the BMC and not the machine. The server ends the sessions when the answer is on its way, and serves on.
-fn reset(context: &Context, cold: bool) {
-    if cold {
-        context.bmc.forget_volatile();
-    }
-    context.bmc.with_volatile(|volatile| volatile.reset_due = true);
-    context.bmc.machine().note(EventKind::BmcReset { cold });
+async fn reset(context: &Context, reset: BmcReset) -> Answer<()> {
+    let asked = context.bmc.machine().request(Request::ResetBmc(reset)).await;
+    asked.map_err(|failure| error::request(&failure))?;
+    context.bmc.heed_resets();
+    Ok(())
 }
 
 impl Act for ColdReset {
     /// Stops the watchdog timer too (IPMI 2.0 §27.6).
     async fn act(self, context: &Context) -> Answer<()> {
-        watchdog::ask(context, WatchdogRequest::Forget).await?;
-        reset(context, true);
-        Ok(())
+        reset(context, BmcReset::Cold).await
     }
 }
 
 impl Act for WarmReset {
     async fn act(self, context: &Context) -> Answer<()> {
-        reset(context, false);
-        Ok(())
+        reset(context, BmcReset::Warm).await
     }
 }
 
@@ -153,8 +150,9 @@ impl Act for ReadEventMessageBuffer {
 mod tests {
     use bmc_core::backend::{ObservedPower, Report};
     use bmc_core::error::BackendError;
+    use bmc_core::event::EventKind;
     use bmc_core::power::PowerState;
-    use bmc_core::request::{Change, Request};
+    use bmc_core::request::Change;
 
     use super::*;
     use crate::handlers::testing::{Bench, bad_lengths};

@@ -24,7 +24,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bmc_core::bmc::{Door, Listener};
 use bmc_core::fleet::{Fleet, MachineHandle};
+use bmc_core::request::Request;
 use ipmi_session::limits;
 use rand_core::CryptoRng;
 use tokio::task::JoinHandle;
@@ -69,6 +71,9 @@ impl IpmiServer {
         let local_addr = socket.local_addr().map_err(|error| BindError::new(address, error))?;
         let station = Station::new(machine.clone(), fleet, config, local_addr, Box::new(random))?;
         station.listens_on(local_addr.ip());
+        let listener = Listener { address: local_addr, tls: false };
+        // A machine that is gone needs not be told.
+        let _ = machine.request(Request::Serves(Door::Ipmi, Some(listener))).await;
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(socket, station, machine, stop.clone()));
         Ok(Self { local_addr, stop: stop.drop_guard(), task })
@@ -129,6 +134,7 @@ async fn serve(socket: Socket, mut station: Station, machine: MachineHandle, sto
     // What has not ended by now is answered by nobody; its outcome is an event of the machine.
     let _ = tokio::time::timeout(STOP_GRACE, drain).await;
     station.close().await;
+    let _ = machine.request(Request::Serves(Door::Ipmi, None)).await;
 }
 
 /// Where every datagram leaves. One that cannot be sent is lost, as the network may lose any; its sender asks again.

@@ -282,6 +282,7 @@ impl Station {
     /// Takes up what has changed of the machine: its UUID and what clients set hold for new logins; sessions and handshakes end
     /// whose users are no longer as they were.
     pub(crate) async fn refresh(&mut self) -> Vec<Outgoing> {
+        self.bmc.heed_resets();
         let new = self.bmc.snapshot();
         let old = std::mem::replace(&mut self.known, Arc::clone(&new));
         let access = self.bmc.channel_access();

@@ -8,7 +8,8 @@ use crate::error::Problem;
 use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, collection, health, label, link, machines, resource, sensor, storage, with, write,
+    Call, Reply, Uris, collection, health, label, link, machines, network, pcie, resource, sensor, storage,
+    with, write,
 };
 use crate::routes::{Route, get, patch};
 use crate::schema;
@@ -66,6 +67,8 @@ fn render(snapshot: &Snapshot) -> Value {
         "EnvironmentMetrics": link(&format!("{}/EnvironmentMetrics", uris.chassis)),
         "Assembly": link(&format!("{}/Assembly", uris.chassis)),
         "Sensors": link(&sensor::collection_uri(&uris.chassis)),
+        "NetworkAdapters": link(&network::adapter::collection_uri(&uris.chassis)),
+        "PCIeDevices": link(&pcie::collection_uri(&uris.chassis)),
         "Links": {
             "ComputerSystems": [link(&uris.system)],
             "ComputerSystems@odata.count": 1,

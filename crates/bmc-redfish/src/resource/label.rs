@@ -11,9 +11,14 @@ use crate::patch::Faults;
 /// The values of `IndicatorLED` that are served. `Blinking` is not: the light is either on or off, and what is written reads back.
 const LED: [(&str, bool); 2] = [("Lit", true), ("Off", false)];
 
+/// Whether the identify light is on.
+pub(super) fn is_lit(snapshot: &Snapshot) -> bool {
+    snapshot.identify != IdentifyState::Off
+}
+
 /// Puts asset tag and light into a resource.
 pub(super) fn put(object: &mut Map<String, Value>, snapshot: &Snapshot) {
-    let lit = snapshot.identify != IdentifyState::Off;
+    let lit = is_lit(snapshot);
     object.insert("AssetTag".to_owned(), snapshot.identity.asset_tag.as_str().into());
     if !snapshot.identity.part_number.is_empty() {
         object.insert("PartNumber".to_owned(), snapshot.identity.part_number.as_str().into());

@@ -6,14 +6,14 @@ use bmc_core::snapshot::Snapshot;
 use http::StatusCode;
 use ipmi_wire::record::event_text::{EventSeverity, describe, severity};
 use ipmi_wire::record::sel::{EventMessage, SENSOR_SPECIFIC, SelBody};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::error::{About, Asked, Problem, request_problem};
 use crate::message::{self, Message};
 use crate::privilege::Privilege;
 use crate::resource::action::Parameters;
-use crate::resource::{Call, Reply, Uris, collection, date_time, link, resource, with};
+use crate::resource::manager::clock;
+use crate::resource::{Call, Reply, Uris, collection, link, resource, with};
 use crate::routes::{Route, get, post};
 use crate::schema;
 use crate::service::resource_id;
@@ -71,7 +71,8 @@ fn service(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("LogService", call.id)?.snapshot();
     let system = Uris::of(&snapshot).system;
     let uri = log_uri(&system);
-    let now = snapshot.sel.time(call.service.scope.fleet().clock().timestamp());
+    let mut object = resource(schema::LOG_SERVICE, &uri, LOG, "System Event Log");
+    clock::put(&mut object, &snapshot, call.service.scope.fleet().clock().timestamp());
     let members = json!({
         "Description": "The system event log, which IPMI shows too.",
         "LogEntryType": "SEL",
@@ -79,13 +80,11 @@ fn service(call: &Call<'_>) -> Result<Value, Problem> {
         "OverWritePolicy": "NeverOverWrites",
         "Overflow": snapshot.sel.state().overflow,
         "ServiceEnabled": snapshot.settings.system.event_logging,
-        "DateTime": time_of(now),
-        "DateTimeLocalOffset": "+00:00",
         "Status": {"State": "Enabled", "Health": "OK"},
         "Entries": link(&entries_uri(&system)),
         "Actions": {"#LogService.ClearLog": {"target": format!("{uri}/Actions/{CLEAR}")}},
     });
-    Ok(with(resource(schema::LOG_SERVICE, &uri, LOG, "System Event Log"), members))
+    Ok(with(object, members))
 }
 
 fn entries(call: &Call<'_>) -> Result<Value, Problem> {
@@ -106,9 +105,10 @@ fn render(snapshot: &Snapshot, entry: &SelEntry) -> Value {
     let id = entry.record.id.to_string();
     let uri = format!("{}/{id}", entries_uri(&Uris::of(snapshot).system));
     let mut object = resource(schema::LOG_ENTRY, &uri, &id, &format!("Log Entry {id}"));
-    object.insert("Created".to_owned(), time_of(entry.record.timestamp().unwrap_or(entry.added)).into());
+    let created = clock::written(snapshot, entry.record.timestamp().unwrap_or(entry.added));
+    object.insert("Created".to_owned(), created.into());
     if let Some(time) = entry.record.timestamp() {
-        object.insert("EventTimestamp".to_owned(), time_of(time).into());
+        object.insert("EventTimestamp".to_owned(), clock::written(snapshot, time).into());
     }
     let members = match &entry.record.body {
         SelBody::Event { generator, event, .. } => event_members(snapshot, *generator, event),
@@ -145,11 +145,6 @@ fn event_members(snapshot: &Snapshot, generator: u16, event: &EventMessage) -> V
     let sensor_type = usize::from(event.sensor_type).checked_sub(1).and_then(|at| SENSOR_TYPES.get(at));
     members["SensorType"] = (*sensor_type.unwrap_or(&"OEM")).into();
     members
-}
-
-/// A time of the log's clock.
-fn time_of(seconds: u32) -> String {
-    Timestamp::from_second(seconds.into()).map(date_time).unwrap_or_default()
 }
 
 /// Redfish's names of the sensor types from 01h.

@@ -10,6 +10,7 @@ pub(crate) mod boot_option;
 pub(crate) mod certificate;
 pub(crate) mod chassis;
 mod collection;
+mod console;
 pub(crate) mod environment;
 pub(crate) mod event_destination;
 pub(crate) mod event_service;
@@ -18,10 +19,14 @@ mod label;
 pub(crate) mod log;
 pub(crate) mod manager;
 pub(crate) mod media;
+pub(crate) mod memory;
 pub(crate) mod metadata;
+pub(crate) mod network;
 pub(crate) mod odata;
+pub(crate) mod pcie;
 pub(crate) mod power;
 mod power_limit;
+pub(crate) mod processor;
 pub(crate) mod registry;
 mod reset;
 pub(crate) mod root;
@@ -203,6 +208,11 @@ fn health(snapshot: &Snapshot) -> &'static str {
         (Health::Available, true) => sensor::health_name(sensors.max(Severity::Warning)),
         (Health::Available, false) => sensor::health_name(sensors),
     }
+}
+
+/// `State` of a part of the machine, which is as much in use as the whole.
+fn part_state(snapshot: &Snapshot) -> &'static str {
+    if snapshot.power.reads_as_on() { "Enabled" } else { "StandbyOffline" }
 }
 
 /// A time as Redfish writes it (DSP0266, "Date-time values").

@@ -1,5 +1,6 @@
 //! `ComputerSystem`: the machine.
 
+use bmc_core::backend::MachineInfo;
 use bmc_core::power::{PowerPolicy, PowerState, RestartCause};
 use bmc_core::request::Change;
 use bmc_core::snapshot::{Health, Snapshot};
@@ -10,8 +11,8 @@ use crate::error::Problem;
 use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, action_info, bios, collection, date_time, health, label, link, log, machines, media,
-    reset, resource, secure_boot, storage, watchdog, with, write,
+    Call, Reply, Uris, action_info, bios, collection, console, date_time, health, label, link, log, machines,
+    media, memory, network, pcie, processor, reset, resource, secure_boot, storage, watchdog, with, write,
 };
 use crate::routes::{Route, get, patch, post};
 use crate::schema;
@@ -130,9 +131,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         object.insert("LastResetTime".to_owned(), date_time(time).into());
     }
     if let Some(info) = &snapshot.info {
-        let count = info.processors;
-        let processors = json!({"Count": count, "CoreCount": count, "LogicalProcessorCount": count});
-        object.insert("ProcessorSummary".to_owned(), processors);
+        object.insert("ProcessorSummary".to_owned(), processor_summary(snapshot, info));
         let memory = json!({"TotalSystemMemoryGiB": gib(info.memory_bytes)});
         object.insert("MemorySummary".to_owned(), memory);
     }
@@ -143,6 +142,16 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         "Storage": link(&storage::collection_uri(&uris.system)),
         "SimpleStorage": link(&storage::simple::collection_uri(&uris.system)),
         "VirtualMedia": link(&media::collection_uri(&uris.system)),
+        "Processors": link(&processor::collection_uri(&uris.system)),
+        "Memory": link(&memory::collection_uri(&uris.system)),
+        "EthernetInterfaces": link(&network::ethernet::collection_uri(&uris.system)),
+        "NetworkInterfaces": link(&network::ethernet::network_interfaces_uri(&uris.system)),
+        "PCIeDevices": links(&pcie::uris(snapshot, &uris.chassis)),
+        "PCIeDevices@odata.count": pcie::uris(snapshot, &uris.chassis).len(),
+        "PCIeFunctions": links(&pcie::function_uris(snapshot, &uris.chassis)),
+        "PCIeFunctions@odata.count": pcie::function_uris(snapshot, &uris.chassis).len(),
+        "SerialConsole": console::serial(snapshot),
+        "GraphicalConsole": console::graphical(snapshot),
         "Links": {
             "Chassis": [link(&uris.chassis)],
             "Chassis@odata.count": 1,
@@ -158,6 +167,25 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         },
     });
     with(object, members)
+}
+
+fn links(uris: &[String]) -> Vec<Value> {
+    uris.iter().map(|uri| link(uri)).collect()
+}
+
+/// The processors together. `Count` is that of the sockets.
+fn processor_summary(snapshot: &Snapshot, info: &MachineInfo) -> Value {
+    let sockets = processor::sockets(snapshot);
+    let mut summary = json!({
+        "Count": sockets.len(),
+        "CoreCount": sockets.iter().map(|socket| socket.cores).sum::<u32>(),
+        "LogicalProcessorCount": info.processors,
+        "ThreadingEnabled": sockets.iter().any(|socket| socket.threads > socket.cores),
+    });
+    if let Some(model) = &info.cpu.model {
+        summary["Model"] = model.as_str().into();
+    }
+    summary
 }
 
 fn put_all(object: &mut Map<String, Value>, members: Value) {

@@ -120,7 +120,7 @@ async fn a_system_shows_its_machine() {
     assert_eq!(system["PowerState"], "Off");
     assert_eq!(system["Status"], json!({"State": "StandbyOffline", "Health": "OK"}));
     assert_eq!(system["SystemType"], "Virtual");
-    assert_eq!(system["ProcessorSummary"]["Count"], 2);
+    assert_eq!(system["ProcessorSummary"]["LogicalProcessorCount"], 2);
     assert_eq!(system["MemorySummary"]["TotalSystemMemoryGiB"], 4);
     assert_eq!(system["Boot"]["BootSourceOverrideEnabled"], "Disabled");
     assert_eq!(system["Boot"]["BootSourceOverrideTarget"], "None");

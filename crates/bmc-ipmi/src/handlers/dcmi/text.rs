@@ -2,8 +2,6 @@
 //!
 //! A write ends the text where the piece ends: clients write from the front to the back. The text counts after every piece.
 
-use std::fmt::Write as _;
-
 use bmc_core::error::RequestError;
 use bmc_core::request::ASSET_TAG_MAX_BYTES;
 use bmc_core::settings::dcmi::CONTROLLER_ID_MAX_BYTES;
@@ -15,7 +13,6 @@ use ipmi_wire::command::dcmi::{
 };
 
 use crate::Context;
-use crate::handlers::lan;
 use crate::table::{Act, Answer, Read};
 
 /// Marks a tag as UTF-8; without it the bytes are Latin 1 (DCMI 1.5 §6.4.2).
@@ -107,15 +104,8 @@ impl Act for Dcmi<SetAssetTag> {
 
 /// The identifier that was set, or the specification's default: `DCMI` and the MAC address that LAN parameter 5 tells.
 fn controller_id(snapshot: &Snapshot) -> Vec<u8> {
-    if let Some(id) = &snapshot.settings.dcmi.controller_id {
-        return id.clone();
-    }
-    let mut id = "DCMI".to_owned();
-    for byte in lan::mac(snapshot) {
-        // Writing to a string cannot fail.
-        let _ = write!(id, "{byte:02x}");
-    }
-    id.into_bytes()
+    let settings = &snapshot.settings;
+    settings.dcmi.controller_id_or(settings.lan.mac_of(snapshot.uuid))
 }
 
 impl Read for Dcmi<GetControllerId> {
