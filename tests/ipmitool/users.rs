@@ -2,6 +2,7 @@
 
 use super::*;
 use polybmc_tests::redfish::Redfish;
+use serde_json::json;
 
 /// The row of a user in `user list`.
 #[track_caller]
@@ -78,6 +79,62 @@ fn redfish_knows_the_same_people() {
     assert_eq!(status("eve", "secret"), 200);
     ok(&node, "user priv 3 15 1");
     assert_eq!(status("eve", "secret"), 401, "no access is none anywhere");
+}
+
+#[test]
+fn one_account_is_the_same_over_both_protocols() {
+    const ACCOUNTS: &str = "/redfish/v1/AccountService/Accounts";
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    let admin = Redfish::of(&node);
+    let over_redfish = |password: &str| {
+        Redfish::with_login(&node.redfish, "eve", password).get("/redfish/v1/Systems").status
+    };
+    let over_ipmi = |password: &str, level: &str| {
+        as_user(&node, "eve", password, &format!("-L {level} power status")).success()
+    };
+
+    let body = json!({"UserName": "eve", "Password": "secret", "RoleId": "Operator"});
+    let made = admin.post(ACCOUNTS, &body).expect(201);
+    let eve = made.header("location").unwrap().to_owned();
+    assert!(row(&node, 3).starts_with("3 eve") && row(&node, 3).ends_with("OPERATOR"), "{}", row(&node, 3));
+    ok(&node, "user test 3 16 secret");
+    assert!(over_ipmi("secret", "OPERATOR") && !over_ipmi("secret", "ADMINISTRATOR"));
+    assert_eq!(over_redfish("secret"), 200);
+
+    ok(&node, "user priv 3 4 1");
+    assert_eq!(admin.read(&eve)["RoleId"], "Administrator");
+    ok(&node, "user set password 3 better 16");
+    assert_eq!((over_redfish("secret"), over_redfish("better")), (401, 200));
+    ok(&node, "user disable 3");
+    assert_eq!((admin.read(&eve)["Enabled"].as_bool(), over_redfish("better")), (Some(false), 401));
+    let patch = |body: serde_json::Value| drop(admin.patch(&eve, &body).expect(204));
+    patch(json!({"Enabled": true, "RoleId": "ReadOnly"}));
+    assert!(over_ipmi("better", "USER") && !over_ipmi("better", "OPERATOR"));
+    patch(json!({"Password": "best"}));
+    assert!(over_ipmi("best", "USER") && !over_ipmi("better", "USER"));
+    patch(json!({"AccountTypes": ["Redfish"]}));
+    assert!(!over_ipmi("best", "USER"));
+    assert_eq!(over_redfish("best"), 200);
+    patch(json!({"AccountTypes": ["Redfish", "IPMI"], "PasswordChangeRequired": true}));
+    assert!(!over_ipmi("best", "USER"), "IPMI cannot say that the password has to be changed");
+    assert_eq!(over_redfish("best"), 403);
+    let own = Redfish::with_login(&node.redfish, "eve", "best");
+    own.patch(&eve, &json!({"Password": "secret"})).expect(204);
+    assert!(over_ipmi("secret", "USER"));
+
+    let rule = json!({"AccountLockoutThreshold": 2, "AccountLockoutDuration": 600, "AccountLockoutCounterResetAfter": 600});
+    admin.patch("/redfish/v1/AccountService", &rule).expect(204);
+    assert_eq!((over_redfish("wrong"), over_redfish("wrong")), (401, 401));
+    assert!(!over_ipmi("secret", "USER"), "locked out of both");
+    assert_eq!(admin.read(&eve)["Locked"], true);
+    patch(json!({"Locked": false}));
+    assert!(over_ipmi("secret", "USER"));
+
+    admin.send("DELETE", &eve, None).expect(204);
+    assert!(!over_ipmi("secret", "USER"));
+    ok(&node, "user set name 3 bob");
+    assert_eq!(admin.read(&eve)["UserName"], "bob");
 }
 
 #[test]
