@@ -135,6 +135,15 @@ impl LibvirtMachine {
         let _ = self.hub.refresh_now(&self.watch, Asked::ForMakeUp).await;
     }
 
+    /// We have defined the domain anew. A reset that follows at once is not to depend on whether the event of that was quicker.
+    async fn defined(&self) {
+        {
+            let mut track = self.watch.track();
+            track.redefined |= track.power.is_some_and(|power| power != ObservedPower::Off);
+        }
+        self.settle().await;
+    }
+
     /// Stops and starts within one operation. If the start fails the machine is off, which is reported.
     async fn restart(&self, boot: &BootPlan) -> Result<(), BackendError> {
         let op = Op::Restarting { generation: boot.generation() };
@@ -170,6 +179,14 @@ impl LibvirtMachine {
             tokio::spawn(setup_key::press(Arc::clone(&self.hub), Arc::clone(&self.watch)));
         }
     }
+}
+
+/// Defines a domain anew, if anything of it has changed.
+fn define(connect: &Connect, xml: &str, changed: &str) -> Result<(), Failure> {
+    if changed != xml {
+        connect.define_domain_xml(changed)?;
+    }
+    Ok(())
 }
 
 /// Starts the definition, or a copy of it.
@@ -310,14 +327,24 @@ impl Machine for LibvirtMachine {
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
         self.call(CALL_TIMEOUT, "switch the firmware", move |connect, domain| {
             let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
-            let changed = edit::with_firmware(&xml, mode)?;
-            if changed != xml {
-                connect.define_domain_xml(&changed)?;
-            }
-            Ok(())
+            define(connect, &xml, &edit::with_firmware(&xml, mode)?)
         })
         .await?;
-        self.settle().await;
+        self.defined().await;
+        Ok(())
+    }
+
+    async fn set_boot_order(&self, order: &[String]) -> Result<(), BackendError> {
+        let order = order.to_vec();
+        self.call(CALL_TIMEOUT, "change the boot order", move |connect, domain| {
+            if !domain.is_persistent()? {
+                return Err(BackendError::unsupported("a transient domain has no next boot to order").into());
+            }
+            let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
+            define(connect, &xml, &edit::with_boot_order(&xml, &order)?)
+        })
+        .await?;
+        self.defined().await;
         Ok(())
     }
 

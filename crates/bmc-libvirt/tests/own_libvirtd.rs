@@ -123,6 +123,25 @@ async fn power_by_name_and_an_override_that_leaves_the_definition() {
 }
 
 #[tokio::test]
+async fn a_boot_order_is_the_definitions_and_an_override_on_top_leaves_it() {
+    let (hypervisor, attached) = Hypervisor::attach(None, "node").await;
+    let Attached { backend: _backend, machine, mut reports } = attached;
+    let Report::Available(first) = next(&mut reports).await else { panic!("available first") };
+    assert_eq!(first.info.boot_order, ["vda"]);
+    let order = ["52:54:00:00:00:01".to_owned(), "vda".to_owned()];
+    machine.set_boot_order(&order).await.unwrap();
+    let Ok(Report::Info(info)) = reports.try_recv() else { panic!("told before the call returns") };
+    assert_eq!(info.boot_order, order);
+    let ordered = definition(&hypervisor.other);
+    assert!(!ordered.contains("<boot dev"), "{ordered}");
+    machine.reset(&override_boot(BootTarget::Cdrom)).await.unwrap();
+    machine.stop().await.unwrap();
+    assert_eq!(definition(&hypervisor.other), ordered);
+    let unknown = machine.set_boot_order(&["vdz".to_owned()]).await.unwrap_err();
+    assert_eq!(unknown.kind, BackendErrorKind::Unsupported);
+}
+
+#[tokio::test]
 async fn what_cannot_be_booted_is_refused_and_nothing_stops() {
     // In this process, without any daemon.
     let mut file = NamedTempFile::with_suffix(".xml").unwrap();

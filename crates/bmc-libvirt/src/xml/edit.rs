@@ -5,7 +5,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use roxmltree::Node;
 
 use super::media;
-use super::read::{DeviceClass, class_of, classes_for, machine_info, parse, serves};
+use super::read::{DeviceClass, bootable, classes_for, core_name, machine_info, name_of, parse, serves};
 use super::splice::Splices;
 use super::{BOOT_NS, FIRMWARE_NS, child, children};
 
@@ -148,11 +148,7 @@ fn mode_name(mode: FirmwareMode) -> &'static str {
 /// Puts the override's device first and the domain's own order behind it, as `<boot order>` of each device: libvirt allows either
 /// that or `<os><boot dev>`, and only the former can name one device of several.
 fn reorder(domain: Node<'_, '_>, boot: &OverrideBoot, splices: &mut Splices<'_>) -> Result<(), BackendError> {
-    let devices: Vec<(Node<'_, '_>, DeviceClass)> = child(domain, "devices")
-        .into_iter()
-        .flat_map(|devices| devices.children())
-        .filter_map(|device| Some((device, class_of(device)?)))
-        .collect();
+    let devices = bootable(domain);
     let own = own_order(domain, &devices);
     let first = choose(&devices, &own, boot)?;
     if boot.target == BootTarget::Http {
@@ -166,12 +162,53 @@ fn reorder(domain: Node<'_, '_>, boot: &OverrideBoot, splices: &mut Splices<'_>)
     order.extend(own.into_iter().filter(|&index| index != first));
 
     if let Some(os) = child(domain, "os") {
-        for element in os.children().filter(Node::is_element) {
-            let name = element.tag_name().name();
-            if name == "boot" || DIRECT_BOOT.contains(&name) {
-                splices.remove(element);
-            }
+        for element in os.children().filter(|element| DIRECT_BOOT.contains(&element.tag_name().name())) {
+            splices.remove(element);
         }
+    }
+    number(domain, &devices, &order, splices);
+    Ok(())
+}
+
+/// A copy of a domain's definition that boots these devices, by name and in this order, and no others. Everything else is as it was; a
+/// kernel that QEMU loads itself too, which goes past every order.
+///
+/// # Errors
+/// `Unsupported`: there is no such device.
+pub(crate) fn with_boot_order(xml: &str, names: &[String]) -> Result<String, BackendError> {
+    let document = parse(xml)?;
+    let domain = document.root_element();
+    let devices = bootable(domain);
+    let mut order = Vec::with_capacity(names.len());
+    for name in names {
+        let found = devices.iter().position(|(device, class)| {
+            *class != DeviceClass::Other && core_name(*device).as_ref() == Some(name)
+        });
+        order.push(
+            found.ok_or_else(|| {
+                BackendError::unsupported(format!("this machine has no boot device {name}"))
+            })?,
+        );
+    }
+    let mut splices = Splices::new(xml);
+    number(domain, &devices, &order, &mut splices);
+    for (index, (device, _)) in devices.iter().enumerate() {
+        if let Some(boot) = child(*device, "boot").filter(|_| !order.contains(&index)) {
+            splices.remove(boot);
+        }
+    }
+    Ok(splices.apply())
+}
+
+/// Writes the order at the devices themselves, and takes away the other form of it.
+fn number(
+    domain: Node<'_, '_>,
+    devices: &[(Node<'_, '_>, DeviceClass)],
+    order: &[usize],
+    splices: &mut Splices<'_>,
+) {
+    for boot in child(domain, "os").into_iter().flat_map(|os| children(os, "boot")) {
+        splices.remove(boot);
     }
     for (index, (device, _)) in devices.iter().enumerate() {
         let place = order.iter().position(|&at| at == index).map(|place| place + 1);
@@ -185,14 +222,13 @@ fn reorder(domain: Node<'_, '_>, boot: &OverrideBoot, splices: &mut Splices<'_>)
             (_, None) => {}
         }
     }
-    Ok(())
 }
 
 /// The domain's own boot order, as places in `devices`.
 ///
 /// `<os><boot dev>` names classes; libvirt gives each class's boot index to its first device in document order. Without either
 /// form libvirt boots the first disk.
-fn own_order(domain: Node<'_, '_>, devices: &[(Node<'_, '_>, DeviceClass)]) -> Vec<usize> {
+pub(super) fn own_order(domain: Node<'_, '_>, devices: &[(Node<'_, '_>, DeviceClass)]) -> Vec<usize> {
     let mut numbered: Vec<(u32, usize)> = devices
         .iter()
         .enumerate()
@@ -254,13 +290,6 @@ fn choose(
         None => format!("this machine has no device to boot {} from", boot.target.as_str()),
     };
     Err(BackendError::new(BackendErrorKind::Unsupported, message))
-}
-
-/// What a client calls a device: a network interface by its MAC, a disk by its target.
-fn name_of<'a>(device: Node<'a, '_>) -> Option<&'a str> {
-    child(device, "mac")
-        .and_then(|mac| mac.attribute("address"))
-        .or_else(|| child(device, "target").and_then(|target| target.attribute("dev")))
 }
 
 /// Makes the firmware wait long for the key that opens its menus.

@@ -3,6 +3,7 @@
 use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootTarget, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::firmware::{BootDevice, BootDeviceKind};
 use roxmltree::{Document, Node};
 use uuid::Uuid;
 
@@ -97,8 +98,8 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let memory_bytes = child(domain, "memory").map_or(0, bytes);
     Ok(MachineInfo {
         secure_boot: None,
-        boot_devices: Vec::new(),
-        boot_order: Vec::new(),
+        boot_devices: boot_devices(domain),
+        boot_order: boot_order(domain),
         uuid,
         name,
         processors: processors(domain),
@@ -125,6 +126,49 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
 /// `Internal` when it is no XML.
 pub(crate) fn pool_type(xml: &str) -> Result<String, BackendError> {
     Ok(parse(xml)?.root_element().attribute("type").unwrap_or_default().to_owned())
+}
+
+/// What a client calls a device: a network interface by its MAC, a disk by its target.
+pub(super) fn name_of<'a>(device: Node<'a, '_>) -> Option<&'a str> {
+    child(device, "mac")
+        .and_then(|mac| mac.attribute("address"))
+        .or_else(|| child(device, "target").and_then(|target| target.attribute("dev")))
+}
+
+/// The name under which the core knows a boot device.
+pub(super) fn core_name(device: Node<'_, '_>) -> Option<String> {
+    let name = name_of(device)?;
+    Some(if device.has_tag_name("interface") { name.to_ascii_lowercase() } else { name.to_owned() })
+}
+
+/// The devices that may carry `<boot order>`, in document order.
+pub(super) fn bootable<'a, 'i>(domain: Node<'a, 'i>) -> Vec<(Node<'a, 'i>, DeviceClass)> {
+    child(domain, "devices")
+        .into_iter()
+        .flat_map(|devices| devices.children())
+        .filter_map(|device| Some((device, class_of(device)?)))
+        .collect()
+}
+
+/// Those that the core knows. A host device shows only at run time what it is.
+fn boot_devices(domain: Node<'_, '_>) -> Vec<BootDevice> {
+    let kind = |class| match class {
+        DeviceClass::Disk => Some(BootDeviceKind::Disk),
+        DeviceClass::UsbDisk => Some(BootDeviceKind::UsbDisk),
+        DeviceClass::Cdrom => Some(BootDeviceKind::Cdrom),
+        DeviceClass::Floppy => Some(BootDeviceKind::Floppy),
+        DeviceClass::Nic => Some(BootDeviceKind::Network),
+        DeviceClass::Other => None,
+    };
+    let known = |(device, class)| Some(BootDevice { name: core_name(device)?, kind: kind(class)? });
+    bootable(domain).into_iter().filter_map(known).collect()
+}
+
+fn boot_order(domain: Node<'_, '_>) -> Vec<String> {
+    let devices = bootable(domain);
+    let own = super::edit::own_order(domain, &devices).into_iter();
+    let known = own.filter_map(|at| devices.get(at)).filter(|(_, class)| *class != DeviceClass::Other);
+    known.filter_map(|(device, _)| core_name(*device)).collect()
 }
 
 /// The override that a running instance was started with, from its live XML.

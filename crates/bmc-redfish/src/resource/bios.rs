@@ -246,7 +246,10 @@ fn read(
     let mut wanted = Vec::new();
     for (name, value) in object.iter().filter(|(name, _)| !patch::is_annotation(name)) {
         let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-        let offered = name == SECURE_BOOT || future.iter().any(|(attribute, _)| attribute.name == name);
+        // One that becomes UEFI may have it then.
+        let later = name == SECURE_BOOT
+            && snapshot.info.as_ref().is_some_and(|info| info.firmware == FirmwareMode::Legacy);
+        let offered = later || future.iter().any(|(attribute, _)| attribute.name == name);
         let Some(attribute) = find(name).filter(|_| offered) else {
             faults.push(Message::new(message::PropertyUnknown, [&pointer]).about(&pointer));
             continue;

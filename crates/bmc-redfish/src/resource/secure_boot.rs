@@ -123,6 +123,13 @@ fn refusal(snapshot: &Snapshot, enable: bool) -> Option<Message> {
         let fault = Message::new(message::PropertyValueConflict, [pointer, mode]).about(pointer);
         return Some(fault.resolution("Secure Boot needs UEFI: switch the boot mode of the System first."));
     }
+    if enable
+        && now.is_none()
+        && snapshot.info.as_ref().is_some_and(|info| info.firmware == FirmwareMode::Uefi)
+    {
+        let fault = Message::new(message::PropertyNotWritable, [pointer]).about(pointer);
+        return Some(fault.resolution("The firmware of this machine has no Secure Boot to offer."));
+    }
     let fixed = now.filter(|now| now.enabled != enable)?.fixed.as_ref()?;
     Some(Message::new(message::PropertyNotWritable, [pointer]).about(pointer).resolution(sentence(fixed)))
 }

@@ -196,6 +196,27 @@ fn a_mark_is_replaced_not_added() {
 }
 
 #[test]
+fn a_boot_order_is_written_at_the_devices_and_reads_back() {
+    let info = machine_info(ODD).unwrap();
+    assert_eq!(info.boot_order, ["52:54:00:aa:00:01", "vda"]);
+    let names: Vec<&str> = info.boot_devices.iter().map(|device| device.name.as_str()).collect();
+    assert_eq!(names, ["vda", "vdb", "sda", "sdb", "52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
+    let mut xml = ODD.to_owned();
+    for wanted in
+        [vec!["sdb", "52:54:00:aa:00:02", "vda"], vec!["vda"], vec!["52:54:00:aa:00:01", "sda", "vdb"]]
+    {
+        let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
+        xml = with_boot_order(&xml, &wanted).unwrap();
+        assert_eq!(machine_info(&xml).unwrap().boot_order, wanted);
+        assert!(!xml.contains("<boot dev"), "libvirt allows only one of both forms");
+        assert_eq!(rest(&xml), rest(ODD), "everything else is as it was");
+    }
+    let copy = override_copy(&xml, &boot(BootTarget::Disk)).unwrap();
+    assert_eq!(order(&copy)[..2], ["vdb", "52:54:00:AA:00:01"], "an override goes on top");
+    assert!(with_boot_order(ODD, &["redirdev".to_owned()]).is_err());
+}
+
+#[test]
 fn firmware_switches_there_and_back_without_a_trace() {
     let manual = ODD.replace(
         "<boot dev='network'/>",
