@@ -45,9 +45,10 @@ pub(crate) static ROUTES: &[Route] = &[
     },
 ];
 
-fn show_service(_: &Call<'_>) -> Result<Value, Problem> {
+fn show_service(call: &Call<'_>) -> Result<Value, Problem> {
     let object = resource(schema::TASK_SERVICE, URI, "TaskService", "Task Service");
     let members = json!({
+        "DateTime": date_time(call.service.scope.fleet().clock().timestamp()),
         "ServiceEnabled": true,
         "CompletedTaskOverWritePolicy": "Oldest",
         "LifeCycleEventOnTaskStateChange": true,

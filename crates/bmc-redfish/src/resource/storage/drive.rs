@@ -3,6 +3,7 @@
 use bmc_core::request::Change;
 use bmc_core::settings::Edit;
 use bmc_core::snapshot::Snapshot;
+use bmc_core::storage::DiskBus;
 use serde_json::{Map, Value, json};
 
 use super::{BLOCK_BYTES, Drive, RAID_PROTOCOL, Subsystem, protocol, subsystem};
@@ -50,7 +51,8 @@ fn render(snapshot: &Snapshot, subsystem: &Subsystem<'_>, drive: Drive<'_>) -> V
             json!({
                 "CapacityBytes": disk.capacity_bytes,
                 "BlockSizeBytes": disk.block_bytes.unwrap_or(BLOCK_BYTES),
-                "MediaType": disk.rotational.map(media),
+                // One that says nothing of it is taken for one that turns, by the guest's kernel too; Ironic wants to know.
+                "MediaType": media(disk.rotational.unwrap_or(disk.bus != DiskBus::Nvme)),
                 "Protocol": protocol(disk.bus),
                 "Model": disk.model,
                 "SerialNumber": disk.serial,

@@ -81,8 +81,9 @@ fn collection(call: &Call<'_>) -> Result<Value, Problem> {
         subsystem.volumes().iter().map(|volume| subsystem.volume_uri(&system, volume)).collect();
     let uri = format!("{}/Volumes", subsystem.uri(&system));
     let mut value = collection::render(schema::VOLUME_COLLECTION, &uri, "Volumes", &members);
+    // Ironic's profile wants it of every collection of volumes, whatever the controller can make.
+    value["@Redfish.OperationApplyTimeSupport"] = apply_time::operation_support(&APPLY_TIMES);
     if matches!(subsystem.kind, Kind::Raid(_)) {
-        value["@Redfish.OperationApplyTimeSupport"] = apply_time::operation_support(&APPLY_TIMES);
         value["@Redfish.CollectionCapabilities"] = volume_create::collection_capabilities(&uri);
     }
     Ok(value)
