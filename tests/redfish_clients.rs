@@ -37,3 +37,10 @@ fn ipmi_boot(node: &Node<'_>) -> String {
     let line = text.lines().find_map(|line| line.trim().strip_prefix("- Boot Device Selector : "));
     line.unwrap_or_else(|| panic!("no selector in {text}")).to_owned()
 }
+
+/// Whether a login over IPMI is let in.
+#[track_caller]
+fn ipmi_lets_in(node: &Node<'_>, user: &str, password: &str) -> bool {
+    let tool = polybmc_tests::lab::ipmitool_as(node.ipmi, user, password);
+    tool.args(["-L", "USER", "mc", "info"]).run().success()
+}

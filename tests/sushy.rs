@@ -1,6 +1,9 @@
 //! sushy, the client inside Ironic: sessions, power, boot, ETags, refusals, on both kinds of root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "sushy/tree.rs"]
+mod tree;
+
 use std::time::Duration;
 
 use polybmc_tests::lab::{Lab, Node, PASSWORD, USER};

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use testkit::python;
 
-use super::{await_ipmi_power, ipmi, ipmi_boot};
+use super::{await_ipmi_power, ipmi, ipmi_boot, ipmi_lets_in};
 
 /// How long one playbook may take. Every task is a Python process of its own.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -150,4 +150,38 @@ fn what_there_is() {
     assert_eq!(facts(1, "system")["entries"][0][1]["Id"], node.uuid.as_str());
     assert_eq!(facts(2, "health_report")["entries"][0][1]["System"]["Status"]["Health"], "OK");
     assert_eq!(facts(3, "manager")["entries"][0][1]["ManagerType"], "BMC");
+}
+
+#[test]
+fn accounts() {
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    let user =
+        json!({"account_username": "dora", "account_password": "Secret-1", "account_roleid": "Operator"});
+    Playbook::of(&lab, &node).command("Accounts", "AddUser", user).succeed();
+    assert!(ipmi_lets_in(&node, "dora", "Secret-1"));
+    let answers = Playbook::of(&lab, &node)
+        .info("Accounts", "ListUsers")
+        .command(
+            "Accounts",
+            "UpdateUserPassword",
+            json!({"account_username": "dora", "account_password": "Secret-2"}),
+        )
+        .command(
+            "Accounts",
+            "UpdateUserRole",
+            json!({"account_username": "dora", "account_roleid": "ReadOnly"}),
+        )
+        .succeed();
+    assert!(answers[0].to_string().contains("dora"), "{:#}", answers[0]);
+    assert!(ipmi_lets_in(&node, "dora", "Secret-2") && !ipmi_lets_in(&node, "dora", "Secret-1"));
+    Playbook::of(&lab, &node)
+        .command("Accounts", "DisableUser", json!({"account_username": "dora"}))
+        .succeed();
+    assert!(!ipmi_lets_in(&node, "dora", "Secret-2"));
+    Playbook::of(&lab, &node)
+        .command("Accounts", "EnableUser", json!({"account_username": "dora"}))
+        .command("Accounts", "DeleteUser", json!({"account_username": "dora"}))
+        .succeed();
+    assert!(!ipmi_lets_in(&node, "dora", "Secret-2"));
 }

@@ -5,7 +5,7 @@ use polybmc_tests::redfish::{Redfish, SYSTEMS};
 use serde_json::{Value, json};
 use testkit::python;
 
-use super::{await_ipmi_power, ipmi, ipmi_boot};
+use super::{await_ipmi_power, ipmi, ipmi_boot, ipmi_lets_in};
 
 /// What it prints; arguments are separated by blanks.
 #[track_caller]
@@ -101,4 +101,27 @@ fn sessions() {
     assert_eq!(read(&node, "SessionService setSessionTimeout 600")["SessionTimeout"], 600);
     tool(&node, &format!("SessionService logout -l {location}"));
     Redfish::of(&node).get(location).expect(404);
+}
+
+#[test]
+fn accounts() {
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    tool(&node, "AccountService adduser dora Secret-1 Operator");
+    assert!(ipmi_lets_in(&node, "dora", "Secret-1"));
+    let accounts = read(&node, "AccountService Accounts list");
+    assert!(accounts.to_string().contains("dora"), "{accounts:#}");
+    tool(&node, "AccountService setpassword dora Secret-2");
+    assert!(ipmi_lets_in(&node, "dora", "Secret-2"));
+    tool(&node, "AccountService useradmin dora disable");
+    assert!(!ipmi_lets_in(&node, "dora", "Secret-2"));
+    tool(&node, "AccountService useradmin dora enable");
+    tool(&node, "AccountService useradmin dora setRoleId ReadOnly");
+    assert!(ipmi(&node, "user list 1").lines().any(|line| line.contains("dora") && line.contains("USER")));
+    tool(&node, "AccountService deleteuser dora");
+    assert!(!ipmi_lets_in(&node, "dora", "Secret-2"));
+    assert_eq!(
+        read(&node, "AccountService Roles list")["Members@odata.count"].as_u64().map(|roles| roles >= 3),
+        Some(true)
+    );
 }

@@ -1,10 +1,11 @@
 //! `redfish_utilities`, DMTF's scripts of the name `rf_*.py`, also known as Redfish-Tacklebox.
 
 use polybmc_tests::lab::{Lab, Node, PASSWORD, USER};
+use polybmc_tests::redfish::{Redfish, SYSTEMS};
 use testkit::python;
 use testkit::tools::Tool;
 
-use super::{await_ipmi_power, ipmi, ipmi_boot};
+use super::{await_ipmi_power, ipmi, ipmi_boot, ipmi_lets_in};
 
 fn script(node: &Node<'_>, script: &str) -> Tool {
     python::program(script).args(["-u", USER, "-p", PASSWORD, "-r", &node.redfish])
@@ -101,4 +102,34 @@ fn event_log() {
     rf(&node, "sel", "-clear");
     let left = ipmi(&node, "sel list");
     assert!(left.lines().count() < entries, "cleared: {left}");
+}
+
+#[test]
+fn accounts() {
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    let listed = rf(&node, "accounts", "");
+    assert!(listed.contains(USER), "{listed}");
+
+    rf(&node, "accounts", "-add dora Secret-1 Operator");
+    assert!(ipmi_lets_in(&node, "dora", "Secret-1"), "one account for both protocols");
+    assert!(
+        ipmi(&node, "user list 1").lines().any(|line| line.contains("dora") && line.contains("OPERATOR"))
+    );
+    let as_dora = Redfish::with_login(&node.redfish, "dora", "Secret-1");
+    as_dora.get(SYSTEMS).expect(200);
+
+    rf(&node, "accounts", "-setrole dora ReadOnly");
+    assert!(ipmi(&node, "user list 1").lines().any(|line| line.contains("dora") && line.contains("USER")));
+    rf(&node, "accounts", "-setpassword dora Secret-2");
+    as_dora.get(SYSTEMS).expect(401);
+    assert!(!ipmi_lets_in(&node, "dora", "Secret-1") && ipmi_lets_in(&node, "dora", "Secret-2"));
+    rf(&node, "accounts", "-disable dora");
+    assert!(!ipmi_lets_in(&node, "dora", "Secret-2"));
+    rf(&node, "accounts", "-enable dora");
+    rf(&node, "accounts", "-setname dora eve");
+    assert!(ipmi_lets_in(&node, "eve", "Secret-2") && !ipmi_lets_in(&node, "dora", "Secret-2"));
+    rf(&node, "accounts", "-delete eve");
+    assert!(!ipmi_lets_in(&node, "eve", "Secret-2"));
+    assert!(!rf(&node, "accounts", "").contains("eve"));
 }

@@ -14,10 +14,10 @@ const LIMIT: Duration = Duration::from_secs(280);
 /// Findings shown of a run that failed.
 const SHOWN_MAX: usize = 60;
 
-/// A finding that is neither pass nor failure and why it is as it should be.
+/// A finding that is no pass, and why it is as it should be.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepted {
-    /// `WARN`, or `SKIP` for what was not tested.
+    /// `WARN`, `SKIP` for what was not tested, `FAIL`.
     pub result: &'static str,
     /// What was looked at: a property, an assertion, a test. A `*` stands for anything.
     pub what: &'static str,
@@ -35,6 +35,11 @@ pub const fn warning(what: &'static str, message: &'static str, why: &'static st
 /// A row of a table of what is not tested.
 pub const fn untested(what: &'static str, message: &'static str, why: &'static str) -> Accepted {
     Accepted { result: "SKIP", what, message, why }
+}
+
+/// A row of a table of what the validator calls a failure and configuration asks for.
+pub const fn failure(what: &'static str, message: &'static str, why: &'static str) -> Accepted {
+    Accepted { result: "FAIL", what, message, why }
 }
 
 /// One run of a validator.
