@@ -63,6 +63,11 @@ async fn read_all(body: &mut Body, max: usize) -> Result<Bytes, BodyError> {
     Ok(kept.freeze())
 }
 
+/// Reads a body away that nobody wants, for as long as a good one may take.
+pub(crate) fn linger(body: Body, bounds: Bounds) {
+    tokio::spawn(timeout(bounds.time, read_away(body)));
+}
+
 async fn read_away(mut body: Body) {
     while let Some(Ok(_)) = body.frame().await {}
 }

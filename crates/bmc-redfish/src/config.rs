@@ -39,6 +39,12 @@ pub struct RedfishConfig {
     pub direct_answer: Duration,
     /// How long a subscriber may take to accept an event.
     pub delivery_timeout: Duration,
+    /// Largest firmware image in bytes. None is kept: the bound is for who sends without end.
+    pub update_max_bytes: u64,
+    /// How long an image may stop coming.
+    pub update_stall: Duration,
+    /// How long an image may take to come.
+    pub update_timeout: Duration,
     /// How long a stopping server waits for requests under way.
     pub stop_grace: Duration,
     /// Sessions open at once.
@@ -67,6 +73,9 @@ impl Default for RedfishConfig {
             connection_lifetime: Duration::from_secs(15 * 60),
             direct_answer: DIRECT_ANSWER,
             delivery_timeout: Duration::from_secs(10),
+            update_max_bytes: 1 << 30,
+            update_stall: Duration::from_secs(30),
+            update_timeout: Duration::from_secs(30 * 60),
             stop_grace: Duration::from_secs(5),
             sessions_max: SESSIONS_MAX,
             session_timeout: SESSION_TIMEOUT,

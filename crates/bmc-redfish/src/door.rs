@@ -8,7 +8,7 @@
 //! refusals (DSP0266, "HTTP header authentication").
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -56,20 +56,32 @@ struct Asked {
     parts: Parts,
     body: Result<Bytes, BodyError>,
     source: IpAddr,
+    /// The body where it is taken as it comes.
+    upload: Mutex<Option<Body>>,
 }
 
 impl Asked {
-    async fn read(request: Request, bounds: Bounds) -> Self {
+    async fn read(request: Request, bounds: Bounds, upload: bool) -> Self {
         let (parts, body) = request.into_parts();
         // A client that waits for leave to send its body has sent none that would have to be read away.
         let linger = !parts.headers.contains_key(EXPECT);
         let declared =
             parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = body::read(body, bounds, declared, linger).await;
+        let (body, upload) = match upload {
+            // Who sends it is asked first.
+            true => (Ok(Bytes::new()), Some(body)),
+            false => (body::read(body, bounds, declared, linger).await, None),
+        };
         // Without a socket (in process) the request is as good as local.
         let source =
             parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
-        Self { parts, body, source: source.to_canonical() }
+        Self { parts, body, source: source.to_canonical(), upload: Mutex::new(upload) }
+    }
+}
+
+impl Asked {
+    fn take_upload(&self) -> Option<Body> {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -78,10 +90,15 @@ pub(crate) async fn pass(service: Arc<Service>, request: Request) -> Response {
     let (route, ids) = routes::find(request.uri().path()).unzip();
     let ids = ids.unwrap_or_default();
     let bounds = Bounds { bytes: service.config.body_max_bytes, time: service.config.request_timeout };
-    let asked = Asked::read(request, bounds).await;
+    let verb = route.and_then(|route| route.verb(request.method()));
+    let asked = Asked::read(request, bounds, verb.is_some_and(|verb| verb.upload)).await;
     let answer = answer(&service, route, &ids, &asked).await;
     let reply = answer.unwrap_or_else(|problem| Reply::from(&problem));
     let response = leave(reply, route, &asked).await;
+    if let Some(body) = asked.take_upload() {
+        // Refused before it was read: see `body::read`.
+        body::linger(body, bounds);
+    }
     tracing::debug!(
         method = %asked.parts.method,
         path = asked.parts.uri.path(),
@@ -104,7 +121,12 @@ pub(crate) async fn refuse_hosts(request: Request) -> Response {
     let entry =
         if parts.headers.contains_key(HOST) { message::HeaderInvalid } else { message::HeaderMissing };
     let problem = Problem::bad_request(vec![Message::new(entry, ["Host"])]);
-    let asked = Asked { parts, body: Ok(Bytes::new()), source: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let asked = Asked {
+        parts,
+        body: Ok(Bytes::new()),
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        upload: Mutex::default(),
+    };
     leave(Reply::from(&problem), None, &asked).await
 }
 
@@ -178,8 +200,9 @@ async fn call(
 ) -> Result<Reply, Problem> {
     let Ids { id, member, leaf } = ids;
     let (headers, source) = (&asked.parts.headers, asked.source);
+    let upload = Mutex::new(asked.take_upload());
     let (path, is_head) = (asked.parts.uri.path(), asked.parts.method == Method::HEAD);
-    let call = Call { service, caller, path, is_head, verb, id, member, leaf, body, headers, source };
+    let call = Call { service, caller, path, is_head, verb, id, member, leaf, body, headers, source, upload };
     match verb.handler {
         Handler::Get(get) => {
             let resource = get(&call)?;
@@ -246,6 +269,7 @@ fn decode(verb: &Verb, asked: &Asked) -> Result<Map<String, Value>, Problem> {
             let bytes = asked.body.as_ref().ok();
             return Ok(bytes.and_then(|bytes| json::parse_object(bytes).ok()).unwrap_or_default());
         }
+        Kind::Post if verb.upload => return Ok(Map::new()),
         Kind::Post | Kind::Patch => {}
     }
     let bytes = asked.body.as_ref().map_err(|error| body_problem(*error))?;

@@ -42,6 +42,7 @@ mod service;
 mod session;
 mod tasks;
 pub mod tls;
+mod update;
 
 #[cfg(test)]
 mod tests;

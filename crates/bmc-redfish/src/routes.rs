@@ -15,7 +15,7 @@ use crate::resource::{
     Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis,
     environment, event_destination, event_service, json_schema, log, manager, media, memory, metadata,
     network, odata, pcie, power, processor, registry, root, secure_boot, sensor, session, session_service,
-    storage, system, task, thermal,
+    storage, system, task, telemetry, thermal, update_service,
 };
 
 /// The table, by room.
@@ -61,6 +61,8 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     event_destination::ROUTES,
     media::SYSTEM_ROUTES,
     media::MANAGER_ROUTES,
+    telemetry::ROUTES,
+    update_service::ROUTES,
 ];
 
 /// Every route.
@@ -173,6 +175,8 @@ pub(crate) struct Verb {
     pub(crate) secrets: &'static [&'static str],
     /// No body at all is as good as `{}`.
     pub(crate) empty_body: bool,
+    /// Its body is no JSON, and is taken as it comes.
+    pub(crate) upload: bool,
     /// The status of an answer with this resource.
     pub(crate) status: fn(&Value) -> StatusCode,
 }
@@ -219,6 +223,7 @@ pub(crate) const fn get(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'s
         what,
         secrets: &[],
         empty_body: false,
+        upload: false,
         status: all_is_well,
     }
 }
@@ -242,6 +247,7 @@ pub(crate) const fn show(show: fn(&Call<'_>) -> Result<Content, Problem>, what: 
         what,
         secrets: &[],
         empty_body: false,
+        upload: false,
         status: all_is_well,
     }
 }
@@ -260,6 +266,7 @@ pub(crate) const fn patch(
         what,
         secrets: &[],
         empty_body: false,
+        upload: false,
         status: all_is_well,
     }
 }
@@ -286,6 +293,11 @@ impl Verb {
     /// The same, open to others.
     pub(crate) const fn access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, with a body that is taken as it comes.
+    pub(crate) const fn upload(self) -> Self {
+        Self { upload: true, ..self }
     }
 
     /// The same, for a resource that tells by its status that it is not done.

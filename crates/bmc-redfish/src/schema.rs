@@ -80,6 +80,12 @@ schemas! {
     POWER_SUPPLY_COLLECTION = "PowerSupplyCollection";
     POWER_SUPPLY_METRICS = "PowerSupplyMetrics" "v1_2_0";
     PRIVILEGE_REGISTRY = "PrivilegeRegistry" "v1_2_0";
+    METRIC_DEFINITION = "MetricDefinition" "v1_3_5";
+    METRIC_DEFINITION_COLLECTION = "MetricDefinitionCollection";
+    METRIC_REPORT = "MetricReport" "v1_5_2";
+    METRIC_REPORT_COLLECTION = "MetricReportCollection";
+    METRIC_REPORT_DEFINITION = "MetricReportDefinition" "v1_4_7";
+    METRIC_REPORT_DEFINITION_COLLECTION = "MetricReportDefinitionCollection";
     PROCESSOR = "Processor" "v1_22_0";
     PROCESSOR_COLLECTION = "ProcessorCollection";
     REGISTRY_FILE = "MessageRegistryFile" "v1_1_5";
@@ -98,6 +104,8 @@ schemas! {
     SESSION_SERVICE = "SessionService" "v1_2_0";
     SIMPLE_STORAGE = "SimpleStorage" "v1_3_2";
     SIMPLE_STORAGE_COLLECTION = "SimpleStorageCollection";
+    SOFTWARE_INVENTORY = "SoftwareInventory" "v1_13_0";
+    SOFTWARE_INVENTORY_COLLECTION = "SoftwareInventoryCollection";
     STORAGE = "Storage" "v1_21_0";
     STORAGE_COLLECTION = "StorageCollection";
     STORAGE_CONTROLLER = "StorageController" "v1_11_0";
@@ -105,6 +113,8 @@ schemas! {
     TASK = "Task" "v1_7_4";
     TASK_COLLECTION = "TaskCollection";
     TASK_SERVICE = "TaskService" "v1_3_0";
+    TELEMETRY_SERVICE = "TelemetryService" "v1_4_1";
+    UPDATE_SERVICE = "UpdateService" "v1_17_0";
     THERMAL = "Thermal" "v1_7_3";
     THERMAL_METRICS = "ThermalMetrics" "v1_3_2";
     THERMAL_SUBSYSTEM = "ThermalSubsystem" "v1_5_0";

@@ -13,8 +13,6 @@
 //! An operation does not end with the connection of the client that asked for it. It is cancelled by dropping its future; from the moment it
 //! says [`Progress::commit`] on it is not, because what it does could no longer be undone. Tasks live in memory and end with the service.
 
-#![cfg_attr(not(test), allow(dead_code, reason = "the operations that use this come next"))]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -35,6 +35,7 @@ pub use sol::SolSettings;
 pub use system::{SystemSettings, SystemText};
 pub mod chassis;
 pub mod events;
+pub mod firmware;
 pub mod pef;
 
 /// The settings of one BMC, by subject.
@@ -71,6 +72,8 @@ pub struct Settings {
     pub media: media::MediaSettings,
     /// The controller, as far as only Redfish configures it.
     pub manager: ManagerSettings,
+    /// Versions of firmware.
+    pub firmware: firmware::FirmwareSettings,
 }
 
 /// What an [`Edit`] may change.

@@ -44,6 +44,20 @@ impl SystemText {
         Self { encoding, bytes: text.bytes().take(SYSTEM_TEXT_MAX_BYTES).collect() }
     }
 
+    /// The text, without the zeros that fill it up.
+    pub fn text(&self) -> String {
+        let text = if self.encoding == 2 {
+            let units = self.bytes.chunks(2).map(|pair| match *pair {
+                [low, high] => u16::from_le_bytes([low, high]),
+                _ => 0,
+            });
+            char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        } else {
+            String::from_utf8_lossy(&self.bytes).into_owned()
+        };
+        text.trim_matches('\0').trim().to_owned()
+    }
+
     /// How many blocks it takes: at least the first.
     pub fn blocks(&self) -> usize {
         let behind_first = self.bytes.len().saturating_sub(SYSTEM_TEXT_FIRST_BLOCK_BYTES);

@@ -1,5 +1,6 @@
 //! The device itself.
 
+use bmc_core::settings::firmware::FirmwareSettings;
 use ipmi_wire::command::app::{
     DeviceId, DeviceSupport, GetDeviceGuid, GetDeviceId, GetSelfTestResults, GetSystemGuid, Guid,
     SelfTestResults,
@@ -32,19 +33,25 @@ const GET_SEL_ENTRY: u8 = 0x43;
 impl Read for GetDeviceId {
     fn answer(self, context: &Context) -> Answer<DeviceId> {
         let profile = context.bmc.profile();
+        let installed =
+            context.bmc.snapshot().settings.firmware.bmc.as_deref().map(FirmwareSettings::revision);
+        let (major, minor, aux) = match installed {
+            Some((major, minor, third)) => (major, minor, [third, 0, 0, 0]),
+            None => (profile.firmware.0, profile.firmware.1, profile.aux_firmware),
+        };
         Ok(DeviceId {
             device_id: profile.device_id,
             provides_device_sdrs: false,
             device_revision: profile.device_revision,
             unavailable: false,
-            firmware_major: profile.firmware.0,
-            firmware_minor: profile.firmware.1,
+            firmware_major: major,
+            firmware_minor: minor,
             ipmi_major: 2,
             ipmi_minor: 0,
             support: support(),
             manufacturer: profile.manufacturer,
             product: profile.product,
-            aux_firmware: Some(profile.aux_firmware),
+            aux_firmware: Some(aux),
         })
     }
 }

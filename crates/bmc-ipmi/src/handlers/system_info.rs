@@ -69,11 +69,15 @@ impl Act for SetSystemInfo {
     }
 }
 
-/// A text as it is shown: the system's name is the BMC's until another is set, the others are empty.
+/// A text as it is shown: the system's name is the BMC's until another is set, its firmware has the version that Redfish shows, the others
+/// are empty.
 fn text(snapshot: &Snapshot, parameter: u8) -> SystemText {
     match snapshot.settings.system.texts.get(&parameter) {
         Some(text) => text.clone(),
         None if parameter == system_info::SYSTEM_NAME => SystemText::new(&snapshot.name),
+        None if parameter == system_info::FIRMWARE_VERSION => {
+            SystemText::new(&snapshot.settings.bios_version())
+        }
         None => SystemText::default(),
     }
 }
@@ -127,7 +131,11 @@ mod tests {
         let bench = Bench::new().await;
         // The BMC's name stands for the system's.
         assert_eq!(get(&bench, 2, 0).await, (0, block(&[0x11, 0, 0, 4], b"node")));
-        for parameter in [1, 3, 4, 5, 6, 7] {
+        // The firmware has a version from the start.
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        let length = u8::try_from(version.len()).unwrap();
+        assert_eq!(get(&bench, 1, 0).await, (0, block(&[0x11, 0, 0, length], version)));
+        for parameter in [3, 4, 5, 6, 7] {
             assert_eq!(get(&bench, parameter, 0).await, (0, block(&[0x11, 0, 0, 0], b"")), "{parameter}");
             let write = block(&[parameter, 0, 1, 20], b"Debian GNU/Lin");
             assert_eq!(bench.raw(0x06, 0x58, &write).await.0, 0);

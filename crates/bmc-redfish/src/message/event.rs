@@ -199,16 +199,12 @@ pub(crate) mod account_security {
     }
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "the update service comes next"))]
 #[allow(non_upper_case_globals, reason = "the names are the registry's own")]
 pub(crate) mod update {
     use super::super::Entry;
     use super::UPDATE;
 
     entries! { UPDATE;
-        ApplyFailed 2 "Critical"
-            "Installation of image '%1' to '%2' failed."
-            "None.";
         ApplyingOnComponent 2 "OK"
             "Image '%1' is being applied on '%2'."
             "None.";
@@ -223,9 +219,6 @@ pub(crate) mod update {
             "None.";
         UpdateSuccessful 2 "OK"
             "Device '%1' successfully updated with image '%2'."
-            "None.";
-        VerificationFailed 2 "Critical"
-            "Verification of image '%1' at '%2' failed."
             "None.";
         VerifyingAtComponent 2 "OK"
             "Image '%1' is being verified at '%2'."

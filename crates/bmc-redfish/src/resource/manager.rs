@@ -18,7 +18,8 @@ use crate::message::{self, Message};
 use crate::patch::{self, Faults};
 use crate::privilege::Privilege;
 use crate::resource::{
-    Call, Reply, Uris, collection, console, date_time, label, link, machines, media, resource, with, write,
+    Call, Reply, Uris, collection, console, date_time, label, link, machines, media, resource,
+    update_service, with, write,
 };
 use crate::routes::{Route, get, patch, post};
 use crate::schema;
@@ -83,7 +84,7 @@ fn render(service: &Service, snapshot: &Snapshot) -> Value {
         "ManagerType": "BMC",
         "Manufacturer": snapshot.identity.manufacturer,
         "Model": profile.manager_model,
-        "FirmwareVersion": profile.firmware_version,
+        "FirmwareVersion": update_service::bmc_version(service, snapshot),
         "UUID": snapshot.uuid.to_string(),
         "ServiceEntryPointUUID": service.uuid().to_string(),
         "ServiceIdentification": settings.manager.service_identification,

@@ -37,13 +37,16 @@ pub(crate) mod session_service;
 pub(crate) mod storage;
 pub(crate) mod system;
 pub(crate) mod task;
+pub(crate) mod telemetry;
 pub(crate) mod thermal;
+pub(crate) mod update_service;
 mod watchdog;
 mod write;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Body;
 use bmc_core::sensor::Severity;
 use bmc_core::snapshot::{Health, Snapshot};
 use http::header::HeaderName;
@@ -81,6 +84,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Map<String, Value>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) source: IpAddr,
+    /// The body of an operation that takes it as it comes.
+    pub(crate) upload: Mutex<Option<Body>>,
 }
 
 impl Call<'_> {
@@ -89,7 +94,25 @@ impl Call<'_> {
         let Ids { id, member, leaf } = ids;
         let (service, headers, source) = (self.service, self.headers, self.source);
         let (caller, body) = (self.caller.clone(), Map::new());
-        Call { service, caller, path, is_head: false, verb, id, member, leaf, body, headers, source }
+        Call {
+            service,
+            caller,
+            path,
+            is_head: false,
+            verb,
+            id,
+            member,
+            leaf,
+            body,
+            headers,
+            source,
+            upload: Mutex::default(),
+        }
+    }
+
+    /// The body of an operation that takes it as it comes, the first time.
+    pub(crate) fn take_upload(&self) -> Body {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 }
 

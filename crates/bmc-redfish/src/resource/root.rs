@@ -6,7 +6,7 @@ use crate::error::Problem;
 use crate::query;
 use crate::resource::{
     Call, Content, Uris, account, certificate, chassis, event_service, json_schema, link, manager, registry,
-    resource, session, session_service, system, task, with,
+    resource, session, session_service, system, task, telemetry, update_service, with,
 };
 use crate::routes::{Route, open, show};
 use crate::schema;
@@ -19,7 +19,7 @@ pub(super) const URI: &str = "/redfish/v1/";
 const REDFISH_VERSION: &str = "1.20.0";
 
 /// What a client finds below the root, by name and URI; the OData service document lists the same.
-pub(super) const CHILDREN: [(&str, &str); 10] = [
+pub(super) const CHILDREN: [(&str, &str); 12] = [
     ("Systems", system::COLLECTION_URI),
     ("Managers", manager::COLLECTION_URI),
     ("Chassis", chassis::COLLECTION_URI),
@@ -28,6 +28,8 @@ pub(super) const CHILDREN: [(&str, &str); 10] = [
     ("SessionService", session_service::URI),
     ("Tasks", task::URI),
     ("EventService", event_service::URI),
+    ("TelemetryService", telemetry::URI),
+    ("UpdateService", update_service::URI),
     ("Registries", registry::COLLECTION_URI),
     ("JsonSchemas", json_schema::COLLECTION_URI),
 ];

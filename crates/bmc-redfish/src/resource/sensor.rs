@@ -219,12 +219,7 @@ fn render(snapshot: &Snapshot, sensor: &Sensor, analog: &Analog) -> Value {
     let reading = snapshot.readings.get(sensor.number);
     let enabled = snapshot.settings.sensors.enables(sensor).scanning;
     let raw = reading.and_then(SensorReading::raw).filter(|_| enabled);
-    let (reading_type, units) = match analog.unit {
-        Unit::Percent => ("Percent", "%"),
-        Unit::Celsius => ("Temperature", "Cel"),
-        Unit::Rpm => ("Rotational", "{rev}/min"),
-        Unit::Watts => ("Power", "W"),
-    };
+    let (reading_type, units) = units(analog.unit);
     let members = json!({
         "ReadingType": reading_type,
         "ReadingUnits": units,
@@ -240,6 +235,16 @@ fn render(snapshot: &Snapshot, sensor: &Sensor, analog: &Analog) -> Value {
         "RelatedItem@odata.count": 1,
     });
     with(resource(schema::SENSOR, &uri, &id, &sensor.name), members)
+}
+
+/// `ReadingType` and `ReadingUnits`.
+pub(super) fn units(unit: Unit) -> (&'static str, &'static str) {
+    match unit {
+        Unit::Percent => ("Percent", "%"),
+        Unit::Celsius => ("Temperature", "Cel"),
+        Unit::Rpm => ("Rotational", "{rev}/min"),
+        Unit::Watts => ("Power", "W"),
+    }
 }
 
 pub(super) fn context(place: Place) -> &'static str {

@@ -117,6 +117,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         "Model": identity.model,
         "SerialNumber": identity.serial,
         "UUID": snapshot.uuid.to_string(),
+        "BiosVersion": snapshot.settings.bios_version(),
         "PowerState": power_state(snapshot.power),
         "PowerRestorePolicy": policy_name(snapshot.power_policy),
         "PowerRestorePolicy@Redfish.AllowableValues": POLICIES.map(|(name, _)| name),

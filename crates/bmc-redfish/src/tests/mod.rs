@@ -29,6 +29,8 @@ mod sensors;
 mod sockets;
 mod storage;
 mod tasks;
+mod telemetry;
+mod update;
 mod watchdog;
 mod writes;
 

@@ -202,7 +202,9 @@ async fn a_trailing_slash_and_head_and_options_work_everywhere() {
         let head = Ask::new("HEAD", path).send(&lab.one).await;
         assert!(head.bytes.is_empty());
         // What tells the time may have gone on.
-        if String::from_utf8_lossy(&plain.bytes).contains("\"DateTime\"") {
+        if String::from_utf8_lossy(&plain.bytes).contains("\"DateTime\"")
+            || String::from_utf8_lossy(&plain.bytes).contains("\"Timestamp\"")
+        {
             continue;
         }
         assert_eq!(plain.bytes, slash.bytes, "{path}");

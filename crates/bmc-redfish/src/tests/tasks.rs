@@ -46,6 +46,7 @@ impl Desk {
             body: body.as_object().unwrap().clone(),
             headers: &self.headers,
             source: std::net::Ipv4Addr::LOCALHOST.into(),
+            upload: std::sync::Mutex::default(),
         }
     }
 
