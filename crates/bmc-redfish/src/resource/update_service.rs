@@ -41,7 +41,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate",
         verbs: &[post(
-            Privilege::ConfigureManager,
+            Privilege::ConfigureComponents,
             |call| Box::pin(async { simple_update(call) }),
             "fetches an image and installs it: 202 and a Task",
         )
@@ -50,7 +50,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/redfish/v1/UpdateService/upload",
         verbs: &[post(
-            Privilege::ConfigureManager,
+            Privilege::ConfigureComponents,
             |call| Box::pin(push(call)),
             "installs the image that is the body: 202 and a Task",
         )
@@ -59,7 +59,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/redfish/v1/UpdateService/upload-multipart",
         verbs: &[post(
-            Privilege::ConfigureManager,
+            Privilege::ConfigureComponents,
             |call| Box::pin(push_parts(call)),
             "installs the image in part `UpdateFile`, as `UpdateParameters` says: 202 and a Task",
         )

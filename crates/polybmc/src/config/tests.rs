@@ -272,7 +272,7 @@ model = "M"
     assert_eq!(config.defaults.tls, files);
     let [one, five, six] = config.bmcs.as_slice() else { panic!("{:?}", config.bmcs) };
     assert_eq!((one.name.as_str(), one.machine.as_str(), one.backend.as_str()), ("one", "vm1", "slow"));
-    assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 31));
+    assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 34));
     assert_eq!(one.ipmi.unwrap().value.to_string(), "127.0.0.1:623");
     assert_eq!(one.redfish, None);
     assert_eq!(one.places.ipmi_port, 7000);
@@ -327,7 +327,8 @@ fn the_documented_samples_are_valid() {
     }
     let without_libvirt = |text: &str| {
         let text = text.replace("type = \"libvirt\"\nuri = \"qemu:///system\"", "type = \"sim\"");
-        text.replace("console = \"held\"", "post_ms = 1")
+        let text = text.replace("console = \"held\"", "post_ms = 1");
+        text.replace("raid_pool = \"default\"", "boot_ms = 1")
     };
     for sample in samples {
         if let Err(error) = parse(&without_libvirt(sample)) {
