@@ -150,16 +150,20 @@ fn mode_name(mode: FirmwareMode) -> &'static str {
 fn reorder(domain: Node<'_, '_>, boot: &OverrideBoot, splices: &mut Splices<'_>) -> Result<(), BackendError> {
     let devices = bootable(domain);
     let own = own_order(domain, &devices);
-    let first = choose(&devices, &own, boot)?;
-    if boot.target == BootTarget::Http {
+    let first = match choose(&devices, &own, boot) {
+        // The BMC's own drive without a disc: the firmware goes on to what comes next.
+        Err(_) if boot.device.is_none() && classes_for(boot.target) == [DeviceClass::Cdrom] => None,
+        chosen => Some(chosen?),
+    };
+    if let (BootTarget::Http, Some(first)) = (boot.target, first) {
         let nic = devices[first].0;
         if let Some(rom) = child(nic, "rom") {
             splices.remove(rom);
         }
         splices.append_child(nic, "<rom enabled='no'/>");
     }
-    let mut order = vec![first];
-    order.extend(own.into_iter().filter(|&index| index != first));
+    let rest = own.into_iter().filter(|&index| Some(index) != first);
+    let order: Vec<usize> = first.into_iter().chain(rest).collect();
 
     if let Some(os) = child(domain, "os") {
         for element in os.children().filter(|element| DIRECT_BOOT.contains(&element.tag_name().name())) {

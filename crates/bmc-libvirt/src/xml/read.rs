@@ -239,6 +239,8 @@ fn boot_targets(domain: Node<'_, '_>, firmware: FirmwareMode) -> Vec<BootTarget>
             BootTarget::None => false,
             // The firmware's menus exist where QEMU's do.
             BootTarget::BiosSetup => is_qemu(domain),
+            // The BMC's own drive is always there, as on any BMC, although the domain has it only while a disc is in.
+            BootTarget::Cdrom | BootTarget::RemoteCdrom if is_qemu(domain) => true,
             BootTarget::Http if firmware != FirmwareMode::Uefi => false,
             _ => present
                 .iter()

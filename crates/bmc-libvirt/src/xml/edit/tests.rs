@@ -126,13 +126,17 @@ fn a_per_device_order_is_kept_behind_the_target() {
 fn a_target_without_a_device_is_refused_with_what_there_is() {
     let none = "<domain type='qemu'><name>n</name><uuid>11111111-2222-3333-4444-555555555555</uuid>\
                 <os><type>hvm</type></os><devices/></domain>";
+    use BootTarget::{BiosSetup, Cdrom, None as NoTarget, RemoteCdrom};
     for target in BootTarget::ALL
         .into_iter()
-        .filter(|target| !matches!(target, BootTarget::None | BootTarget::BiosSetup))
+        .filter(|target| !matches!(target, NoTarget | BiosSetup | Cdrom | RemoteCdrom))
     {
         let error = override_copy(none, &boot(target)).unwrap_err();
         assert_eq!(error.kind, BackendErrorKind::Unsupported, "{target:?}");
     }
+    // The BMC's own drive is there without a disc too: then the machine boots as it would by itself.
+    let copy = override_copy(&ODD.replace("device='cdrom'", "device='floppy'"), &boot(Cdrom)).unwrap();
+    assert_eq!(order(&copy), ["52:54:00:AA:00:01", "vda"]);
     let error = override_copy(ODD, &boot(BootTarget::Usb)).unwrap_err();
     assert!(error.message.contains("pxe") && error.message.contains("cdrom"), "{error}");
     assert!(override_copy(none, &boot(BootTarget::BiosSetup)).unwrap().contains("<bootmenu enable='yes'"));
