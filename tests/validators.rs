@@ -27,6 +27,38 @@ const SERVER: &str = r#"<node><domain type="test">
 
 /// What every kind of service looks like to the service validator.
 const SERVICE: &[Accepted] = &[
+    warning(
+        "Chassis/Power",
+        "is deprecated",
+        "Ironic, Ansible and redfishtool read power there; PowerSubsystem is there too",
+    ),
+    warning(
+        "Chassis/Thermal",
+        "is deprecated",
+        "Ironic, Ansible and redfishtool read it; ThermalSubsystem is there too",
+    ),
+    warning("Power*/@odata.id", "Deprecated URI", "the old style of power, for the same clients"),
+    warning("Thermal*/@odata.id", "Deprecated URI", "the old style of thermal, for the same clients"),
+    warning(
+        "Manager/SerialConsole*",
+        "is deprecated",
+        "Ironic looks for a console there; the System's own is there too",
+    ),
+    warning(
+        "AttributeRegistry/*/DefaultValue",
+        "empty string",
+        "that an attribute has no text is its default",
+    ),
+    warning(
+        "MetricReport/*/MetricDefinition",
+        "is deprecated",
+        "it leads from a value to what the value means",
+    ),
+    warning(
+        "UpdateService/HttpPushUri",
+        "is deprecated",
+        "older clients push there; the multipart push is there too",
+    ),
     untested(
         "*",
         "Skip: The property is not present.",
@@ -87,6 +119,16 @@ const IRONIC: &[Accepted] = &[
 
 /// What OCP wants of any management service. All of it is recommended, none mandatory.
 const OCP: &[Accepted] = &[
+    untested(
+        "LogEntry/EventGroupId",
+        "not present",
+        "no event has a cause in common with another that is known",
+    ),
+    untested("LogEntry/MesageArgs", "not present", "so the profile writes it; MessageArgs is there"),
+    untested("ManagerNetworkProtocol/SSDP/Notify*", "not present", "nobody announces a BMC"),
+    untested("ManagerNetworkProtocol/SSH", "not present", "nobody logs in to a BMC by a shell"),
+    untested("SoftwareInventory/Release*", "not present", "a version is all that is known of firmware"),
+    untested("SoftwareInventory/VersionScheme", "not present", "a version is all that is known of firmware"),
     untested("*(Write)", "Cannot test", ONLY_READS),
     untested("License*", "not found", "a machine of polybmc has no licences"),
     untested("ServiceRoot/LicenseService", "not present", "a machine of polybmc has no licences"),
@@ -152,6 +194,7 @@ const PROTOCOL: &[Accepted] = &[
 
 /// On top of [`PROTOCOL`] where there is no TLS.
 const PLAIN: &[Accepted] = &[
+    untested("SEC_DEFAULT_CERT_REPLACE", "No certificates", "there is no certificate"),
     failure(
         "SEC_BASIC_AUTH_OVER_HTTPS",
         "using basic auth over HTTP succeeded",
@@ -162,6 +205,11 @@ const PLAIN: &[Accepted] = &[
 ];
 
 const USE_CASES: &[Accepted] = &[
+    untested(
+        "Manager Ethernet Interfaces/Addresses Check",
+        "not present",
+        "IPMI's LAN parameters that are kept know IPv4",
+    ),
     untested("Account Management/Enable User", "already enabled", "an account is made enabled"),
     untested(
         "Account Management/Disable Password Change Required",
@@ -183,6 +231,16 @@ const USE_CASES: &[Accepted] = &[
         "Boot Override/Boot Override Check",
         "'UefiBootNext'",
         "device paths are not kept; a BootOption names a device",
+    ),
+    warning(
+        "Manager Ethernet Interfaces/VLAN Check",
+        "'VLANId' property is null",
+        "no VLAN was set, and the schema has no number for that",
+    ),
+    untested(
+        "Manager Ethernet Interfaces/VLAN Check",
+        "'Tagged' property is not present",
+        "IPMI's VLAN is always tagged",
     ),
     untested("Boot Override/*", "not set to 'one-time'", "the same"),
 ];

@@ -168,6 +168,7 @@ fn show_firmware(call: &Call<'_>) -> Result<Value, Problem> {
     let members = json!({
         "Version": installed(call, &snapshot, component),
         "SoftwareId": component.as_str(),
+        "Manufacturer": snapshot.identity.manufacturer,
         "Updateable": true,
         "Status": {"State": "Enabled", "Health": "OK"},
         "RelatedItem": [link(&related)],

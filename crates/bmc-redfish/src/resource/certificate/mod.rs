@@ -15,7 +15,7 @@ use crate::error::Problem;
 use crate::message::{self, Message};
 use crate::privilege::Privilege;
 use crate::resource::action::Parameters;
-use crate::resource::{Call, Content, Reply, collection, link, manager, resource, with};
+use crate::resource::{Call, Content, Reply, action_info, collection, link, manager, resource, with};
 use crate::routes::{Access, Route, get, post};
 use crate::schema;
 use crate::service::resource_id;
@@ -25,6 +25,7 @@ pub(super) const URI: &str = "/redfish/v1/CertificateService";
 const LOCATIONS_URI: &str = "/redfish/v1/CertificateService/CertificateLocations";
 const GENERATE: &str = "CertificateService.GenerateCSR";
 const REPLACE: &str = "CertificateService.ReplaceCertificate";
+const GENERATE_INFO_URI: &str = "/redfish/v1/CertificateService/GenerateCSRActionInfo";
 /// The id of the one certificate that an endpoint has.
 const ID: &str = "1";
 
@@ -34,6 +35,10 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/redfish/v1/CertificateService/CertificateLocations",
         verbs: &[get(locations, "CertificateLocations").access(Access::Needs(Privilege::ConfigureManager))],
+    },
+    Route {
+        path: "/redfish/v1/CertificateService/GenerateCSRActionInfo",
+        verbs: &[get(generate_info, "ActionInfo of the request's action")],
     },
     Route {
         path: "/redfish/v1/CertificateService/Actions/CertificateService.GenerateCSR",
@@ -83,6 +88,7 @@ fn service(_: &Call<'_>) -> Result<Value, Problem> {
         "Actions": {
             "#CertificateService.GenerateCSR": {
                 "target": format!("{URI}/Actions/{GENERATE}"),
+                "@Redfish.ActionInfo": GENERATE_INFO_URI,
                 "KeyPairAlgorithm@Redfish.AllowableValues": request::algorithms(),
                 "KeyCurveId@Redfish.AllowableValues": request::curves(),
                 "KeyUsage@Redfish.AllowableValues": request::usages(),
@@ -94,6 +100,35 @@ fn service(_: &Call<'_>) -> Result<Value, Problem> {
         },
     });
     Ok(with(object, members))
+}
+
+/// The parameters of `GenerateCSR`: those of the subject are strings, and two have lists to choose from.
+fn generate_info(_: &Call<'_>) -> Result<Value, Problem> {
+    let parameter = |name: &str, kind: &str, required: bool| json!({"Name": name, "DataType": kind, "Required": required});
+    let mut parameters =
+        vec![parameter("CertificateCollection", "Object", true), parameter("CommonName", "String", true)];
+    for name in ["Organization", "OrganizationalUnit", "City", "State", "Country", "Email"] {
+        parameters.push(parameter(name, "String", false));
+    }
+    let choices = [
+        ("AlternativeNames", "StringArray", None),
+        ("KeyPairAlgorithm", "String", Some(request::algorithms())),
+        ("KeyCurveId", "String", Some(request::curves())),
+        ("KeyUsage", "StringArray", Some(request::usages())),
+    ];
+    for (name, kind, values) in choices {
+        let mut one = parameter(name, kind, false);
+        if let Some(values) = values {
+            one["AllowableValues"] = values.into();
+        }
+        parameters.push(one);
+    }
+    Ok(action_info::render(
+        GENERATE_INFO_URI,
+        "GenerateCSRActionInfo",
+        "Generate CSR Action Info",
+        &parameters.into(),
+    ))
 }
 
 fn locations(call: &Call<'_>) -> Result<Value, Problem> {

@@ -92,7 +92,9 @@ fn render(snapshot: &Snapshot) -> Value {
     let lan = &snapshot.settings.lan;
     let address = address(snapshot);
     let host_name = host_name(snapshot);
-    let (mask, gateway) = (lan.subnet_mask_or(address).to_string(), lan.default_gateway.0.to_string());
+    let mask = lan.subnet_mask_or(address).to_string();
+    let gateway = Some(lan.default_gateway.0).filter(|gateway| !gateway.is_unspecified());
+    let gateway = gateway.map(|gateway| gateway.to_string());
     let fixed = lan.address_source == AddressSource::Static;
     let one = json!({"Address": address.to_string(), "SubnetMask": mask, "Gateway": gateway});
     let mut shown = one.clone();
@@ -104,6 +106,8 @@ fn render(snapshot: &Snapshot) -> Value {
         "PermanentMACAddress": mac_text(LanSettings::derived_mac(snapshot.uuid)),
         "InterfaceEnabled": true,
         "LinkStatus": "LinkUp",
+        // No wire has the same speed for every client.
+        "SpeedMbps": null,
         "HostName": host_name,
         "FQDN": host_name,
         "NameServers": [],

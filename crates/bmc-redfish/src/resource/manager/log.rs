@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use super::clock;
 use crate::error::{About, Asked, Problem, request_problem};
+use crate::event::told;
+use crate::message::Message;
+use crate::message::event::resource_event;
 use crate::privilege::Privilege;
 use crate::resource::action::Parameters;
 use crate::resource::{Call, Reply, Uris, collection, date_time, link, resource, with};
@@ -93,10 +96,10 @@ fn events(call: &Call<'_>, snapshot: &Snapshot) -> Vec<Event> {
 
 fn entries(call: &Call<'_>) -> Result<Value, Problem> {
     let snapshot = call.service.machine("LogEntryCollection", call.id)?.snapshot();
-    let uri = entries_uri(&Uris::of(&snapshot).manager);
-    let members: Vec<String> =
-        events(call, &snapshot).iter().map(|event| format!("{uri}/{}", event.id)).collect();
-    Ok(collection::render(schema::LOG_ENTRY_COLLECTION, &uri, "Event Entries", &members))
+    let uris = Uris::of(&snapshot);
+    let members = events(call, &snapshot).iter().map(|event| render(event, &uris)).collect();
+    let uri = entries_uri(&uris.manager);
+    Ok(collection::render_expanded(schema::LOG_ENTRY_COLLECTION, &uri, "Event Entries", members))
 }
 
 fn entry(call: &Call<'_>) -> Result<Value, Problem> {
@@ -104,7 +107,11 @@ fn entry(call: &Call<'_>) -> Result<Value, Problem> {
     let events = events(call, &snapshot);
     let event = events.iter().find(|event| event.id.to_string() == call.member);
     let event = event.ok_or_else(|| Problem::not_found("LogEntry", call.member))?;
-    let uris = Uris::of(&snapshot);
+    Ok(render(event, &Uris::of(&snapshot)))
+}
+
+/// An event as an entry: the message that subscribers get, and the event in its own words.
+fn render(event: &Event, uris: &Uris) -> Value {
     let id = event.id.to_string();
     let uri = format!("{}/{id}", entries_uri(&uris.manager));
     let origin = if is_of_bmc(&event.kind) { &uris.manager } else { &uris.system };
@@ -112,16 +119,31 @@ fn entry(call: &Call<'_>) -> Result<Value, Problem> {
     if let Some(first) = words.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let members = json!({
+    let mut members = json!({
+        "Description": format!("{words}."),
         "EntryType": "Event",
         "Created": date_time(event.time),
         "EventTimestamp": date_time(event.time),
         "EventId": id,
         "Severity": severity(&event.kind),
-        "Message": format!("{words}."),
         "Links": {"OriginOfCondition": link(origin)},
     });
-    Ok(with(resource(schema::LOG_ENTRY, &uri, &id, &format!("Event {id}")), members))
+    match told::tell(event) {
+        Some(told) => {
+            for name in ["MessageId", "Message", "MessageArgs"] {
+                if let Some(value) = told.record.get(name) {
+                    members[name] = value.clone();
+                }
+            }
+        }
+        // Subscribers are not told of it, and OCP wants a message of every entry.
+        None => {
+            let message = Message::new(resource_event::ResourceChanged, []);
+            members["MessageId"] = message.id().into();
+            members["Message"] = message.text().into();
+        }
+    }
+    with(resource(schema::LOG_ENTRY, &uri, &id, &format!("Event {id}")), members)
 }
 
 /// Whether an event is the BMC's own and not the machine's.

@@ -12,9 +12,11 @@ use crate::error::Problem;
 use crate::message::{self, Message};
 use crate::patch::{self, Faults};
 use crate::privilege::Privilege;
-use crate::resource::{Call, Reply, Uris, resource, with, write};
+use crate::resource::certificate::https_certificates_uri;
+use crate::resource::{Call, Reply, Uris, link, resource, with, write};
 use crate::routes::{Route, get, patch};
 use crate::schema;
+use crate::service::resource_id;
 
 const ID: &str = "NetworkProtocol";
 const IPMI_PORT: u16 = 623;
@@ -53,6 +55,12 @@ fn protocol(listener: Option<Listener>) -> Value {
     json!({"ProtocolEnabled": listener.is_some(), "Port": listener.map(|listener| listener.address.port())})
 }
 
+fn https(snapshot: &Snapshot, listener: Option<Listener>) -> Value {
+    let mut value = protocol(listener);
+    value["Certificates"] = link(&https_certificates_uri(&resource_id(snapshot)));
+    value
+}
+
 fn render(snapshot: &Snapshot) -> Value {
     let uris = Uris::of(snapshot);
     let manager = &snapshot.settings.manager;
@@ -63,7 +71,7 @@ fn render(snapshot: &Snapshot) -> Value {
         "HostName": host_name,
         "FQDN": host_name,
         "HTTP": protocol(redfish.filter(|listener| !listener.tls)),
-        "HTTPS": protocol(redfish.filter(|listener| listener.tls)),
+        "HTTPS": https(snapshot, redfish.filter(|listener| listener.tls)),
         "IPMI": {
             "ProtocolEnabled": ipmi_enabled(snapshot),
             "Port": snapshot.bmc.ipmi.map_or(IPMI_PORT, |listener| listener.address.port()),
