@@ -78,7 +78,7 @@ def inventory(client):
         "volumes_max": system.storage.max_volume_size_bytes,
         "volumes": [[volume.identity, volume.capacity_bytes] for one in storage for volume in one.volumes.get_members()],
         "controllers": [controller.name for one in storage for controller in one.controllers.get_members()],
-        "pcie": [device.identity for device in system.pcie_devices],
+        "pcie": [device.identity for device in system.pcie_devices.get_members()],
         "adapters": [adapter.identity for adapter in chassis.network_adapters.get_members()],
         "ports": [port.identity for adapter in chassis.network_adapters.get_members() for port in adapter.ports.get_members()],
         "indicator": value(system.indicator_led),
@@ -117,7 +117,7 @@ def manager(client):
     before = one.firmware_version
     one.set_datetime(datetime_local_offset="+02:00")
     one.refresh(force=True)
-    shown = [one.datetime_local_offset, one.datetime]
+    shown = [one.datetimelocaloffset, one.datetime]
     one.set_datetime(datetime_local_offset="+00:00")
     one.refresh(force=True)
     consoles = {
@@ -152,9 +152,9 @@ def bios(client):
     one = system.bios
     registry = one.get_attribute_registry()
     known = {entry.name: entry for entry in registry.registry_entries.attributes}
-    # These two depend on each other.
-    free = [entry for entry in known.values() if not entry.read_only and entry.name not in {"BootMode", "SecureBoot"}]
-    chosen = next(entry for entry in free if value(entry.attribute_type) == "Enumeration")
+    # One that depends on no other, and is as it came.
+    free = [entry for entry in known.values() if not entry.read_only and value(entry.attribute_type) == "Enumeration"]
+    chosen = next(entry for entry in free if entry.default_value == one.attributes.get(entry.name, ""))
     before = one.attributes[chosen.name]
     after = next(choice["ValueName"] for choice in chosen.allowable_values if choice["ValueName"] != before)
     one.set_attribute(chosen.name, after)
@@ -164,7 +164,7 @@ def bios(client):
     wait_until("the attribute is applied", lambda: client.root.get_system().bios.attributes[chosen.name] == after)
     client.root.get_system().bios.reset_bios()
     system.reset_system(sushy.ResetType.FORCE_RESTART)
-    wait_until("the defaults are back", lambda: client.root.get_system().bios.attributes[chosen.name] != after)
+    wait_until("the defaults are back", lambda: client.root.get_system().bios.attributes[chosen.name] == before)
     unknown = failure(lambda: one.set_attribute("NoSuchAttribute", "x"))
     return {
         "attributes": sorted(one.attributes),

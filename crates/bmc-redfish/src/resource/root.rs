@@ -58,9 +58,8 @@ fn show_root(call: &Call<'_>) -> Result<Value, Problem> {
         vendor = vendor.or_else(|| Some(snapshot.identity.manufacturer.clone()));
         links["ManagerProvidingService"] = link(&Uris::of(&snapshot).manager);
     }
-    if let Some(vendor) = vendor {
-        put("Vendor", vendor.into());
-    }
+    // Machines may be of many makers; the root over all is the service's own.
+    put("Vendor", vendor.unwrap_or_else(|| service.profile().product.clone()).into());
     let features = json!({
         "DeepOperations": {"DeepPATCH": false, "DeepPOST": false},
         "ExcerptQuery": false,
