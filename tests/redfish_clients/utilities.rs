@@ -95,7 +95,7 @@ fn event_log() {
     let entries = ipmi(&node, "sel list").lines().count();
     assert!(entries >= 2);
     let sel = rf(&node, "sel", "-details");
-    let shown = sel.lines().filter(|line| line.contains("Power")).count();
+    let shown = sel.lines().filter(|line| line.contains("EntryType: SEL")).count();
     assert_eq!(shown, entries, "{sel}");
     let logs = rf(&node, "logs", &format!("-s {} -l SEL", node.uuid));
     assert!(logs.lines().count() > entries, "{logs}");

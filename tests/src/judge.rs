@@ -71,6 +71,13 @@ impl Judge {
         Self { name: "use-cases", options: Vec::new() }
     }
 
+    /// Use cases without those of boot overrides, which restart with grace whatever state the operating system is in.
+    pub fn use_cases_but_boot() -> Self {
+        let tests = ["AccountManagement", "PowerControl", "ManagerEthernetInterfaces", "QueryParameters"];
+        let options = [&["--tests"][..], &tests].concat().into_iter().map(str::to_owned).collect();
+        Self { name: "use-cases", options }
+    }
+
     /// Logs in with every request instead of once.
     pub fn with_basic_login(mut self) -> Self {
         self.options.extend(["--auth".to_owned(), "Basic".to_owned()]);

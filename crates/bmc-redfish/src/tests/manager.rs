@@ -210,7 +210,7 @@ async fn lan_parameters_that_cannot_be_are_refused() {
             "/DHCPv4/DHCPEnabled",
         ),
         (json!({"InterfaceEnabled": false}), "PropertyNotWritable", "/InterfaceEnabled"),
-        (json!({"SpeedMbps": 10}), "PropertyUnknown", "/SpeedMbps"),
+        (json!({"SpeedMbps": 10}), "PropertyNotWritable", "/SpeedMbps"),
     ];
     refused(&lab, &uri, &rows).await;
     let answer = patch(&lab, &uri.replace("LAN", "eth0"), &json!({"HostName": "a"})).await;
@@ -226,7 +226,9 @@ async fn protocols_are_switched_where_they_can_be() {
         (&shown["IPMI"]["ProtocolEnabled"], &shown["SSDP"]["ProtocolEnabled"]),
         (&true.into(), &false.into())
     );
-    assert_eq!(shown["HTTPS"], json!({"ProtocolEnabled": false, "Port": null}), "nobody listens");
+    let certificates = json!({"@odata.id": format!("{uri}/HTTPS/Certificates")});
+    let https = json!({"ProtocolEnabled": false, "Port": null, "Certificates": certificates});
+    assert_eq!(shown["HTTPS"], https, "nobody listens");
     let body = json!({"IPMI": {"ProtocolEnabled": false}, "NTP": {"ProtocolEnabled": true, "NTPServers": ["ntp.example", null, "192.0.2.1"]}});
     assert_eq!(patch(&lab, &uri, &body).await.status, 204);
     let shown = lab.get(&uri).await.json();
@@ -372,7 +374,9 @@ async fn the_log_tells_what_happened_until_it_is_cleared() {
     for member in all["Members"].as_array().unwrap() {
         let entry = lab.get(member["@odata.id"].as_str().unwrap()).await.json();
         assert_eq!(entry["Links"]["OriginOfCondition"]["@odata.id"], lab.system());
-        messages.push(entry["Message"].as_str().unwrap().to_owned());
+        assert_eq!(entry["Message"], member["Message"], "the collection has its members whole");
+        assert!(entry["MessageId"].is_string(), "{entry:#}");
+        messages.push(entry["Description"].as_str().unwrap().to_owned());
     }
     assert!(messages.iter().any(|message| message.starts_with("Powered on")), "{messages:?}");
     let clear = format!("{log}/Actions/LogService.ClearLog");
@@ -383,6 +387,6 @@ async fn the_log_tells_what_happened_until_it_is_cleared() {
     post(&lab, &format!("{}/Actions/Manager.Reset", manager(&lab)), &json!({})).await;
     let entry = lab.get(&entries).await.json()["Members"][0]["@odata.id"].as_str().unwrap().to_owned();
     let entry = lab.get(&entry).await.json();
-    assert_eq!(entry["Message"], "BMC reset (warm).");
+    assert_eq!(entry["Description"], "BMC reset (warm).");
     assert_eq!(entry["Links"]["OriginOfCondition"]["@odata.id"], manager(&lab));
 }

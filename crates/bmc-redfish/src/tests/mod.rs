@@ -26,6 +26,7 @@ mod refusals;
 mod schemas;
 mod secure_boot;
 mod sensors;
+mod snapshot;
 mod sockets;
 mod storage;
 mod tasks;

@@ -57,12 +57,12 @@ async fn fetch_all(
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(bounds.stall)
         .build()
-        .map_err(|error| reason(error))?;
+        .map_err(reason)?;
     let mut request = client.get(url.clone());
     if let Some((user, password)) = credentials {
         request = request.basic_auth(user, Some(password));
     }
-    let mut response = request.send().await.map_err(|error| reason(error))?;
+    let mut response = request.send().await.map_err(reason)?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("the server answered {status}"));
@@ -72,7 +72,7 @@ async fn fetch_all(
         return Err(format!("the image is larger than {} bytes", bounds.bytes));
     }
     let mut reading = Reading::new(bounds.bytes);
-    while let Some(chunk) = response.chunk().await.map_err(|error| reason(error))? {
+    while let Some(chunk) = response.chunk().await.map_err(reason)? {
         reading.take(&chunk)?;
         let done = length.and_then(|length| (reading.size() * 100).checked_div(length));
         if let Some(done) = done.and_then(|done| u8::try_from(done).ok()) {
