@@ -148,10 +148,9 @@ async fn answer(
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, message));
     }
     if let Some(caller) = &caller
-        && caller.must_change_password
         && !is_way_out(route, ids, &asked.parts.method, caller)
     {
-        return Err(Problem::password_change_required(caller.account));
+        must_not_change_password_first(caller)?;
     }
     let route = route.ok_or_else(|| Problem::missing_at(asked.parts.uri.path()))?;
     let Some(verb) = verb else {
@@ -170,7 +169,9 @@ async fn answer(
         || [AUTHORIZATION, X_AUTH_TOKEN].iter().any(|name| asked.parts.headers.contains_key(name));
     let caller = match caller {
         None if query.expands() && credentials() => {
-            Some(auth::authenticate(service, &asked.parts.headers, asked.source)?)
+            let caller = auth::authenticate(service, &asked.parts.headers, asked.source)?;
+            must_not_change_password_first(&caller)?;
+            Some(caller)
         }
         caller => caller,
     };
@@ -187,6 +188,14 @@ async fn answer(
     let reply = call(service, verb, caller, ids, body, &query, asked).await?;
     check_accept(&reply, asked)?;
     Ok(reply)
+}
+
+/// Refuses whoever has to change the password before anything else.
+fn must_not_change_password_first(caller: &Caller) -> Result<(), Problem> {
+    match caller.must_change_password {
+        true => Err(Problem::password_change_required(caller.account)),
+        false => Ok(()),
+    }
 }
 
 async fn call(

@@ -343,6 +343,13 @@ async fn whoever_must_change_the_password_can_do_that_and_nothing_else() {
     as_user(&lab.one, "GET", &lab.system(), ("eve", "secret"), json!({}))
         .await
         .refused(403, &["PasswordChangeRequired"]);
+    // What is open to all stays so, but not what lies behind it.
+    assert_eq!(own("GET", "/redfish/v1".to_owned(), json!({})).await.status, 200);
+    let all = "/redfish/v1?$expand=*($levels=6)";
+    own("GET", all.to_owned(), json!({})).await.refused(403, &["PasswordChangeRequired"]);
+    as_user(&lab.one, "GET", all, ("eve", "secret"), json!({}))
+        .await
+        .refused(403, &["PasswordChangeRequired"]);
     assert_eq!(own("GET", uri.clone(), json!({})).await.status, 200);
     for body in [json!({"PasswordChangeRequired": false}), json!({"Password": "x", "RoleId": "ReadOnly"})] {
         own("PATCH", uri.clone(), body).await.refused(403, &["PasswordChangeRequired"]);
