@@ -40,6 +40,15 @@ impl Faults {
         if value.is_null() { Some(None) } else { self.string(pointer, value).map(Some) }
     }
 
+    /// A string that no answer may show, or null.
+    pub(crate) fn nullable_hidden<'a>(&mut self, pointer: &str, value: &'a Value) -> Option<Option<&'a str>> {
+        if !value.is_null() && !value.is_string() {
+            self.wrong_type(pointer, &Value::from("***"));
+            return None;
+        }
+        Some(value.as_str())
+    }
+
     /// A boolean.
     pub(crate) fn boolean(&mut self, pointer: &str, value: &Value) -> Option<bool> {
         let flag = value.as_bool();

@@ -33,13 +33,23 @@ fn mask(value: &mut Value, secrets: &[&str]) {
     }
 }
 
-/// A URL without the user and password in it; `None` where there are none.
+/// A URL without the user and password in it; `None` where there are none. It may lack its scheme, which a request can name apart from it.
 pub(crate) fn without_userinfo(url: &str) -> Option<String> {
+    if let Some(bare) = without_user(url) {
+        return Some(bare);
+    }
     let (scheme, rest) = url.split_once("://")?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
+    // More slashes than there should be are none to a reader of URLs.
+    let bare = without_user(rest.trim_start_matches(['/', '\\']))?;
+    Some(format!("{scheme}://{bare}"))
+}
+
+/// `[USER@]HOST...` without the user.
+fn without_user(text: &str) -> Option<String> {
+    let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+    let (authority, path) = text.split_at(end);
     let (_, host) = authority.rsplit_once('@')?;
-    Some(format!("{scheme}://{MASK}@{host}{path}"))
+    Some(format!("{MASK}@{host}{path}"))
 }
 
 #[cfg(test)]
@@ -56,5 +66,22 @@ mod tests {
         let expected = json!({"Password": "***", "Deep": [{"password": "***", "Name": "c"}],
             "Image": "http://***@h/x?q=@", "Other": "http://h/a@b", "Number": 1});
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_user_is_masked_wherever_a_reader_of_urls_finds_one() {
+        for (url, shown) in [
+            ("http://u:p@h/x", "http://***@h/x"),
+            ("u:p@h/x.iso", "***@h/x.iso"),
+            ("u:p@h?y", "***@h?y"),
+            ("u:p@h/x?at=http://h/", "***@h/x?at=http://h/"),
+            ("u:a@b@h", "***@h"),
+            ("http:///u:p@h/x", "http://***@h/x"),
+        ] {
+            assert_eq!(without_userinfo(url).as_deref(), Some(shown), "{url}");
+        }
+        for bare in ["", "h/x@y", "http://h/x@y", "h?u@v", "#u@v", "http://h?u@v"] {
+            assert_eq!(without_userinfo(bare), None, "{bare}");
+        }
     }
 }

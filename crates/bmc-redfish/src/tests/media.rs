@@ -334,6 +334,26 @@ async fn a_patch_inserts_and_ejects_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_answer_and_no_task_shows_a_password() {
+    let media = media().await;
+    for body in [
+        json!({"Image": IMAGE, "UserName": "u", "Password": ["geheim"]}),
+        json!({"Image": "u:geheim@images/x.iso"}),
+        json!({"Image": "ftp://u:geheim@images/x.iso"}),
+    ] {
+        for answer in [media.insert("Cd", body.clone()).await, media.patch("Cd", body.clone()).await] {
+            assert_eq!(answer.status, 400, "{body}");
+            assert!(!answer.json().to_string().contains("geheim"), "{body}");
+        }
+    }
+    let body = json!({"Image": "u:geheim@images/slow.iso", "TransferProtocolType": "HTTP"});
+    let answer = media.insert("Cd", body).await;
+    assert_eq!(answer.status, 202);
+    let task = answer.json().to_string();
+    assert!(task.contains("images/slow.iso") && !task.contains("geheim"), "{task}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn certificates_are_kept_for_a_drive() {
     let media = media().await;
     let pem = rcgen::generate_simple_self_signed(["images".to_owned()]).unwrap().cert.pem();

@@ -22,6 +22,7 @@ use crate::message::{self, Message};
 use crate::patch::{self, Faults};
 use crate::resource::action::Parameters;
 use crate::resource::{Call, Reply, Uris, write};
+use crate::secret;
 use crate::service::resource_id;
 
 const INSERT: &str = "VirtualMedia.InsertMedia";
@@ -163,7 +164,7 @@ pub(super) async fn insert(call: &Call<'_>, tree: Tree) -> Result<Reply, Problem
     let write_protected =
         parameters.optional("WriteProtected").and_then(|value| parameters.boolean("WriteProtected", value));
     let username = parameters.optional("UserName").and_then(|value| parameters.string("UserName", value));
-    let password = parameters.optional("Password").and_then(|value| parameters.string("Password", value));
+    let password = parameters.optional("Password").and_then(|value| parameters.hidden("Password", value));
     let method = parameters
         .optional("TransferMethod")
         .and_then(|value| parameters.choice("TransferMethod", value, &METHODS));
@@ -196,7 +197,13 @@ pub(super) async fn insert(call: &Call<'_>, tree: Tree) -> Result<Reply, Problem
     carry_out(call, machine, MediaRequest::Insert(Box::new(request)), INSERT).await
 }
 
+/// A URI as an answer may show it.
+fn bare(image: &str) -> String {
+    secret::without_userinfo(image).unwrap_or_else(|| image.to_owned())
+}
+
 fn parameter_fault(wrong: Wrong, image: &str) -> Message {
+    let image = &*bare(image);
     match wrong {
         Wrong::TooLong(name, max) => {
             let shown = if name == "Image" { image } else { "***" };
@@ -299,7 +306,7 @@ fn read(call: &Call<'_>, slot: MediaSlot, shown: &Value) -> Result<(Option<bool>
                     wanted.username = text.map(str::to_owned);
                 }
                 "Password" => {
-                    let text = faults.nullable_string(pointer, value).flatten();
+                    let text = faults.nullable_hidden(pointer, value).flatten();
                     wanted.password = text.map(str::to_owned);
                 }
                 "TransferMethod" => {
@@ -354,6 +361,7 @@ fn conflict(faults: &mut Faults, pointer: &str) -> Patched {
 }
 
 fn property_fault(wrong: Wrong, image: &str) -> Message {
+    let image = &*bare(image);
     match wrong {
         Wrong::TooLong(name, max) => {
             let shown = if name == "Image" { image } else { "***" };
