@@ -26,6 +26,18 @@ use crate::request::Outcome;
 use crate::settings::storage::StorageSettings;
 use crate::storage::{NewVolume, StorageRequest, Volume, VolumeState, plan};
 
+impl Op {
+    /// The volume that it is about.
+    fn volume(&self) -> Option<&Volume> {
+        match self {
+            Self::CreateVolume(volume) | Self::DeleteVolume(volume) | Self::InitializeVolume(volume) => {
+                Some(volume)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Control {
     pub(super) fn request_storage(
         &mut self,
@@ -129,9 +141,12 @@ impl Control {
             let serial = volume.serial();
             info.disks.iter().any(|disk| disk.serial.as_deref() == Some(serial.as_str()))
         };
+        let under_way = self.call.as_ref().and_then(|call| call.op.volume()).map(|volume| volume.number);
         self.chores.clear();
         for volume in &self.record.settings.storage.volumes {
             match volume.state {
+                // The end of its call decides what becomes of it.
+                _ if Some(volume.number) == under_way => {}
                 VolumeState::Present if restore && !has(volume) => {
                     self.chores.push_back(Op::CreateVolume(Arc::new(volume.clone())));
                 }
@@ -145,11 +160,27 @@ impl Control {
 
     /// Does what is left to be done, one after the other, when nothing else is.
     pub(super) fn do_chore(&mut self, effects: &mut Vec<Effect>) {
-        if self.call.is_none()
-            && !self.drives.calling()
-            && let Some(op) = self.chores.pop_front()
-        {
-            self.call(op, Waiters::nobody(), effects);
+        if self.call.is_some() || self.drives.calling() {
+            return;
+        }
+        while let Some(op) = self.chores.pop_front() {
+            if self.is_called_for(&op) {
+                self.call(op, Waiters::nobody(), effects);
+                return;
+            }
+        }
+    }
+
+    /// Whether the record still says that a chore is to be done: what became of its volume since it was noted may have settled it.
+    fn is_called_for(&self, chore: &Op) -> bool {
+        let state = chore
+            .volume()
+            .and_then(|volume| self.record.settings.storage.volume(volume.number))
+            .map(|volume| volume.state);
+        match (chore, state) {
+            (Op::CreateVolume(_), Some(state)) => state == VolumeState::Present,
+            (Op::DeleteVolume(_), Some(state)) => state != VolumeState::Present,
+            _ => false,
         }
     }
 }

@@ -122,3 +122,51 @@ fn volumes_found_half_made_go_and_those_that_a_simulator_forgot_come_back() {
         assert_eq!((calls, bench.states()), (expected, vec![(1, VolumeState::Present)]));
     }
 }
+
+#[test]
+fn a_backend_that_comes_back_during_a_call_does_not_undo_what_the_call_has_told() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.arrives(false);
+    let id = bench.create();
+    bench.report(Report::Unavailable(BackendError::unavailable("the connection was lost")));
+    bench.arrives(false);
+    assert!(matches!(bench.finish(Ok(())), Op::CreateVolume(_)));
+    assert_eq!(bench.replies[&id], Ok(Outcome::Volume(1)));
+    assert_eq!((bench.ops(), bench.states()), (vec![], vec![(1, VolumeState::Present)]));
+
+    let id = bench.storage(StorageRequest::Delete(1));
+    bench.arrives(false);
+    bench.finish(failure());
+    assert!(bench.replies[&id].is_err());
+    assert_eq!(
+        (bench.ops(), bench.states()),
+        (vec![], vec![(1, VolumeState::Present)]),
+        "refused is refused"
+    );
+
+    bench.create();
+    bench.arrives(false);
+    bench.finish(failure());
+    assert!(matches!(bench.finish(Ok(())), Op::DeleteVolume(_)), "what failed is cleaned up, once");
+    assert_eq!((bench.ops(), bench.states()), (vec![], vec![(1, VolumeState::Present)]));
+}
+
+#[test]
+fn a_chore_that_was_settled_meanwhile_is_dropped() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.arrives(false);
+    bench.create();
+    bench.finish(failure());
+    bench.finish(failure());
+    assert_eq!(bench.states(), [(1, VolumeState::Deleting)]);
+    bench.power(PowerAction::On);
+    bench.arrives(false);
+    // Whatever becomes of the volume before the start has ended decides, not what was noted.
+    let edit = Edit::new(|editable| {
+        editable.settings.storage.volumes.clear();
+        Ok(())
+    });
+    bench.change(Change { edit: Some(edit), ..Change::default() }).unwrap();
+    bench.finish(Ok(()));
+    assert_eq!(bench.ops(), []);
+}
