@@ -129,10 +129,11 @@ impl Control {
     }
 
     /// What waited, once its time has come. A shutdown or a restart that is under way is let come to its end: then the machine is off or
-    /// begins anew, and nothing is left to do, or it goes on and is restarted.
+    /// begins anew, and nothing is left to do, or it goes on and is restarted. A reset waits for the backend's work for a drive, too.
     pub(super) fn filter_due(&mut self) -> Option<PowerAction> {
         let waits = self.shutdown.is_some() || self.start_next.is_some();
-        self.filters.next.take_if(|_| !waits)
+        let drives_calling = self.drives.calling();
+        self.filters.next.take_if(|action| !waits && (*action == PowerAction::Cycle || !drives_calling))
     }
 
     /// Begins what waited; nothing else is under way, and the machine is not off.

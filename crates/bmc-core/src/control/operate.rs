@@ -11,6 +11,7 @@ use crate::power::{Origin, PowerAction};
 use crate::power_table::{Decision, decide};
 use crate::request::{ACKNOWLEDGE_AFTER, Outcome};
 use crate::snapshot::{Health, IdentifyState};
+use crate::watchdog::TimeoutAction;
 
 impl Control {
     pub(super) fn request_power(
@@ -39,6 +40,10 @@ impl Control {
             // A resume does not show in the state, so the table cannot tell that one is under way.
             let same = decision == Decision::Resume && call.op == Op::Resume;
             decision = if same { Decision::Join } else { Decision::Busy };
+        }
+        // Both may define the machine anew.
+        if decision == Decision::Reset && self.drives.calling() {
+            decision = Decision::Busy;
         }
         if matches!(decision, Decision::Start | Decision::GracefulRestart | Decision::Reset | Decision::Cycle)
         {
@@ -372,6 +377,8 @@ impl Control {
             return;
         }
         let off = self.observed == ObservedPower::Off;
+        // Resets wait for it: both may define the machine anew.
+        let drives_calling = self.drives.calling();
         if let Some(waiters) = self.stop_next.take() {
             if off {
                 for request in waiters.requests {
@@ -388,14 +395,16 @@ impl Control {
             {
                 self.call(Op::Start(self.plan()), waiters, effects);
             }
-        } else if let Some(action) = self.watchdog_next.take() {
+        } else if let Some(action) =
+            self.watchdog_next.take_if(|action| *action != TimeoutAction::HardReset || !drives_calling)
+        {
             self.watchdog_acts(action, effects);
         } else if let Some(action) = self.filter_due() {
             self.filter_begins(action, effects);
         } else if self.shutdown_next && self.observed == ObservedPower::Running {
             self.shutdown_next = false;
             self.begin_shutdown(Waiters::nobody(), effects);
-        } else if self.check_boot {
+        } else if self.check_boot && !drives_calling {
             self.check_boot = false;
             let plan = self.plan();
             if plan.generation() != self.running_boot || self.needs_fresh_boot() {

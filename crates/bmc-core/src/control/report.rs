@@ -175,12 +175,10 @@ impl Control {
         self.clear_valid_bit(cause, effects);
         self.booted_as_it_was(now);
         self.check_boot = true;
-        // A power cycle that waits before it starts the machine has found it started.
-        if matches!(self.interval, Interval::Waiting(_)) {
-            self.interval = Interval::None;
-            for request in self.start_next.take().into_iter().flat_map(|start| start.requests) {
-                effects.push(Effect::Reply(request, Ok(Outcome::Done)));
-            }
+        // A start that waits, for the end of a power cycle's time off or for a drive, has found the machine started.
+        self.interval = Interval::None;
+        for request in self.start_next.take().into_iter().flat_map(|start| start.requests) {
+            effects.push(Effect::Reply(request, Ok(Outcome::Done)));
         }
     }
 

@@ -253,3 +253,39 @@ fn what_the_machine_lost_is_put_back_and_what_it_should_not_have_is_taken_out() 
     regain(&mut bench, vec![(MediaSlot::Usb, "/spool/old".into())]);
     assert_eq!(bench.ops(), [Op::EjectMedia(MediaSlot::Usb)]);
 }
+
+#[test]
+fn a_start_that_waits_for_a_drive_is_done_when_somebody_else_starts_the_machine() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.request(insert());
+    let on = bench.power(PowerAction::On);
+    assert!(bench.calls.is_empty(), "the start waits for the image");
+    bench.report(Report::Power { power: ObservedPower::Running, cause: ChangeCause::Outside });
+    assert_eq!((bench.state(), &bench.replies[&on]), (PowerState::On, &Ok(Outcome::Done)));
+    bench.fetched(Ok(image("a")));
+    bench.finish(Ok(()));
+    bench.report(Report::Power { power: ObservedPower::Off, cause: ChangeCause::Guest });
+    assert_eq!((bench.state(), bench.ops()), (PowerState::Off, vec![]), "it is not started again");
+}
+
+#[test]
+fn no_reset_begins_while_the_backend_is_at_work_for_a_drive() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.request(insert());
+    bench.fetched(Ok(image("a")));
+    let reset = bench.power(PowerAction::Reset);
+    assert!(matches!(bench.replies[&reset], Err(RequestError::Busy { .. })));
+    assert!(matches!(bench.ops()[..], [Op::InsertMedia(_)]));
+    bench.finish(Ok(()));
+    bench.power(PowerAction::Reset);
+    assert_eq!(bench.finish(Ok(())), Op::Reset(BootPlan::OwnOrder));
+
+    // Nor one of our own, which waits.
+    bench.pass(RESTART_SETTLES);
+    bench.request(eject());
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    bench.report(Report::Rebooted);
+    assert_eq!(bench.ops(), [Op::EjectMedia(MediaSlot::Cd)]);
+    bench.finish(Ok(()));
+    assert!(matches!(bench.ops()[..], [Op::Reset(BootPlan::Override(_))]));
+}
