@@ -108,6 +108,7 @@ pub(crate) fn create(
             let none = RaidOptions { drives: 0, ..raid.clone() };
             complete(connect, domain, &none, &mut info);
             let pool = pool_of(connect, raid, &info)?;
+            check_room(&pool, volume)?;
             allocate(&pool, volume)?
         }
     };
@@ -122,7 +123,7 @@ fn storage_name(volume: &Volume) -> String {
     format!("polybmc-{}", volume.uuid)
 }
 
-fn allocate(pool: &StoragePool, volume: &Volume) -> Result<StorageVol, Failure> {
+fn check_room(pool: &StoragePool, volume: &Volume) -> Result<(), Failure> {
     let room = pool.info()?.available;
     if room < volume.capacity_bytes {
         let name = pool.name()?;
@@ -132,6 +133,10 @@ fn allocate(pool: &StoragePool, volume: &Volume) -> Result<StorageVol, Failure> 
         );
         return Err(BackendError::new(BackendErrorKind::NoSpace, message).into());
     }
+    Ok(())
+}
+
+fn allocate(pool: &StoragePool, volume: &Volume) -> Result<StorageVol, Failure> {
     let kind = read::pool_type(&pool.xml_desc(0)?)?;
     let directory = DIRECTORIES.contains(&kind.as_str());
     let thin = if directory { "<allocation unit='bytes'>0</allocation>" } else { "" };
@@ -245,6 +250,40 @@ pub(crate) fn initialize(connect: &Connect, domain: &Domain, volume: &Volume) ->
     })?;
     let pool = stored.lookup_storage_pool()?;
     stored.delete(0)?;
+    // Its place is taken again, so there is nothing to refuse: a pool may well have less room than its thin volumes could take.
     allocate(&pool, volume)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bmc_core::storage::{RaidLevel, VolumeState};
+
+    use super::*;
+
+    #[test]
+    fn a_volume_is_erased_also_where_its_pool_has_promised_more_than_it_has() {
+        const SIZE: u64 = 60 << 30;
+        let connect = Connect::open(Some("test:///default")).unwrap();
+        let domain = connect.lookup_domain_by_name("test").unwrap();
+        domain.destroy().unwrap();
+        let pool = connect.lookup_storage_pool_by_name("default-pool").unwrap();
+        let volume = Volume {
+            number: 1,
+            uuid: uuid::Uuid::from_u128(7),
+            name: "v".to_owned(),
+            raid: RaidLevel::Raid0,
+            drives: Vec::new(),
+            capacity_bytes: SIZE,
+            state: VolumeState::Present,
+        };
+        allocate(&pool, &volume).unwrap();
+        let others = format!(
+            "<volume><name>others</name><capacity>{SIZE}</capacity><allocation>{SIZE}</allocation></volume>"
+        );
+        StorageVol::create_xml(&pool, &others, 0).unwrap();
+        assert!(pool.info().unwrap().available < SIZE, "thin volumes had room");
+        initialize(&connect, &domain, &volume).unwrap();
+        assert!(find(&connect, &volume).unwrap().is_some());
+    }
 }
