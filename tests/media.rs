@@ -43,7 +43,7 @@ fn many_machines_boot_one_image_and_leave_nothing() {
     fs::write(images.path().join("live.iso"), vec![7; 3 << 20]).unwrap();
     let server = Images::serve(images.path());
     let mut lab = Lab::builder(3).start();
-    let spool = lab.daemon.state_dir().join("media");
+    let spool = lab.daemon.state_dir().join("media/spool");
     for number in 0..3 {
         let name = format!("node-{number}");
         lab.daemon.cli(["media", &name, "insert", &server.url("live.iso")]).ok();
@@ -121,7 +121,7 @@ fn the_command_line_says_what_is_wrong() {
         let ran = lab.daemon.cli(["media", "node-0", "insert", &url]).run();
         assert!(!ran.success() && ran.all_output().contains(words), "{url}: {ran}");
     }
-    assert_eq!(files(&lab.daemon.state_dir().join("media")), 0);
+    assert_eq!(files(&lab.daemon.state_dir().join("media/spool")), 0);
 }
 
 /// Inserted by URL, booted once, ejected; also while the guest runs. Its own CD, and its definition, are as they were.
@@ -130,10 +130,11 @@ fn the_media_of_a_guest(firmware: Firmware) {
     let definition = guest.definition();
     guest.medium("virtual");
     let server = Images::serve(guest.folder());
-    let spool = guest.folder().join("spool");
+    let spool = guest.folder().join("media/spool");
     let config = format!(
-        "[media]\ndir = {spool:?}\n[backend.guests]\ntype = \"libvirt\"\nuri = {URI:?}\n\
+        "[media]\ndir = {:?}\n[backend.guests]\ntype = \"libvirt\"\nuri = {URI:?}\n\
          [[bmc]]\nname = \"web\"\nbackend = \"guests\"\nmachine = {:?}\n",
+        guest.folder().join("media"),
         guest.name()
     );
     let lab = Lab::builder(0).config(&config).start();

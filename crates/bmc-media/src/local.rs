@@ -1,7 +1,8 @@
 //! Images of this host: `file:` URIs within folders that the configuration allows.
 //!
-//! The file is opened first, and where it really lies is asked of what was opened: nobody can change a name or a link in between. It is
-//! copied, so that what changes there later does not change under a machine.
+//! The name is resolved first, and where it leads is asked of what it led to: nobody can change a name or a link in between. Only what lies
+//! in an allowed folder is opened at all: to open a device or a pipe may do something to this host. It is copied, so that what changes
+//! there later does not change under a machine.
 
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -71,13 +72,13 @@ enum Refusal {
 }
 
 fn open(path: &Path, folders: &[PathBuf]) -> Result<std::fs::File, Refusal> {
-    // Not waiting: a pipe without a writer would be waited for for ever.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let allowed = |real: &Path| {
         folders.iter().filter_map(|folder| folder.canonicalize().ok()).any(|folder| real.starts_with(folder))
     };
+    // Only the place: neither a device nor a pipe notices.
+    let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     // What is not there at all is looked at as far as it is: its folder must be allowed.
-    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(std::fs::File::from) else {
+    let Ok(place) = place.map(std::fs::File::from) else {
         let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
         return Err(if folder.is_some_and(|folder| allowed(&folder)) {
             Refusal::NoFile
@@ -85,13 +86,14 @@ fn open(path: &Path, folders: &[PathBuf]) -> Result<std::fs::File, Refusal> {
             Refusal::Outside
         });
     };
-    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let handle = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let real = std::fs::read_link(&handle);
     let real = real.map_err(|error| Refusal::Other(format!("/proc cannot be read: {error}")))?;
     if !allowed(&real) {
         return Err(Refusal::Outside);
     }
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(file),
-        _ => Err(Refusal::NoFile),
+    if !place.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(Refusal::NoFile);
     }
+    std::fs::File::open(handle).map_err(|_| Refusal::NoFile)
 }

@@ -18,6 +18,8 @@ const MODE_WHOLE: u32 = 0o644;
 const MODE_PARTIAL: u32 = 0o600;
 /// What is left free of the disk: an image must not keep the daemon from storing its state.
 const RESERVED_BYTES: u64 = 64 << 20;
+/// After how many bytes the disk is looked at again: others fill it at the same time, and not every length is announced.
+const CHECK_BYTES: u64 = 2 << 20;
 
 /// A file that is on its way.
 #[derive(Debug)]
@@ -28,6 +30,9 @@ pub(crate) struct Partial {
     hash: Sha256,
     length: u64,
     limit: u64,
+    reserved: u64,
+    /// The length from which on the disk is looked at again.
+    check_at: u64,
 }
 
 /// A file that is whole.
@@ -66,6 +71,8 @@ impl Partial {
             hash: Sha256::new(),
             length: 0,
             limit,
+            reserved: RESERVED_BYTES,
+            check_at: 0,
         })
     }
 
@@ -83,22 +90,32 @@ impl Partial {
         if length > self.limit {
             return Err(self.too_large(Some(length)));
         }
+        let to_come = length.saturating_sub(self.length);
+        self.room_for(to_come, || format!("the image has {length} bytes, and "))
+    }
+
+    fn room_for(&self, bytes: u64, what: impl FnOnce() -> String) -> Result<(), MediaError> {
         let Ok(disk) = rustix::fs::statvfs(self.folder()) else { return Ok(()) };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if length.saturating_sub(self.length) > free.saturating_sub(RESERVED_BYTES) {
-            let message = format!(
-                "the image has {length} bytes, and {} has {free} free; make room there, or eject what is no longer needed",
-                self.folder().display()
-            );
-            return Err(MediaError::new(MediaErrorKind::NoSpace, &self.uri, message));
+        if bytes <= free.saturating_sub(self.reserved) {
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "{}{} has {free} bytes free; make room there, or eject what is no longer needed",
+            what(),
+            self.folder().display()
+        );
+        Err(MediaError::new(MediaErrorKind::NoSpace, &self.uri, message))
     }
 
     /// Adds bytes.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), MediaError> {
         if bytes.len() as u64 > self.limit.saturating_sub(self.length) {
             return Err(self.too_large(None));
+        }
+        if self.length >= self.check_at {
+            self.room_for(bytes.len() as u64, String::new)?;
+            self.check_at = self.length.saturating_add(CHECK_BYTES);
         }
         self.hash.update(bytes);
         self.length += bytes.len() as u64;
@@ -110,6 +127,7 @@ impl Partial {
     pub(crate) async fn restart(&mut self) -> Result<(), MediaError> {
         self.hash = Sha256::new();
         self.length = 0;
+        self.check_at = 0;
         let emptied = async {
             self.file.flush().await?;
             self.file.get_mut().set_len(0).await?;
@@ -159,4 +177,33 @@ fn disk(uri: &str, folder: &Path, error: &io::Error) -> MediaError {
         uri,
         format!("{} cannot be written to: {error}", folder.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_others_fill_meanwhile_is_noticed() {
+        let folder = TempDir::new().unwrap();
+        let mut file = Partial::create(folder.path(), "http://x/", u64::MAX).await.unwrap();
+        file.announce(1).unwrap();
+        file.write(b"first").await.unwrap();
+        // Somebody else has taken the rest.
+        file.reserved = u64::MAX;
+        let chunk = vec![0; 1 << 20];
+        let mut written = 0;
+        let error = loop {
+            match file.write(&chunk).await {
+                Ok(()) => written += chunk.len() as u64,
+                Err(error) => break error,
+            }
+            assert!(written <= CHECK_BYTES, "the disk was not looked at again");
+        };
+        assert_eq!(error.kind, MediaErrorKind::NoSpace, "{error}");
+        drop(file);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bmc_core::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary, MediaSource};
 use bmc_core::settings::media::Medium;
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -25,6 +26,8 @@ use crate::trust::Trust;
 
 /// The hypervisor may go through the folder, nobody may list it.
 const FOLDER_MODE: u32 = 0o711;
+/// The folder of the spool's own, in the one that it is given: what else lies there is somebody else's.
+const OWN_FOLDER: &str = "spool";
 
 /// A folder of images, and who fetches them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,9 +46,9 @@ struct Inner {
 struct State {
     /// Who holds what.
     leases: HashMap<String, Arc<Content>>,
-    /// What there is, by SHA-256; and by where it was fetched, with what tells whether it is still the same.
+    /// What there is, by SHA-256; and by how it was fetched, with what tells whether it is still the same.
     by_hash: HashMap<String, Weak<Content>>,
-    by_uri: HashMap<String, (Validator, Weak<Content>)>,
+    by_uri: HashMap<Way, (Validator, Weak<Content>)>,
     /// What is being fetched.
     under_way: HashMap<Asked, Weak<Flight>>,
 }
@@ -62,10 +65,16 @@ struct Content {
 
 impl Drop for Content {
     fn drop(&mut self) {
-        if !self.stays.load(Ordering::Relaxed)
-            && let Err(error) = std::fs::remove_file(&self.file)
-        {
+        if self.stays.load(Ordering::Relaxed) {
+            return;
+        }
+        // The name goes at once. The disk's work, which is long for a large file, comes when it is closed: where nobody waits for it.
+        let file = std::fs::File::open(&self.file);
+        if let Err(error) = std::fs::remove_file(&self.file) {
             tracing::warn!(file = %self.file.display(), %error, "an image cannot be removed");
+        }
+        if let (Ok(file), Ok(runtime)) = (file, Handle::try_current()) {
+            drop(runtime.spawn_blocking(move || drop(file)));
         }
     }
 }
@@ -80,9 +89,15 @@ impl Drop for Inner {
 /// What makes two fetches one: the same image, asked for by the same right, with the same trust. The password only as a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Asked {
-    uri: String,
+    way: Way,
     username: Option<String>,
     password: Option<String>,
+}
+
+/// Where an image comes from, and who is trusted to be that: what came unverified is nothing to who wants it verified.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Way {
+    uri: String,
     verify: bool,
     certificates: Vec<String>,
 }
@@ -103,14 +118,19 @@ impl Drop for Flight {
 }
 
 impl Spool {
-    /// Opens the spool in `folder`, which is made if need be. `held` is what was in use when the daemon last ran; what else lies there
-    /// was left by accident and is removed.
+    /// Opens the spool in a sub-folder of its own, `spool`, of `folder`; both are made if need be. `held` is what was in use when the
+    /// daemon last ran; what images else lie in the sub-folder were left by accident and are removed. Nothing but images of the spool
+    /// is, and what else is in `folder` is left alone, as are its permissions if it was there.
     ///
     /// # Errors
     /// The folder cannot be made or read.
     pub fn open(folder: &Path, limits: Limits, held: &[Medium]) -> io::Result<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(FOLDER_MODE))?;
+        let own = folder.join(OWN_FOLDER);
+        if !folder.exists() {
+            make(folder)?;
+        }
+        make(&own)?;
+        let folder = own.as_path();
         let mut state = State::default();
         for medium in
             held.iter().filter(|medium| medium.file.parent() == Some(folder) && medium.file.is_file())
@@ -131,7 +151,8 @@ impl Spool {
         }
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if !state.leases.values().any(|content| content.file == path)
+            if is_ours(&path)
+                && !state.leases.values().any(|content| content.file == path)
                 && let Err(error) = std::fs::remove_file(&path)
             {
                 tracing::warn!(file = %path.display(), %error, "what is in nobody's use cannot be removed");
@@ -256,7 +277,7 @@ impl Inner {
             return None;
         }
         let state = self.state();
-        let (validator, content) = state.by_uri.get(&source.uri)?;
+        let (validator, content) = state.by_uri.get(&way(source))?;
         Some((validator.clone(), content.upgrade()?))
     }
 
@@ -279,9 +300,9 @@ impl Inner {
         state.by_hash.insert(content.sha256.clone(), Arc::downgrade(&content));
         match validator {
             Some(validator) => {
-                state.by_uri.insert(source.uri.clone(), (validator, Arc::downgrade(&content)));
+                state.by_uri.insert(way(source), (validator, Arc::downgrade(&content)));
             }
-            None => drop(state.by_uri.remove(&source.uri)),
+            None => drop(state.by_uri.remove(&way(source))),
         }
         drop(state);
         content
@@ -290,11 +311,26 @@ impl Inner {
 
 fn asked(source: &MediaSource) -> Asked {
     let password = source.password.as_ref().map(|password| hex::encode(Sha256::digest(password.expose())));
-    Asked {
+    Asked { way: way(source), username: source.username.clone(), password }
+}
+
+fn way(source: &MediaSource) -> Way {
+    Way {
         uri: source.uri.clone(),
-        username: source.username.clone(),
-        password,
         verify: source.verify_certificate,
         certificates: source.certificates.clone(),
     }
+}
+
+/// Makes a folder that the hypervisor may go through, whatever the process's mask says.
+fn make(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(FOLDER_MODE))
+}
+
+/// Whether it is a file that the spool made, by its name.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| Uuid::try_parse(name).is_ok_and(|uuid| uuid.to_string() == name))
+        && path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }

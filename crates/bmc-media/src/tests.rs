@@ -144,7 +144,7 @@ fn source(uri: &str) -> MediaSource {
 
 impl Lab {
     fn files(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(self.folder.path().join("media"))
+        std::fs::read_dir(self.folder.path().join("media/spool"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .collect()
@@ -431,6 +431,32 @@ async fn many_who_ask_alike_share_one_download() {
         lab.spool.release(&image.lease);
     }
     assert_eq!(lab.files().len(), 0);
+}
+
+#[tokio::test]
+async fn what_came_unverified_is_fetched_again_to_be_verified() {
+    let lab = lab();
+    let server = Server::start(|head| {
+        Play::Send(if head.contains("if-none-match: \"v1\"") {
+            answer("304 Not Modified", "ETag: \"v1\"\r\n", b"")
+        } else {
+            answer("200 OK", "ETag: \"v1\"\r\nContent-Length: 5\r\n", b"hello")
+        })
+    })
+    .await;
+    let verified = source(&server.url);
+    let unverified = MediaSource { verify_certificate: false, ..verified.clone() };
+    let other = MediaSource { certificates: vec![certificate()], ..verified.clone() };
+    for wanted in [&unverified, &unverified, &verified, &other, &verified] {
+        lab.spool.fetch(wanted).await.unwrap();
+    }
+    let again: Vec<_> = server.requests().iter().map(|head| head.contains("if-none-match")).collect();
+    assert_eq!(again, [false, true, false, false, true], "only by the same trust is it known");
+    assert_eq!(lab.files().len(), 1);
+}
+
+fn certificate() -> String {
+    rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem()
 }
 
 #[tokio::test]

@@ -1,5 +1,11 @@
 //! Where images come from, and whom that is trusted to: certificates, URIs, files of this host; and what a restart keeps.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::fs::inotify;
+use uuid::Uuid;
+
 use super::*;
 
 struct Tls {
@@ -138,12 +144,51 @@ async fn files_are_taken_from_allowed_folders_only() {
 }
 
 #[tokio::test]
+async fn what_is_outside_is_not_even_opened() {
+    let home = TempDir::new().unwrap();
+    let (allowed, secret) = (home.path().join("images"), home.path().join("secret"));
+    std::fs::create_dir(&allowed).unwrap();
+    std::fs::write(&secret, b"x").unwrap();
+    std::os::unix::fs::symlink(&secret, allowed.join("link")).unwrap();
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&watch, &secret, inotify::WatchFlags::OPEN).unwrap();
+    let lab = lab_with(Limits { folders: vec![allowed.clone()], ..Limits::default() });
+    for path in [allowed.join("link"), secret.clone()] {
+        lab.fails(&format!("file://{}", path.display()), MediaErrorKind::Denied).await;
+    }
+    assert_eq!(rustix::io::read(&watch, &mut [0; 1024]), Err(rustix::io::Errno::AGAIN));
+    std::fs::File::open(&secret).unwrap();
+    assert!(rustix::io::read(&watch, &mut [0; 1024]).is_ok(), "this is how it would have shown");
+}
+
+#[test]
+fn what_others_keep_in_the_folder_stays_as_it_is() {
+    let home = TempDir::new().unwrap();
+    let images = home.path().join("images");
+    std::fs::create_dir_all(images.join("spool")).unwrap();
+    std::fs::set_permissions(&images, Permissions::from_mode(0o750)).unwrap();
+    let uuid = Uuid::new_v4().to_string();
+    let theirs = ["disk.qcow2", &uuid, "spool/notes", &format!("spool/{}", uuid.replace('-', ""))];
+    let theirs = theirs.map(|name| images.join(name));
+    for file in &theirs {
+        std::fs::write(file, b"x").unwrap();
+    }
+    let left = images.join("spool").join(&uuid);
+    std::fs::write(&left, b"x").unwrap();
+    Spool::open(&images, Limits::default(), &[]).unwrap();
+    assert!(theirs.iter().all(|file| file.exists()));
+    assert!(!left.exists(), "what the spool has left is removed");
+    let mode = |folder: &Path| folder.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&images), mode(&images.join("spool"))), (0o750, 0o711));
+}
+
+#[tokio::test]
 async fn a_daemon_that_starts_again_keeps_what_is_held_and_nothing_else() {
     let lab = lab();
     let server = Server::start(|head| Play::Send(good(head.split(' ').nth(1).unwrap().as_bytes()))).await;
     let kept = lab.fetch(&server.url).await.unwrap();
     lab.fetch(&server.url.replace("image", "other")).await.unwrap();
-    std::fs::write(lab.folder.path().join("media/partial"), b"x").unwrap();
+    std::fs::write(lab.folder.path().join("media/spool").join(Uuid::new_v4().to_string()), b"x").unwrap();
     assert_eq!(lab.files().len(), 3);
     let Lab { folder, spool } = lab;
     drop(spool);

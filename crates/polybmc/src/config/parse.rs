@@ -83,8 +83,8 @@ fn daemon(mut table: Reader<'_>) -> DaemonConfig {
 }
 
 fn media(mut table: Reader<'_>) -> MediaConfig {
-    let dir = table.string("dir").map(|dir| table.notes().path(&dir.value));
-    let mut media = MediaConfig { dir, ..MediaConfig::default() };
+    let dir = table.string("dir").map(|dir| (table.notes().path(&dir.value), dir.line));
+    let mut media = MediaConfig { dir: dir.as_ref().map(|(dir, _)| dir.clone()), ..MediaConfig::default() };
     media.limits.ca_file = table.string("ca_file").map(|file| table.notes().path(&file.value));
     if let Some(mib) = table.integer("max_size_mib", 1..=MEDIA_SIZE_MAX_MIB) {
         media.limits.bytes = mib.value << 20;
@@ -108,6 +108,12 @@ fn media(mut table: Reader<'_>) -> MediaConfig {
             Some(folders) => media.limits.folders = folders,
             None => table.wrong(found.line, "folders", "a list of folders, such as [\"/srv/images\"]"),
         }
+    }
+    // Else the daemon's copies, of everybody's images, could be inserted by `file:`.
+    if let Some((dir, line)) = dir
+        && media.limits.folders.iter().any(|folder| folder.starts_with(&dir) || dir.starts_with(folder))
+    {
+        table.wrong(line, "dir", "a folder apart from those in `folders`: neither within one nor around one");
     }
     table.finish();
     media
