@@ -307,21 +307,25 @@ impl Machine for LibvirtMachine {
 
     async fn insert_media(&self, image: &MediaImage) -> Result<(), BackendError> {
         let image = image.clone();
-        self.call(START_TIMEOUT, "insert virtual media", move |connect, domain| {
-            media::insert(connect, domain, &image)
-        })
-        .await?;
+        let result = self
+            .call(START_TIMEOUT, "insert virtual media", move |connect, domain| {
+                media::insert(connect, domain, &image)
+            })
+            .await;
+        // Also when it failed: what is in the drive now is to be known.
         self.settle().await;
-        Ok(())
+        result
     }
 
     async fn eject_media(&self, slot: MediaSlot) -> Result<(), BackendError> {
-        self.call(START_TIMEOUT, "eject virtual media", move |connect, domain| {
-            media::eject(connect, domain, slot)
-        })
-        .await?;
+        let result = self
+            .call(START_TIMEOUT, "eject virtual media", move |connect, domain| {
+                media::eject(connect, domain, slot)
+            })
+            .await;
+        // Also when it failed: what is in the drive now is to be known.
         self.settle().await;
-        Ok(())
+        result
     }
 
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {

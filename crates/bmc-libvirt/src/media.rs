@@ -18,31 +18,55 @@ pub(crate) fn insert(connect: &Connect, domain: &Domain, image: &MediaImage) -> 
         ))
         .into());
     }
-    if domain.is_active()? {
-        let step = media::insert_live(&domain.xml_desc(c::VIR_DOMAIN_XML_SECURE)?, image)?;
-        change_live(domain, &step)?;
-    }
-    if domain.is_persistent()?
-        && let Err(failure) = define(connect, domain, |xml| media::with_medium(xml, image))
-    {
-        if domain.is_active()? {
-            change_live(
-                domain,
-                &media::eject_live(&domain.xml_desc(c::VIR_DOMAIN_XML_SECURE)?, image.slot)?,
-            )?;
-        }
-        return Err(failure);
-    }
-    Ok(())
+    change(
+        connect,
+        domain,
+        image.slot,
+        |live| media::insert_live(live, image),
+        |xml| media::with_medium(xml, image),
+    )
 }
 
-/// Empties a drive.
+/// Empties a drive. What fails changes nothing.
 pub(crate) fn eject(connect: &Connect, domain: &Domain, slot: MediaSlot) -> Result<(), Failure> {
-    if domain.is_active()? {
-        change_live(domain, &media::eject_live(&domain.xml_desc(c::VIR_DOMAIN_XML_SECURE)?, slot)?)?;
+    change(
+        connect,
+        domain,
+        slot,
+        |live| media::eject_live(live, slot),
+        |xml| media::without_medium(xml, slot),
+    )
+}
+
+/// Changes what runs, then the definition. Where one of them fails, what was in the drive comes back.
+fn change(
+    connect: &Connect,
+    domain: &Domain,
+    slot: MediaSlot,
+    live: impl FnOnce(&str) -> Result<Live, BackendError>,
+    definition: impl FnOnce(&str) -> Result<String, BackendError>,
+) -> Result<(), Failure> {
+    let before = domain.is_active()?.then(|| domain.xml_desc(c::VIR_DOMAIN_XML_SECURE)).transpose()?;
+    let step = before.as_deref().map_or(Ok(Live::Nothing), live)?;
+    let changed = change_live(domain, &step).and_then(|()| {
+        if domain.is_persistent()? {
+            define(connect, domain, definition)?;
+        }
+        Ok(())
+    });
+    if changed.is_err()
+        && let Some(before) = before
+        && let Err(failure) = restore(domain, &before, slot)
+    {
+        tracing::warn!(slot = slot.as_str(), ?failure, "what was in a drive could not be put back");
     }
-    if domain.is_persistent()? {
-        define(connect, domain, |xml| media::without_medium(xml, slot))?;
+    changed
+}
+
+fn restore(domain: &Domain, before: &str, slot: MediaSlot) -> Result<(), Failure> {
+    if domain.is_active()? {
+        let now = domain.xml_desc(c::VIR_DOMAIN_XML_SECURE)?;
+        change_live(domain, &media::restore_live(before, &now, slot)?)?;
     }
     Ok(())
 }

@@ -123,6 +123,22 @@ pub(crate) fn eject_live(live: &str, slot: MediaSlot) -> Result<Live, BackendErr
     })
 }
 
+/// How a drive of a running instance, whose XML is `now`, gets what was in it `before` something went wrong half-way.
+pub(crate) fn restore_live(before: &str, now: &str, slot: MediaSlot) -> Result<Live, BackendError> {
+    let (before_document, now_document) = (parse(before)?, parse(now)?);
+    let file = |drive| Some(child(drive, "source")?.attribute("file")?.to_owned());
+    let former = drive(before_document.root_element(), slot);
+    let Some((former, there_was)) = former.and_then(|former| Some((former, file(former)?))) else {
+        return eject_live(now, slot);
+    };
+    let device = before[former.range()].to_owned();
+    Ok(match drive(now_document.root_element(), slot) {
+        Some(there) if file(there) == Some(there_was) => Live::Nothing,
+        Some(_) if slot == MediaSlot::Cd => Live::Update(device),
+        there => Live::Attach { first_detach: there.map(|there| now[there.range()].to_owned()), device },
+    })
+}
+
 /// Where a drive is.
 struct Place {
     bus: String,
@@ -342,5 +358,35 @@ mod tests {
         assert!(matches!(insert_live(&with, &other), Ok(Live::Attach { first_detach: Some(_), .. })));
         let no_usb = domain(OWN);
         assert_eq!(insert_live(&no_usb, &stick).unwrap_err().kind, BackendErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn what_was_there_before_a_failure_comes_back() {
+        let cd_drive = domain(&format!("{SATA}{USB}{OWN}"));
+        let bare = domain(&format!("{USB}{OWN}"));
+        for (without, slot) in [(&cd_drive, MediaSlot::Cd), (&bare, MediaSlot::Usb)] {
+            let old = image(slot);
+            let new = MediaImage { file: "/spool/other".into(), ..old.clone() };
+            let (before, after) = (with_medium(without, &old).unwrap(), with_medium(without, &new).unwrap());
+            let old_device = |device: &str| device.starts_with("<disk") && device.contains("/spool/it");
+            // Nothing has happened yet.
+            assert_eq!(restore_live(&before, &before, slot).unwrap(), Live::Nothing);
+            // The new one is in.
+            match restore_live(&before, &after, slot).unwrap() {
+                Live::Update(device) if slot == MediaSlot::Cd => assert!(old_device(&device)),
+                Live::Attach { first_detach: Some(there), device } if slot == MediaSlot::Usb => {
+                    assert!(there.contains("/spool/other") && old_device(&device));
+                }
+                other => panic!("{other:?}"),
+            }
+            // The old one is out, and the new one did not come.
+            let Live::Attach { first_detach: None, device } = restore_live(&before, without, slot).unwrap()
+            else {
+                panic!("nothing comes back")
+            };
+            assert!(old_device(&device));
+            // There was nothing: it is ejected.
+            assert_eq!(restore_live(without, &after, slot).unwrap(), eject_live(&after, slot).unwrap());
+        }
     }
 }
