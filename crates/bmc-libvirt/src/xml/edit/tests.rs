@@ -139,7 +139,7 @@ fn a_target_without_a_device_is_refused_with_what_there_is() {
     assert_eq!(order(&copy), ["52:54:00:AA:00:01", "vda"]);
     let error = override_copy(ODD, &boot(BootTarget::Usb)).unwrap_err();
     assert!(error.message.contains("pxe") && error.message.contains("cdrom"), "{error}");
-    assert!(override_copy(none, &boot(BootTarget::BiosSetup)).unwrap().contains("<bootmenu enable='yes'"));
+    assert!(override_copy(none, &boot(BiosSetup)).unwrap().contains("<bootmenu enable='yes'"));
     assert_eq!(
         override_copy("<domain", &boot(BootTarget::Pxe)).unwrap_err().kind,
         BackendErrorKind::Internal
