@@ -1,7 +1,7 @@
 //! Who is asking: HTTP Basic and session tokens, against the accounts that IPMI shares (DSP0266, "Authentication").
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::error::Problem;
 use crate::privilege::{self, Privilege};
 use crate::service::Service;
-use crate::session::Sessions;
+use crate::session::{Fingerprint, Sessions, fingerprint};
 
 /// The header that carries a session's token.
 pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -59,6 +59,64 @@ impl Caller {
     pub(crate) fn require(&self, privilege: Privilege) -> Result<(), Problem> {
         if privilege::has(self.role, privilege) { Ok(()) } else { Err(Problem::forbidden()) }
     }
+}
+
+/// A caller whose answer goes on: whether they might still ask for it.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// An answer does not keep its service.
+    service: Weak<Service>,
+    user: String,
+    session: Option<String>,
+    /// Of the account, when the answer began.
+    fingerprint: Fingerprint,
+    resets: Option<u64>,
+}
+
+impl Standing {
+    /// That of a caller; none when the account has changed since they were let in.
+    pub(crate) fn of(service: &Arc<Service>, caller: &Caller) -> Option<Self> {
+        let accounts = service.scope.accounts();
+        let account =
+            accounts.by_name(caller.user.as_bytes()).filter(|account| account.id == caller.account)?;
+        Some(Self {
+            service: Arc::downgrade(service),
+            user: caller.user.clone(),
+            session: caller.session.clone(),
+            fingerprint: fingerprint(account),
+            resets: resets(service),
+        })
+    }
+
+    /// Whether the account is still there with its password and may still log in, its session is open, and the BMC was not reset. Asking
+    /// is using the session.
+    pub(crate) fn holds(&self) -> bool {
+        let Some(service) = self.service.upgrade() else { return false };
+        if resets(&service) != self.resets {
+            return false;
+        }
+        let accounts = service.scope.accounts();
+        let account = match &self.session {
+            Some(id) => {
+                service.heed_resets();
+                service.sessions.keep(id, service.now()).and_then(|session| {
+                    let account = accounts.by_name(session.user.as_bytes());
+                    account.filter(|account| Sessions::is_of(&session, account))
+                })
+            }
+            None => accounts
+                .by_name(self.user.as_bytes())
+                .filter(|account| fingerprint(account) == self.fingerprint),
+        };
+        account.is_some_and(|account| {
+            privilege::has(account.role, Privilege::Login) && !account.password_change_required
+        })
+    }
+}
+
+/// How often the BMC was reset; none for the root over all machines.
+fn resets(service: &Service) -> Option<u64> {
+    service.scope.machine().map(|machine| machine.snapshot().bmc.resets)
 }
 
 /// Who sent these headers.

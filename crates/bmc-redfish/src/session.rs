@@ -34,7 +34,7 @@ type TokenDigest = [u8; 32];
 
 /// A digest of an account's name and password. A short password can be guessed from it, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
-struct Fingerprint(TokenDigest);
+pub(crate) struct Fingerprint(TokenDigest);
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,6 +113,14 @@ impl Sessions {
     pub(crate) fn by_token(&self, token: &[u8], now: Instant) -> Option<Session> {
         let mut table = self.live(now);
         let session = table.open.get_mut(&digest(token))?;
+        session.last_used = now;
+        Some(session.clone())
+    }
+
+    /// The session with this id, now used once more.
+    pub(crate) fn keep(&self, id: &str, now: Instant) -> Option<Session> {
+        let mut table = self.live(now);
+        let session = table.open.values_mut().find(|session| session.id == id)?;
         session.last_used = now;
         Some(session.clone())
     }
@@ -199,7 +207,8 @@ fn digest(bytes: &[u8]) -> TokenDigest {
     Sha256::digest(bytes).into()
 }
 
-fn fingerprint(account: &Account) -> Fingerprint {
+/// That of an account as it is.
+pub(crate) fn fingerprint(account: &Account) -> Fingerprint {
     let mut digest = Sha256::new();
     digest.update(account.name.as_bytes());
     digest.update([0]);

@@ -1,7 +1,8 @@
 //! Server-sent events (DSP0266, "Server-sent events").
 //!
 //! A stream lives as long as its reader reads: it ends when the reader is gone or does not take what is sent, when its `EventDestination`
-//! is deleted, and when the service stops. What happened since `Last-Event-ID` comes first, as far as the core's ring has it.
+//! is deleted, when its reader might no longer open it (account, password, session, reset of the BMC), which is seen before anything is
+//! sent, and when the service stops. What happened since `Last-Event-ID` comes first, as far as the core's ring has it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::follow::Follower;
 use super::{Events, Filter, Stream, told};
+use crate::auth::Standing;
 
 /// How often a stream on which nothing happens shows that it is alive, so that readers and what lies between do not give it up.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -41,18 +43,25 @@ impl Body for StreamBody {
 
 impl Events {
     /// Opens a stream of what happens after the event `after`, or from now on; none when there are too many.
-    pub(crate) fn stream(&self, user: &str, filter: Filter, after: Option<u64>) -> Option<StreamBody> {
+    pub(crate) fn stream(
+        &self,
+        user: &str,
+        standing: Standing,
+        filter: Filter,
+        after: Option<u64>,
+    ) -> Option<StreamBody> {
         let stream = self.open(user, filter)?;
         let now = self.0.scope.fleet().events().next_id().saturating_sub(1);
         let (chunks, body) = mpsc::channel(CHUNKS_MAX);
         let (events, background) = (self.clone(), self.0.background.clone());
         self.0.background.spawn(async move {
             let id = stream.id;
+            let after = after.map_or(now, |after| after.min(now));
             tokio::select! {
                 () = background.stopping() => {}
                 () = stream.close.cancelled() => {}
                 () = chunks.closed() => {}
-                () = send_all(&events, &stream, after.map_or(now, |after| after.min(now)), &chunks) => {}
+                () = send_all(&events, &stream, &standing, after, &chunks) => {}
             }
             events.close(id);
         });
@@ -60,22 +69,37 @@ impl Events {
     }
 }
 
-async fn send_all(events: &Events, stream: &Stream, after: u64, chunks: &mpsc::Sender<Bytes>) {
+async fn send_all(
+    events: &Events,
+    stream: &Stream,
+    standing: &Standing,
+    after: u64,
+    chunks: &mpsc::Sender<Bytes>,
+) {
     let mut follower = Follower::new(events.0.scope.clone(), after);
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let chunk = tokio::select! {
+        let event = tokio::select! {
             biased;
             event = follower.next() => {
                 let Some(event) = event else { return };
+                Some(event)
+            }
+            _ = heartbeat.tick() => None,
+        };
+        if !standing.holds() {
+            return;
+        }
+        let chunk = match event {
+            Some(event) => {
                 let told = told::tell(&event).filter(|told| stream.filter.admits(told));
                 let Some(told) = told else { continue };
                 heartbeat.reset();
                 // JSON has no line breaks of its own here, so that one line holds it.
                 format!("id: {}\ndata: {}\n\n", told.id, told.to_json(None))
             }
-            _ = heartbeat.tick() => ": still here\n\n".to_owned(),
+            None => ": still here\n\n".to_owned(),
         };
         let sent = timeout(SLOWEST_READER, chunks.send(Bytes::from(chunk))).await;
         if !matches!(sent, Ok(Ok(()))) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::auth::Standing;
 use crate::error::Problem;
 use crate::etag;
 use crate::event::told::{EVENT_TYPES, RESOURCE_TYPES, is_message_id, registry_prefixes};
@@ -178,7 +179,9 @@ fn stream(call: &Call<'_>) -> Result<Reply, Problem> {
         // HEAD opens nothing.
         return Ok(Reply::empty(StatusCode::OK));
     }
-    let stream = call.service.events.stream(user, Filter::default(), after);
+    let standing = call.caller.as_ref().and_then(|caller| Standing::of(call.service, caller));
+    let standing = standing.ok_or_else(Problem::unauthorized)?;
+    let stream = call.service.events.stream(user, standing, Filter::default(), after);
     let stream = stream.ok_or_else(|| {
         let message = Message::new(message::CreateLimitReachedForResource, []);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)

@@ -18,7 +18,13 @@ struct Reader {
 
 impl Reader {
     async fn open(router: &Router, last: Option<&str>) -> Self {
-        let mut request = Ask::get(STREAM).header("accept", "text/event-stream").request;
+        Self::open_by(router, ("authorization", &basic("admin", "password")), last).await
+    }
+
+    /// With these credentials.
+    async fn open_by(router: &Router, (name, value): (&str, &str), last: Option<&str>) -> Self {
+        let ask = Ask::anonymous("GET", STREAM).header(name, value);
+        let mut request = ask.header("accept", "text/event-stream").request;
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -41,6 +47,18 @@ impl Reader {
             let bytes = self.body.frame().await?.unwrap().into_data().unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
+    }
+
+    /// What comes until the end, which comes soon.
+    async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        for _ in 0..10 {
+            match self.block().await {
+                Some(block) => rest.push_str(&block),
+                None => return rest,
+            }
+        }
+        panic!("it goes on: {rest}");
     }
 
     /// The next event and its id.
@@ -108,6 +126,51 @@ async fn a_stream_is_a_destination_until_either_ends() {
     while lab.get(SUBSCRIPTIONS).await.json()["Members@odata.count"] != 0 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_the_right_to_read_it() {
+    let lab = lab().await;
+    let eve = json!({"UserName": "eve", "Password": "secret", "RoleId": "ReadOnly"});
+    let accounts = "/redfish/v1/AccountService/Accounts";
+    for change in [
+        None,
+        Some(json!({"Enabled": false})),
+        Some(json!({"Password": "better"})),
+        Some(json!({"PasswordChangeRequired": true})),
+    ] {
+        let uri = Ask::new("POST", accounts).json(&eve).send(&lab.one).await.header("location").to_owned();
+        let mut reader = Reader::open_by(&lab.one, ("authorization", &basic("eve", "secret")), None).await;
+        assert!(reader.block().await.unwrap().starts_with(':'));
+        let answer = match &change {
+            None => Ask::new("DELETE", &uri).send(&lab.one).await,
+            Some(change) => Ask::new("PATCH", &uri).json(change).send(&lab.one).await,
+        };
+        assert_eq!(answer.status, 204, "{change:?}");
+        happen(&lab, EventKind::Reset);
+        assert!(!reader.rest().await.contains("data:"), "{change:?}");
+        if change.is_some() {
+            assert_eq!(Ask::new("DELETE", &uri).send(&lab.one).await.status, 204);
+        }
+    }
+
+    let (token, session) = auth::log_in(&lab.one).await;
+    let mut reader = Reader::open_by(&lab.one, ("x-auth-token", &token), None).await;
+    // Who changes the own password goes on, in the same session.
+    let own = Ask::anonymous("PATCH", &format!("{accounts}/2")).header("x-auth-token", &token);
+    assert_eq!(own.json(&json!({"Password": "better"})).send(&lab.one).await.status, 204);
+    happen(&lab, EventKind::Reset);
+    while !reader.block().await.unwrap().contains("ForceRestart") {}
+    let ended = auth::with_token(&lab.one, "DELETE", &session, &token).await;
+    assert_eq!(ended.status, 204);
+    reader.rest().await;
+
+    let admin = basic("admin", "better");
+    let mut reader = Reader::open_by(&lab.one, ("authorization", &admin), None).await;
+    let reset = format!("{}/Actions/Manager.Reset", lab.system().replace("Systems", "Managers"));
+    let reset = Ask::anonymous("POST", &reset).header("authorization", &admin).json(&json!({}));
+    assert_eq!(reset.send(&lab.one).await.status, 204);
+    reader.rest().await;
 }
 
 #[tokio::test(start_paused = true)]
