@@ -35,10 +35,13 @@ use crate::scope::Scope;
 use crate::secret;
 use uuid::Uuid;
 
-/// Operations under way at once; one more is refused with 503.
+/// Operations under way at once on one machine, and as many that belong to none in particular; one more is refused with 503.
 pub(crate) const RUNNING_MAX: usize = 16;
-/// Tasks that have ended and are kept; the oldest makes room.
+/// Tasks that have ended and are kept, for each machine shown: those of a fleet end together, and who polls one has to find it. The oldest
+/// makes room.
 pub(crate) const ENDED_MAX: usize = 32;
+/// The id of no task.
+const NO_TASK: u64 = 0;
 /// Messages a task keeps; the oldest makes room.
 const MESSAGES_MAX: usize = 32;
 /// When a client is told to come again after there were too many.
@@ -89,6 +92,8 @@ pub(crate) struct Task {
 #[derive(Debug)]
 struct Kept {
     task: Task,
+    /// The machine whose places it takes; none where it belongs to none in particular.
+    machine: Option<Arc<str>>,
     /// Clients see it.
     shown: bool,
     /// It cannot be undone any more.
@@ -148,6 +153,41 @@ impl Tasks {
         W: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
         let (id, done) = self.begin(call, name, work, false)?;
+        self.answer_in_time(call, id, done).await
+    }
+
+    /// Like [`run`](Self::run) for what ends other operations: with too many under way it is carried out without a task, however long it
+    /// takes.
+    ///
+    /// # Errors
+    /// Those of the operation, and 503 when the service stops.
+    pub(crate) async fn run_even_if_full<W>(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        work: impl FnOnce(Progress) -> W,
+    ) -> Result<Reply, Problem>
+    where
+        W: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        match self.insert(call, name, false, cancel.clone()) {
+            Ok(id) => {
+                let done = self.go(id, cancel, work);
+                self.answer_in_time(call, id, done).await
+            }
+            Err(problem) if self.0.background.is_stopping() => Err(problem),
+            Err(_) => work(Progress { tasks: self.clone(), id: NO_TASK }).await,
+        }
+    }
+
+    /// The answer of a hidden task, or 202 with the task.
+    async fn answer_in_time(
+        &self,
+        call: &Call<'_>,
+        id: u64,
+        done: oneshot::Receiver<()>,
+    ) -> Result<Reply, Problem> {
         // Also when the client goes away while this waits.
         let hidden = Hidden { tasks: self, id };
         let in_time = timeout(call.service.config.direct_answer, done).await.is_ok();
@@ -223,6 +263,19 @@ impl Tasks {
     {
         let cancel = CancellationToken::new();
         let id = self.insert(call, name, shown, cancel.clone())?;
+        Ok((id, self.go(id, cancel, work)))
+    }
+
+    /// Carries a task out in the background; what it returns is told of its end.
+    fn go<W>(
+        &self,
+        id: u64,
+        cancel: CancellationToken,
+        work: impl FnOnce(Progress) -> W,
+    ) -> oneshot::Receiver<()>
+    where
+        W: Future<Output = Result<Reply, Problem>> + Send + 'static,
+    {
         let (ended, done) = oneshot::channel();
         let mut ending =
             Ending { tasks: self.clone(), id, answer: Some(Err(Problem::internal())), _ended: ended };
@@ -237,7 +290,7 @@ impl Tasks {
             };
             ending.is(answer);
         });
-        Ok((id, done))
+        done
     }
 
     fn insert(
@@ -248,8 +301,12 @@ impl Tasks {
         cancel: CancellationToken,
     ) -> Result<u64, Problem> {
         let start = self.0.scope.fleet().clock().timestamp();
+        let scope = &self.0.scope;
+        let machine = scope.machine().cloned().or_else(|| scope.find(call.id));
+        let machine = machine.map(|machine| Arc::clone(machine.name()));
         let mut table = self.lock();
-        let running = table.tasks.values().filter(|kept| !kept.task.state.has_ended()).count();
+        let takes = |kept: &&Kept| !kept.task.state.has_ended() && kept.machine == machine;
+        let running = table.tasks.values().filter(takes).count();
         if running >= RUNNING_MAX || self.0.background.is_stopping() {
             return Err(too_many());
         }
@@ -272,13 +329,14 @@ impl Tasks {
         if shown {
             self.tell(&task, OperationStep::Started);
         }
-        table.tasks.insert(id, Kept { task, shown, committed: false, cancel });
+        table.tasks.insert(id, Kept { task, machine, shown, committed: false, cancel });
         Ok(id)
     }
 
     /// Notes how a task ended; `None` when it was cancelled.
     fn note_end(&self, id: u64, answer: Option<Result<Reply, Problem>>) {
         let end = self.0.scope.fleet().clock().timestamp();
+        let most = self.ended_max();
         let mut table = self.lock();
         let Some(kept) = table.tasks.get_mut(&id) else { return };
         let task = &mut kept.task;
@@ -302,7 +360,12 @@ impl Tasks {
         if kept.shown {
             self.tell(&kept.task, last_step(kept.task.state));
         }
-        forget_oldest(&mut table);
+        forget_oldest(&mut table, most);
+    }
+
+    /// How many ended tasks are kept.
+    fn ended_max(&self) -> usize {
+        ENDED_MAX.saturating_mul(self.0.scope.machines().len().max(1))
     }
 
     /// The answer of a task that nobody has seen, and that nobody will.
@@ -357,9 +420,9 @@ pub(crate) fn accepted(task: &Task) -> Reply {
 }
 
 /// Keeps no more ended tasks than it may; those that nobody sees yet are about to be taken or shown.
-fn forget_oldest(table: &mut Table) {
+fn forget_oldest(table: &mut Table, most: usize) {
     let ended = |kept: &Kept| kept.shown && kept.task.state.has_ended();
-    while table.tasks.values().filter(|kept| ended(kept)).count() > ENDED_MAX {
+    while table.tasks.values().filter(|kept| ended(kept)).count() > most {
         let oldest = table.tasks.iter().find(|(_, kept)| ended(kept)).map(|(id, _)| *id);
         let Some(oldest) = oldest else { return };
         table.tasks.remove(&oldest);
@@ -374,6 +437,7 @@ struct Hidden<'a> {
 
 impl Drop for Hidden<'_> {
     fn drop(&mut self) {
+        let most = self.tasks.ended_max();
         let mut table = self.tasks.lock();
         if let Some(kept) = table.tasks.get_mut(&self.id) {
             kept.shown = true;
@@ -381,7 +445,7 @@ impl Drop for Hidden<'_> {
             if kept.task.state.has_ended() {
                 self.tasks.tell(&kept.task, last_step(kept.task.state));
             }
-            forget_oldest(&mut table);
+            forget_oldest(&mut table, most);
         }
     }
 }

@@ -354,6 +354,25 @@ async fn no_answer_and_no_task_shows_a_password() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn inserts_that_hang_stop_neither_their_eject_nor_other_machines() {
+    let lab = Lab::new(2, RedfishConfig::default()).await;
+    lab.fleet.set_media_library(Arc::new(Library::default()));
+    let act = |machine: &'static str, action: &'static str, body: Value| {
+        let (uuid, router) = (lab.fleet.find(machine).unwrap().snapshot().uuid, lab.all.clone());
+        let path = format!("/redfish/v1/Systems/{uuid}/VirtualMedia/Cd/Actions/VirtualMedia.{action}");
+        async move { Ask::new("POST", &path).json(&body).send(&router).await }
+    };
+    let slow = json!({"Image": "http://images/slow.iso"});
+    for _ in 0..crate::tasks::RUNNING_MAX {
+        assert_eq!(act("m0", "InsertMedia", slow.clone()).await.status, 202);
+    }
+    act("m0", "InsertMedia", slow.clone()).await.refused(503, &["ServiceTemporarilyUnavailable"]);
+    assert_eq!(act("m1", "InsertMedia", json!({"Image": IMAGE})).await.status, 204);
+    assert_eq!(act("m0", "EjectMedia", json!({})).await.status, 204);
+    assert_eq!(act("m0", "InsertMedia", json!({"Image": IMAGE})).await.status, 204);
+}
+
+#[tokio::test(start_paused = true)]
 async fn certificates_are_kept_for_a_drive() {
     let media = media().await;
     let pem = rcgen::generate_simple_self_signed(["images".to_owned()]).unwrap().cert.pem();

@@ -237,10 +237,7 @@ async fn carry_out(
     request: MediaRequest,
     action: &'static str,
 ) -> Result<Reply, Problem> {
-    let name = match request {
-        MediaRequest::Insert(_) => "Insert virtual media",
-        MediaRequest::Eject(_) => "Eject virtual media",
-    };
+    let ejects = matches!(request, MediaRequest::Eject(_));
     let work = |progress: crate::tasks::Progress| async move {
         let _ = progress.commit();
         match machine.request(Request::Media(request)).await {
@@ -252,7 +249,13 @@ async fn carry_out(
             }
         }
     };
-    call.service.tasks.run(call, name, work).await
+    let tasks = &call.service.tasks;
+    if ejects {
+        // It ends the inserts that may have taken all places.
+        tasks.run_even_if_full(call, "Eject virtual media", work).await
+    } else {
+        tasks.run(call, "Insert virtual media", work).await
+    }
 }
 
 /// What a PATCH asks for.
