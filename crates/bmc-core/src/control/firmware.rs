@@ -1,7 +1,7 @@
 //! What a boot changes of the firmware: pending BIOS settings come into force with the boot that follows, however it comes about.
 //!
 //! ```text
-//!   start, reset         set up the firmware, then boot; applied when the call has ended well
+//!   start, reset         set up the firmware, then boot; applied when the call has ended well: what was pending when it began
 //!   reboot from inside,  nothing real is pending: applied at once
 //!   started by others    something is: a reset, as above
 //! ```
@@ -12,7 +12,7 @@ use crate::backend::ObservedPower;
 use crate::control::{CallId, Control, Now, Op};
 use crate::error::BackendError;
 use crate::firmware::FirmwareSetup;
-use crate::settings::bios::Surroundings;
+use crate::settings::bios::{BiosPending, Surroundings};
 
 impl Op {
     /// Whether it changes what the machine is rather than what it does.
@@ -51,24 +51,34 @@ impl Control {
     }
 
     /// The machine was started or reset by us.
-    pub(super) fn booted_afresh(&mut self, now: Now) {
+    pub(super) fn booted_afresh(&mut self, now: Now, bios: BiosPending) {
         self.outdated = false;
         self.learn_secure_boot();
-        self.apply_bios(now);
+        self.apply_bios(now, bios);
     }
 
     /// The machine boots without our doing. Where its firmware has to be set up first, a reset that does it follows.
     pub(super) fn booted_as_it_was(&mut self, now: Now) {
         if self.setup().is_none() {
-            self.apply_bios(now);
+            // A call under way finds nothing left to apply.
+            if let Some(call) = &mut self.call {
+                call.bios = BiosPending::default();
+            }
+            self.apply_bios(now, self.bios_pending());
         }
     }
 
-    fn apply_bios(&mut self, now: Now) {
+    /// What a boot that begins now brings into force.
+    pub(super) fn bios_pending(&self) -> BiosPending {
+        let around = Surroundings { info: self.info.as_deref(), policy: self.record.power_policy };
+        self.record.settings.bios.pending(around)
+    }
+
+    fn apply_bios(&mut self, now: Now, bios: BiosPending) {
         let refusal = self.setup_refused.take().map(|error| error.message);
-        if self.record.settings.bios.is_pending() {
+        if !bios.is_empty() {
             let settings = Arc::make_mut(&mut self.record.settings);
-            settings.bios.apply(now.timestamp, refusal, &mut self.record.power_policy);
+            settings.bios.apply(bios, now.timestamp, refusal, &mut self.record.power_policy);
             let around = Surroundings { info: self.info.as_deref(), policy: self.record.power_policy };
             settings.bios.note_values(around);
             self.note_was_on();

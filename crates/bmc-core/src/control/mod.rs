@@ -36,6 +36,7 @@ use crate::power_meter::PowerMeter;
 use crate::request::{Change, Outcome, Request};
 use crate::sel::{Sel, SelWrites};
 use crate::sensor::{Readings, Sensor, list_of};
+use crate::settings::bios::BiosPending;
 use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::storage::Volume;
 use crate::watchdog::{TimeoutAction, Watchdog};
@@ -226,6 +227,8 @@ struct Call {
     id: CallId,
     op: Op,
     waiters: Waiters,
+    /// Of a start or reset: the BIOS settings that it brings into force.
+    bios: BiosPending,
 }
 
 /// A change that waits for the firmware switch that is part of it.

@@ -10,6 +10,7 @@ use crate::event::EventKind;
 use crate::power::{Origin, PowerAction};
 use crate::power_table::{Decision, decide};
 use crate::request::{ACKNOWLEDGE_AFTER, Outcome};
+use crate::settings::bios::BiosPending;
 use crate::snapshot::{Health, IdentifyState};
 use crate::watchdog::TimeoutAction;
 
@@ -195,7 +196,9 @@ impl Control {
         let id = self.next_serial();
         let issued = self.with_setup(op.clone());
         effects.push(Effect::Call(id, issued));
-        self.call = Some(super::Call { id, op, waiters });
+        let boots = matches!(op, Op::Start(_) | Op::Reset(_));
+        let bios = if boots { self.bios_pending() } else { BiosPending::default() };
+        self.call = Some(super::Call { id, op, waiters, bios });
     }
 
     pub(super) fn call_done(
@@ -226,7 +229,7 @@ impl Control {
             self.filters.forget_begun();
         }
         match &result {
-            Ok(()) => self.call_succeeded(now, &call.op, effects),
+            Ok(()) => self.call_succeeded(now, &call.op, call.bios, effects),
             Err(error) => self.call_failed(&call.op, error, effects),
         }
         match (&call.op, &result) {
@@ -247,11 +250,11 @@ impl Control {
         }
     }
 
-    fn call_succeeded(&mut self, now: Now, op: &Op, effects: &mut Vec<Effect>) {
+    fn call_succeeded(&mut self, now: Now, op: &Op, bios: BiosPending, effects: &mut Vec<Effect>) {
         match op {
             Op::Start(plan) => {
                 self.wanted_restart_began(now);
-                self.booted_afresh(now);
+                self.booted_afresh(now, bios);
                 self.boot_began(plan.generation(), effects);
             }
             Op::Reset(plan) => {
@@ -262,7 +265,7 @@ impl Control {
                     *settles = Some(now.instant + RESTART_SETTLES);
                     effects.push(Effect::Emit(EventKind::Reset));
                 }
-                self.booted_afresh(now);
+                self.booted_afresh(now, bios);
                 self.boot_began(plan.generation(), effects);
             }
             // Where it is off already, this was told before that.

@@ -92,6 +92,29 @@ pub struct Applied {
     pub values: BTreeMap<String, BiosValue>,
 }
 
+/// What was pending when a boot began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BiosPending {
+    values: BTreeMap<String, PendingValue>,
+    reset: bool,
+    keys: Option<KeyReset>,
+}
+
+/// A value that a boot takes into force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PendingValue {
+    value: BiosValue,
+    /// The one in force before.
+    before: Option<BiosValue>,
+}
+
+impl BiosPending {
+    /// Whether there is nothing to apply.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.reset && self.values.is_empty() && self.keys.is_none()
+    }
+}
+
 /// Where attributes get values from that are not kept with the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
@@ -216,11 +239,6 @@ impl BiosSettings {
         }
     }
 
-    /// Whether the next boot has anything to apply.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.reset_pending || !self.pending.is_empty() || self.keys.is_some()
-    }
-
     /// What is pending of the machine's own firmware.
     pub(crate) fn setup(&self, info: &MachineInfo) -> FirmwareSetup {
         let mode = self.pending_mode().filter(|mode| *mode != info.firmware);
@@ -230,22 +248,59 @@ impl BiosSettings {
         FirmwareSetup { mode, secure_boot, keys: self.keys }
     }
 
-    /// Takes what is pending into force, because the machine boots. `refusal` is why its firmware could not be set up.
-    pub(crate) fn apply(&mut self, at: Timestamp, refusal: Option<String>, policy: &mut PowerPolicy) {
-        if std::mem::take(&mut self.reset_pending) {
-            self.kept.clear();
+    /// What a boot that begins now takes into force.
+    pub(crate) fn pending(&self, around: Surroundings<'_>) -> BiosPending {
+        let value = |(name, value): (&String, &BiosValue)| {
+            let before = find(name).and_then(|known| known.value(self, around.info, around.policy));
+            (name.clone(), PendingValue { value: value.clone(), before })
+        };
+        BiosPending {
+            values: self.pending.iter().map(value).collect(),
+            reset: self.reset_pending,
+            keys: self.keys,
         }
-        self.keys = None;
+    }
+
+    /// Takes into force what was pending when the boot began; what has been asked for since stays pending. `refusal` is why the machine's
+    /// firmware could not be set up.
+    pub(crate) fn apply(
+        &mut self,
+        taken: BiosPending,
+        at: Timestamp,
+        refusal: Option<String>,
+        policy: &mut PowerPolicy,
+    ) {
+        if taken.reset {
+            self.kept.clear();
+            self.reset_pending = false;
+        }
+        if self.keys == taken.keys {
+            self.keys = None;
+        }
         let mut failed = Vec::new();
-        for (name, value) in std::mem::take(&mut self.pending) {
+        for (name, PendingValue { value, before }) in taken.values {
             let Some(attribute) = find(&name) else { continue };
-            match attribute.meaning {
-                Meaning::Kept(_) if attribute.default_value().as_ref() == Some(&value) => {
-                    self.kept.remove(&name);
+            let default = attribute.default_value();
+            let refused =
+                refusal.is_some() && matches!(attribute.meaning, Meaning::BootMode | Meaning::SecureBoot);
+            match self.pending.get(&name) {
+                Some(wanted) if *wanted == value => drop(self.pending.remove(&name)),
+                // Another value was asked for since.
+                Some(_) => {}
+                // It was taken back since: by a reset that is still to come, or by asking for what it was before the boot.
+                None if refused || self.reset_pending && default.is_some() => {}
+                None => {
+                    let wanted = if taken.reset { default.clone().or(before) } else { before };
+                    if let Some(wanted) = wanted.filter(|wanted| *wanted != value) {
+                        self.pending.insert(name.clone(), wanted);
+                    }
                 }
+            }
+            match attribute.meaning {
+                _ if refused => failed.push(name),
+                Meaning::Kept(_) if default.as_ref() == Some(&value) => drop(self.kept.remove(&name)),
                 Meaning::Kept(_) => drop(self.kept.insert(name, value)),
                 Meaning::PowerPolicy => *policy = policy_of(&value).unwrap_or(*policy),
-                Meaning::BootMode | Meaning::SecureBoot if refusal.is_some() => failed.push(name),
                 Meaning::BootMode | Meaning::SecureBoot | Meaning::Processors | Meaning::MemoryMib => {}
             }
         }

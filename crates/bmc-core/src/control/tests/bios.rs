@@ -53,7 +53,8 @@ impl Bench {
     }
 
     fn is_pending(&self) -> bool {
-        self.control.record().settings.bios.is_pending()
+        let bios = &self.control.record().settings.bios;
+        bios.reset_pending() || !bios.pending.is_empty() || bios.pending_keys().is_some()
     }
 }
 
@@ -250,4 +251,59 @@ fn boot_devices_keep_their_numbers() {
         (number("vda"), number("52:54:00:00:00:01"), number("vdb"), number("vdc")),
         (Some(0), Some(1), Some(2), None)
     );
+}
+
+#[test]
+fn what_is_asked_for_while_a_boot_is_under_way_waits_for_the_next() {
+    let mut bench = Bench::uefi(ObservedPower::Off);
+    bench.ask("NumLock", BiosValue::Flag(false));
+    bench.ask("QuietBoot", BiosValue::Flag(true));
+    bench.power(PowerAction::On);
+    bench.ask(SECURE_BOOT, text("Enabled"));
+    bench.ask("NumLock", BiosValue::Flag(true));
+    let keys = Edit::new(|editable| {
+        editable.settings.bios.ask_keys(KeyReset::Default);
+        Ok(())
+    });
+    bench.change(Change { edit: Some(keys), ..Change::default() }).unwrap();
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    let bios = bench.control.record().settings.bios.clone();
+    assert_eq!(
+        (bench.value("NumLock"), bench.value("QuietBoot"), bench.value(SECURE_BOOT)),
+        (Some(BiosValue::Flag(false)), Some(BiosValue::Flag(true)), Some(text("Disabled")))
+    );
+    assert_eq!(bios.pending_secure_boot(), Some(true), "asked for since");
+    assert_eq!(bios.pending.get("NumLock"), Some(&BiosValue::Flag(true)), "taken back since");
+    assert_eq!((bios.pending.len(), bios.pending_keys()), (2, Some(KeyReset::Default)));
+
+    bench.power(PowerAction::Reset);
+    let setup = FirmwareSetup { mode: None, secure_boot: Some(true), keys: Some(KeyReset::Default) };
+    assert_eq!(bench.ops(), [Op::SetUp(setup, Box::new(Op::Reset(BootPlan::OwnOrder)))]);
+    let reset = Edit::new(|editable| {
+        editable.settings.bios.ask_reset();
+        Ok(())
+    });
+    bench.change(Change { edit: Some(reset), ..Change::default() }).unwrap();
+    bench.report(Report::Info(MachineInfo { secure_boot: secure(true), ..uefi() }));
+    bench.finish(Ok(()));
+    let bios = bench.control.record().settings.bios.clone();
+    assert!(bios.reset_pending() && bios.pending.is_empty() && bios.pending_keys().is_none());
+    assert_eq!(bench.value("QuietBoot"), Some(BiosValue::Flag(true)), "not before the next boot");
+    bench.pass(RESTART_SETTLES);
+    bench.power(PowerAction::Reset);
+    bench.finish(Ok(()));
+    assert_eq!(bench.value("QuietBoot"), Some(BiosValue::Flag(false)));
+    assert!(!bench.is_pending());
+}
+
+#[test]
+fn a_reboot_from_inside_during_a_reset_leaves_the_reset_nothing_to_apply() {
+    let mut bench = Bench::new(ObservedPower::Running);
+    bench.ask("NumLock", BiosValue::Flag(false));
+    bench.power(PowerAction::Reset);
+    bench.report(Report::Rebooted);
+    bench.finish(Ok(()));
+    assert_eq!(bench.value("NumLock"), Some(BiosValue::Flag(false)));
+    assert!(!bench.is_pending());
 }
