@@ -54,7 +54,8 @@ pub fn document() -> String {
          * Events are delivered one by one, in the order of their ids, which grow over restarts. A subscriber that is slow reads on from\n\
          \x20 where it is in a ring of 10,000 events; what the ring no longer has, and what happens while a subscription is suspended or the\n\
          \x20 service is not there, is lost to it. `VerifyCertificate` is false unless asked for, as the schema has it, and means what the\n\
-         \x20 system trusts. A stream of server-sent events shows that it is alive every 15 s; `$filter` is not supported there.\n\
+         \x20 system trusts. A stream of server-sent events shows that it is alive every 15 s and ends with the right to\n\
+         \x20 read it (account, password, session, reset of the BMC); `$filter` is not supported there.\n\
          * A firmware image says what it is by being a manifest, `{\"Component\": \"BIOS\", \"Version\": \"2.4.1\"}`, or by its file name, `bmc-2.4.1.bin`;\n\
          \x20 without a version it has that of the installed firmware with a digest of its content behind it, without a component it is the BIOS.\n\
          \x20 Targets are Systems, Managers and entries of the inventory; among several machines one has to be named. It applies at once.\n\
