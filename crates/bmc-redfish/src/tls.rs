@@ -1,6 +1,6 @@
 //! TLS: a self-signed certificate that is made once and kept, a certificate of the operator's own, or none.
 //!
-//! The cryptography is chosen in one place, `provider`. Certificates are held by a resolver ([`Held`]), so that files that change, and a
+//! The cryptography is chosen in one place, `provider`. Certificates are held by a resolver (`Held`), so that files that change, and a
 //! certificate that a client puts in place, are taken up by the next handshake and connections under way stay as they are.
 
 mod held;

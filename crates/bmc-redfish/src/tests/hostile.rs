@@ -67,8 +67,10 @@ fn json_value() -> impl Strategy<Value = Value> {
 }
 
 fn target() -> impl Strategy<Value = (String, String)> {
+    // A stream of events goes on for ever; it has tests of its own.
+    let resources = routes::all().filter(|route| !route.path.ends_with("/SSE"));
     let paths: Vec<String> =
-        routes::all().map(|route| route.path.replace("{id}", "m0").replace("{member}", "1")).collect();
+        resources.map(|route| route.path.replace("{id}", "m0").replace("{member}", "1")).collect();
     let methods = ["GET", "HEAD", "PATCH", "POST", "DELETE", "PUT", "OPTIONS"];
     let path = prop_oneof![9 => proptest::sample::select(paths), 1 => "/[!-;=@-_a-z]{0,40}"];
     (proptest::sample::select(methods.to_vec()).prop_map(str::to_owned), path)
