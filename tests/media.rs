@@ -61,7 +61,7 @@ fn many_machines_boot_one_image_and_leave_nothing() {
     }
 
     // What is inserted outlasts a daemon that is killed, and what is not is swept away.
-    fs::write(spool.join("left-over"), "x").unwrap();
+    fs::write(spool.join("6c0d7b9e-2f41-4a53-9d1c-0c5e8a7b3f12"), "x").unwrap();
     lab.daemon.kill();
     lab.daemon.restart();
     assert_eq!(files(&spool), 1);
