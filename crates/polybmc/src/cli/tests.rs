@@ -2,6 +2,10 @@
 
 use clap::CommandFactory as _;
 
+use bmc_core::boot::BootTarget;
+use bmc_core::power::PowerAction;
+
+use super::machine::{BootVerb, PowerVerb};
 use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
