@@ -293,7 +293,7 @@ pub struct SelView {
 pub struct SelEntryView {
     /// Its record id.
     pub id: u16,
-    /// When, by the log's clock.
+    /// When, by the log's clock as it was then, in UTC.
     pub time: Timestamp,
     /// How bad it is: `ok`, `warning` or `critical`.
     pub severity: String,

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+mod changes;
+
+pub use changes::AccountChange;
+
 /// Highest user id of IPMI's table as kept here; ids run from 1 (IPMI 2.0 §22.26 allows up to 63).
 pub const USER_ID_MAX: u8 = 15;
 /// The id of the null user, who has no name and cannot be given one (IPMI 2.0 §6.9).
@@ -57,6 +61,19 @@ pub enum Role {
     Operator,
     /// Everything.
     Administrator,
+}
+
+impl Role {
+    /// The name used in the CLI and in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAccess => "no-access",
+            Self::Callback => "callback",
+            Self::User => "user",
+            Self::Operator => "operator",
+            Self::Administrator => "administrator",
+        }
+    }
 }
 
 /// Which form of Set User Password a password was set with (IPMI 2.0 §22.30); a test with the other form fails.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use crate::account::AccountChange;
 use crate::boot::{BootEnabled, BootTarget};
 use crate::control::Limited;
 use crate::media::MediaSlot;
@@ -200,8 +201,57 @@ pub enum EventKind {
     LockedOut {
         /// Whose.
         user: String,
-        /// From where.
+        /// From where the last one came.
         source: String,
+        /// The event belongs in the event log of the machine: the BMC's own rule (IPMI's LAN parameter 26) says whether what it locks does.
+        #[serde(default = "yes")]
+        log: bool,
+    },
+    /// Somebody may log in who could not before: an account got a name.
+    AccountCreated {
+        /// Its id.
+        id: u8,
+        /// Its name.
+        user: String,
+    },
+    /// An account was given up.
+    AccountRemoved {
+        /// Its id.
+        id: u8,
+        /// The name that it had.
+        user: String,
+    },
+    /// An account is another than before.
+    AccountChanged {
+        /// Its id.
+        id: u8,
+        /// Its name, the new one if that is what changed.
+        user: String,
+        /// In which way.
+        change: AccountChange,
+    },
+    /// A volume was made.
+    VolumeCreated {
+        /// Its number.
+        number: u32,
+        /// Its name.
+        name: String,
+        /// Its RAID level, in words.
+        raid: String,
+    },
+    /// A volume is gone.
+    VolumeDeleted {
+        /// Its number.
+        number: u32,
+        /// The name that it had.
+        name: String,
+    },
+    /// A volume was erased.
+    VolumeInitialized {
+        /// Its number.
+        number: u32,
+        /// Its name.
+        name: String,
     },
     /// An operation that takes time, and that a client asked a frontend for, came to another step.
     Operation {
@@ -219,6 +269,10 @@ pub enum EventKind {
         /// What else the event shall say, likewise.
         details: serde_json::Value,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// In plain words, as people read it.

@@ -295,7 +295,9 @@ impl Fleet {
         #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
         let owner = self.0.owners[key as usize % self.0.owners.len()].clone();
         let machine_ref = record.machine.clone();
-        let log = Sel::load(record.sel, self.stored_log(&name).await?);
+        // An entry that was stored without an offset from UTC counts as it was shown until then.
+        let offset = record.sel.utc_offset.unwrap_or(0);
+        let log = Sel::load(record.sel, self.stored_log(&name, offset).await?);
         let control = Control::new(Arc::clone(&name), record).with_log(log);
         let (snapshots, receiver) = watch::channel(Arc::new(control.snapshot()));
         // Before the owner knows the machine: from then on the owner keeps it.
@@ -336,7 +338,7 @@ impl Fleet {
     }
 
     /// The entries of a BMC's event log.
-    async fn stored_log(&self, name: &str) -> Result<Vec<SelEntry>, AddError> {
+    async fn stored_log(&self, name: &str, utc_offset: i16) -> Result<Vec<SelEntry>, AddError> {
         let stored = self.0.surroundings.store.list(&entry_prefix(name)).await?;
         let entries = stored.iter().map(|record| {
             let unreadable = |reason: String| AddError::Record {
@@ -346,7 +348,7 @@ impl Fleet {
             let number = entry_number(&record.key).ok_or_else(|| unreadable("no number".to_owned()))?;
             let stored: StoredEntry =
                 serde_json::from_slice(&record.value).map_err(|error| unreadable(error.to_string()))?;
-            stored.entry(number).map_err(|error| unreadable(error.to_string()))
+            stored.entry(number, utc_offset).map_err(|error| unreadable(error.to_string()))
         });
         entries.collect()
     }

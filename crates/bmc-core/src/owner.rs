@@ -23,6 +23,7 @@ use tracing::{debug, error};
 
 use crate::alert::Alert;
 use crate::backend::{Machine, Report};
+use crate::bmc::BmcReset;
 use crate::clock::Clock;
 use crate::control::{CallId, Control, Effect, Input, Limited, MachineRecord, Now, Op, RequestId, Timer};
 use crate::error::{BackendError, BackendErrorKind, RequestError};
@@ -266,7 +267,11 @@ impl Owner {
             let undo = match &input {
                 Input::Request(
                     id,
-                    Request::Change(_) | Request::Edit(_) | Request::Sel(_) | Request::Storage(_),
+                    Request::Change(_)
+                    | Request::Edit(_)
+                    | Request::Sel(_)
+                    | Request::Storage(_)
+                    | Request::ResetBmc(BmcReset::ToDefaults(_)),
                 ) => Some((*id, Box::new(slot.control.clone()))),
                 _ => None,
             };

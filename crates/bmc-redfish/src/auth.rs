@@ -192,32 +192,33 @@ pub(crate) fn log_in(
         }
         _ => {
             let here = lockouts.failed(now, &bmc, counted, source);
-            let everywhere = account.is_some_and(|account| count_by_rule(service, account));
+            let everywhere = account.and_then(|account| count_by_rule(service, account));
             // Stranger's text: the log keeps no more of it than a name can have.
             let user: String = String::from_utf8_lossy(user).chars().take(LONG_MAX_BYTES).collect();
             let source = source.to_string();
             tell(service, EventKind::LoginFailed { user: user.clone(), source: source.clone() });
-            if here || everywhere {
-                tell(service, EventKind::LockedOut { user, source });
+            if here || everywhere.is_some() {
+                let log = here || everywhere == Some(true);
+                tell(service, EventKind::LockedOut { user, source, log });
             }
             Err(Problem::unauthorized())
         }
     }
 }
 
-/// Counts a wrong password by the rule that an administrator has set for this BMC, whatever protocol it came over; `true` when this one
-/// locks and that is to be told.
-fn count_by_rule(service: &Service, account: &Account) -> bool {
-    let Some(machine) = service.scope.machine() else { return false };
+/// Counts a wrong password by the rule that an administrator has set for this BMC, whatever protocol it came over; when this one locks, whether the event log is
+/// to tell of it.
+fn count_by_rule(service: &Service, account: &Account) -> Option<bool> {
+    let machine = service.scope.machine()?;
     let threshold = machine.snapshot().settings.lan.bad_password;
-    let Some(rule) = threshold.rule() else { return false };
+    let rule = threshold.rule()?;
     let (fleet, name) = (service.scope.fleet(), account.name.as_bytes());
     let locks = fleet.lockouts().user_failed(service.now(), machine.name(), name, held(rule));
     if locks && rule.lock_for.is_none() {
         let (lockouts, clock) = (Arc::clone(fleet.lockouts()), Arc::clone(fleet.clock()));
         tokio::spawn(disable(machine.clone(), lockouts, clock, account.id, name.to_vec()));
     }
-    locks && threshold.audit
+    locks.then_some(threshold.audit)
 }
 
 /// Tells of a failed login: the machine whose BMC it was, where there is one; its owner decides what of it is worth an event.

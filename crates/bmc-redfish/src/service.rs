@@ -50,10 +50,11 @@ impl Service {
         service
     }
 
-    /// Ends all sessions if the BMC was reset. The root over all machines has none of a BMC's sessions.
+    /// Ends all sessions if the BMC was reset, and forgets what a reset to defaults takes back. The root over all machines has none of a BMC's sessions.
     pub(crate) fn heed_resets(&self) {
         if let Some(machine) = self.scope.machine() {
-            self.sessions.end_older(machine.snapshot().bmc.resets);
+            self.sessions.end_older(&machine.snapshot().bmc);
+            self.events.heed_defaults();
         }
     }
 

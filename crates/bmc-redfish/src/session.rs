@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bmc_core::account::{Account, Accounts};
+use bmc_core::bmc::BmcState;
 use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -70,8 +71,8 @@ struct Table {
     /// Keyed by the token's digest, so that a look-up's time says nothing about tokens.
     open: HashMap<TokenDigest, Session>,
     timeout: Duration,
-    /// Resets of the BMC, as far as they are known here.
-    resets: u64,
+    /// Resets of the BMC, and the cold ones of them, as far as they are known here.
+    resets: (u64, u64),
 }
 
 /// The sessions of one service.
@@ -79,12 +80,14 @@ struct Table {
 pub(crate) struct Sessions {
     table: Mutex<Table>,
     max: usize,
+    /// The timeout until a client sets another.
+    timeout: Duration,
 }
 
 impl Sessions {
     pub(crate) fn new(max: usize, timeout: Duration) -> Self {
         let timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
-        Self { table: Mutex::new(Table { open: HashMap::new(), timeout, resets: 0 }), max }
+        Self { table: Mutex::new(Table { open: HashMap::new(), timeout, resets: (0, 0) }), max, timeout }
     }
 
     /// Opens a session for an account whose password was checked; returns it and its token.
@@ -125,12 +128,17 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// The BMC has been reset so often; if that is news, all sessions end.
-    pub(crate) fn end_older(&self, resets: u64) {
+    /// The BMC has been reset so often; if that is news, all sessions end, and a cold reset forgets the timeout, which is not kept.
+    pub(crate) fn end_older(&self, bmc: &BmcState) {
         let mut table = self.lock();
+        let resets = (bmc.resets, bmc.cold_resets);
+        let (_, cold_before) = table.resets;
         if table.resets != resets {
             table.resets = resets;
             table.open.clear();
+        }
+        if cold_before != bmc.cold_resets {
+            table.timeout = self.timeout;
         }
     }
 

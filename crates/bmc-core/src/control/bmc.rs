@@ -8,7 +8,10 @@ use crate::control::{Control, Effect, Now};
 use crate::error::RequestError;
 use crate::event::EventKind;
 use crate::request::{ClockChange, Outcome};
-use crate::settings::{DcmiSettings, Settings};
+use crate::settings::chassis::ChassisSettings;
+use crate::settings::events::EventReceiver;
+use crate::settings::pef::PefSettings;
+use crate::settings::{ChannelAccess, KeySettings, Settings, SolSettings};
 use crate::watchdog::WatchdogRequest;
 
 impl Control {
@@ -33,10 +36,12 @@ impl Control {
         Ok(Outcome::Done)
     }
 
-    /// Takes back what clients configured of the controller. What belongs to the machine stays: its identity, its firmware's settings, its disks and media, the
-    /// event log and the slots of its drives.
+    /// Takes back what clients configured of the controller; the table stands in `docs/operating.md`, "Resetting the BMC". What belongs to the
+    /// machine stays: its identity, its firmware with its version and settings, what it boots from, its power policy, its disks, volumes and
+    /// media, the event log, and the slots of its drives. So does the controller's own firmware.
     fn forget_configuration(&mut self, preserve: Preserve) -> Result<(), RequestError> {
-        if preserve != Preserve::NetworkAndUsers {
+        let (network, users) = (preserve != Preserve::Nothing, preserve == Preserve::NetworkAndUsers);
+        if !users {
             let (name, password) = &self.record.configured_administrator;
             let accounts = Accounts::with_administrator(name, password.clone());
             let accounts = accounts.map_err(|error| RequestError::Invalid {
@@ -46,24 +51,28 @@ impl Control {
             self.record.accounts = Arc::new(accounts);
         }
         let settings = Arc::make_mut(&mut self.record.settings);
-        let fresh = Settings::default();
-        if preserve == Preserve::Nothing {
-            settings.channel = fresh.channel;
-            settings.lan = fresh.lan;
-            settings.manager = fresh.manager;
-            settings.dcmi = fresh.dcmi;
-        } else {
-            let kept = std::mem::take(&mut settings.dcmi);
-            settings.dcmi =
-                DcmiSettings { controller_id: kept.controller_id, discovery: kept.discovery, ..fresh.dcmi };
-        }
-        settings.sol = fresh.sol;
-        settings.keys = fresh.keys;
-        settings.system = fresh.system;
-        settings.chassis = fresh.chassis;
-        settings.event_receiver = fresh.event_receiver;
-        settings.pef = fresh.pef;
+        let kept = std::mem::take(settings);
+        *settings = Settings {
+            fru: kept.fru,
+            bios: kept.bios,
+            storage: kept.storage,
+            firmware: kept.firmware,
+            lan: kept.lan.after_defaults(network, users),
+            manager: kept.manager.after_defaults(network),
+            system: kept.system.after_defaults(),
+            media: kept.media.after_defaults(),
+            dcmi: kept.dcmi.after_defaults(network),
+            channel: if network { kept.channel } else { ChannelAccess::default() },
+            keys: if users { kept.keys } else { KeySettings::default() },
+            sensors: kept.sensors,
+            sol: SolSettings::default(),
+            chassis: ChassisSettings::default(),
+            event_receiver: EventReceiver::default(),
+            pef: PefSettings::default(),
+        };
         settings.sensors.reset();
+        Arc::make_mut(&mut self.sel).reset_clock();
+        self.record.sel = *self.sel.state();
         Ok(())
     }
 

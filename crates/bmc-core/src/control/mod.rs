@@ -393,6 +393,7 @@ impl Control {
         // The daemon has come: that is the controller's first start.
         self.bmc.reset_at.get_or_insert(now.timestamp);
         let evaluation = self.evaluation(&input);
+        let accounts = Arc::clone(&self.record.accounts);
         match input {
             Input::Request(id, Request::Power(action, origin)) => {
                 self.request_power(now, id, (action, origin), &mut effects);
@@ -433,6 +434,10 @@ impl Control {
             Input::CallDone(call, result) => self.call_done(now, call, result, &mut effects),
             Input::Timer(timer) => self.timer(now, timer, &mut effects),
         }
+        if !Arc::ptr_eq(&accounts, &self.record.accounts) {
+            effects.extend(accounts.changes(&self.record.accounts).into_iter().map(Effect::Emit));
+        }
+        drop(accounts);
         self.settle(now, evaluation, &mut effects);
         let seen = effects.len();
         if self.filters_act(now, &mut effects) {

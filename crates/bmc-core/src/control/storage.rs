@@ -22,6 +22,7 @@ use crate::backend::MachineInfo;
 use crate::control::operate::busy;
 use crate::control::{Control, Effect, Op, RequestId, Waiters};
 use crate::error::{BackendError, RequestError};
+use crate::event::EventKind;
 use crate::request::Outcome;
 use crate::settings::storage::StorageSettings;
 use crate::storage::{NewVolume, StorageRequest, Volume, VolumeState, plan};
@@ -115,6 +116,15 @@ impl Control {
             (Op::CreateVolume(volume), Ok(())) => {
                 self.set_volume_state(volume.number, VolumeState::Present);
                 outcome = Outcome::Volume(volume.number);
+                // What the backend had forgotten and has again is no news.
+                if volume.state == VolumeState::Creating {
+                    let (name, raid) = (volume.name.clone(), volume.raid.as_str().to_owned());
+                    effects.push(Effect::Emit(EventKind::VolumeCreated {
+                        number: volume.number,
+                        name,
+                        raid,
+                    }));
+                }
             }
             // It may be there in part, and a call that took too long may still succeed.
             (Op::CreateVolume(volume), Err(_)) if volume.state == VolumeState::Creating => {
@@ -123,6 +133,15 @@ impl Control {
             }
             (Op::DeleteVolume(volume), Ok(())) => {
                 self.storage().volumes.retain(|other| other.number != volume.number);
+                // Nobody was told of one that was never made.
+                if volume.state != VolumeState::Creating {
+                    let name = volume.name.clone();
+                    effects.push(Effect::Emit(EventKind::VolumeDeleted { number: volume.number, name }));
+                }
+            }
+            (Op::InitializeVolume(volume), Ok(())) => {
+                let name = volume.name.clone();
+                effects.push(Effect::Emit(EventKind::VolumeInitialized { number: volume.number, name }));
             }
             (Op::DeleteVolume(volume), Err(_)) if volume.state == VolumeState::Present => {
                 self.set_volume_state(volume.number, VolumeState::Present);

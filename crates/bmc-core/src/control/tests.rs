@@ -15,6 +15,7 @@ use crate::snapshot::Identity;
 
 mod bios;
 mod boot;
+mod defaults;
 mod filter;
 mod history;
 mod limits;

@@ -1,6 +1,7 @@
 //! Events in plain words, as the CLI and the controller's own log tell them.
 
 use super::EventKind;
+use crate::account::AccountChange;
 use crate::power::ChangeCause;
 
 /// One event.
@@ -53,7 +54,22 @@ pub(super) fn words(kind: &EventKind) -> String {
             let (unit, done) = (limited.unit(), action.as_str());
             format!("limit exceeded: {} {reading} {unit}, more than {limit} {unit}; {done}", limited.as_str())
         }
-        EventKind::LockedOut { user, source } => format!("locked out: {user} from {source}"),
+        EventKind::LockedOut { user, source, .. } => format!("locked out: {user} from {source}"),
+        EventKind::AccountCreated { id, user } => format!("account {id} created: {user}"),
+        EventKind::AccountRemoved { id, user } => format!("account {id} removed: {user}"),
+        EventKind::AccountChanged { id, user, change } => match change {
+            AccountChange::Renamed { from } => format!("account {id} renamed: {from} is {user}"),
+            AccountChange::Password => format!("password of account {id} changed: {user}"),
+            AccountChange::Enabled => format!("account {id} enabled: {user}"),
+            AccountChange::Disabled => format!("account {id} disabled: {user}"),
+            AccountChange::Role { from, to } => {
+                format!("account {id}: {user} is {} and was {}", to.as_str(), from.as_str())
+            }
+            AccountChange::Rights => format!("rights of account {id} changed: {user}"),
+        },
+        EventKind::VolumeCreated { number, name, raid } => format!("volume {number} created: {name}, {raid}"),
+        EventKind::VolumeDeleted { number, name } => format!("volume {number} deleted: {name}"),
+        EventKind::VolumeInitialized { number, name } => format!("volume {number} erased: {name}"),
         EventKind::Operation { task, name, step } => format!("task {task} {}: {name}", step.as_str()),
         EventKind::Test { message, .. } => format!("test event: {message}"),
     }

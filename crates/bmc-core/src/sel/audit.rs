@@ -54,7 +54,7 @@ impl Notices {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let (limit, user, source) = match kind {
             EventKind::LoginFailed { user, source } => (&mut limits.failures, user, source),
-            EventKind::LockedOut { user, source } => (&mut limits.locks, user, source),
+            EventKind::LockedOut { user, source, .. } => (&mut limits.locks, user, source),
             other => return snapshot.settings.sensors.audits(other),
         };
         // Made-up names are one user, whom nobody can multiply. The null user is not told by its name.
@@ -101,7 +101,7 @@ mod tests {
         };
         let locked = |name: &str| {
             let (user, source) = who(name);
-            EventKind::LockedOut { user, source }
+            EventKind::LockedOut { user, source, log: true }
         };
         let made_up: Vec<String> = (0..100).map(|n| format!("name{n}")).collect();
         let failures: Vec<EventKind> = made_up.iter().map(|name| failed(name)).collect();

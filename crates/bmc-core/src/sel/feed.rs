@@ -71,7 +71,8 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
         EventKind::SessionOpened { user, .. } => vec![audit(0, user, of.accounts)],
         EventKind::SessionClosed { user, .. } => vec![audit(1, user, of.accounts)],
         EventKind::LoginFailed { user, .. } => vec![audit(2, user, of.accounts)],
-        EventKind::LockedOut { user, .. } => vec![audit(3, user, of.accounts)],
+        EventKind::LockedOut { log: false, .. } => Vec::new(),
+        EventKind::LockedOut { user, log: true, .. } => vec![audit(3, user, of.accounts)],
         EventKind::WatchdogPreTimeout { timer_use, interrupt } => vec![watchdog(8, *timer_use, *interrupt)],
         EventKind::WatchdogExpired { log: false, .. } => Vec::new(),
         EventKind::WatchdogExpired { timer_use, interrupt, action, log: true } => {
@@ -94,8 +95,14 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
             let event = sensor_event(sensor_type::MICROCONTROLLER, number::CONTROLLER, 0);
             vec![EventMessage { event_type: AVAILABILITY, ..event }]
         }
-        // A log of hardware has no sensor for what is in a drive that is none.
+        // A log of hardware has no sensor for what is in a drive that is none, nor for accounts and for volumes that are well.
         EventKind::MediaInserted { .. }
+        | EventKind::AccountCreated { .. }
+        | EventKind::AccountRemoved { .. }
+        | EventKind::AccountChanged { .. }
+        | EventKind::VolumeCreated { .. }
+        | EventKind::VolumeDeleted { .. }
+        | EventKind::VolumeInitialized { .. }
         | EventKind::MediaEjected { .. }
         | EventKind::MediaFailed { .. }
         | EventKind::Paused

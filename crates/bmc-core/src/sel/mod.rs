@@ -60,6 +60,8 @@ pub struct SelEntry {
     pub record: SelRecord,
     /// When it was added, in seconds since 1970 of the log's clock.
     pub added: u32,
+    /// By how many minutes the log's clock was said to be ahead of UTC then: another offset that is set later does not move what has happened.
+    pub utc_offset: i16,
 }
 
 /// What the log keeps besides its entries; a part of the machine's record.
@@ -191,6 +193,11 @@ impl Sel {
         self.state.utc_offset = minutes;
     }
 
+    /// The clock goes as the daemon's does, and is said to be nothing.
+    pub(crate) fn reset_clock(&mut self) {
+        (self.state.clock_offset, self.state.utc_offset) = (0, None);
+    }
+
     /// Adds a record, and what the log has to say about itself then. Returns the record's id.
     pub(crate) fn add(
         &mut self,
@@ -231,7 +238,8 @@ impl Sel {
 
     fn push_as(&mut self, number: u64, time: u32, body: SelBody, writes: &mut SelWrites) -> u16 {
         let record = SelRecord { id: id_of(number), body }.stamped(time);
-        let entry = SelEntry { number, record, added: time };
+        let utc_offset = self.state.utc_offset.unwrap_or(0);
+        let entry = SelEntry { number, record, added: time, utc_offset };
         self.entries.push(entry);
         writes.insert(number, Some(entry));
         record.id

@@ -13,15 +13,20 @@ pub(crate) struct StoredEntry {
     /// The record's bytes as IPMI has them.
     record: [u8; SelRecord::LEN],
     added: u32,
+    /// Records of before there was this have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    utc_offset: Option<i16>,
 }
 
 impl StoredEntry {
     pub(crate) fn new(entry: &SelEntry) -> Self {
-        Self { record: entry.record.to_bytes(), added: entry.added }
+        Self { record: entry.record.to_bytes(), added: entry.added, utc_offset: Some(entry.utc_offset) }
     }
 
-    pub(crate) fn entry(&self, number: u64) -> Result<SelEntry, DecodeError> {
-        Ok(SelEntry { number, record: SelRecord::decode(&self.record)?, added: self.added })
+    /// The entry; `present` is the offset from UTC of one that tells none.
+    pub(crate) fn entry(&self, number: u64, present: i16) -> Result<SelEntry, DecodeError> {
+        let utc_offset = self.utc_offset.unwrap_or(present);
+        Ok(SelEntry { number, record: SelRecord::decode(&self.record)?, added: self.added, utc_offset })
     }
 }
 

@@ -29,6 +29,14 @@ pub struct DcmiSettings {
 }
 
 impl DcmiSettings {
+    /// What a reset of the controller to its defaults leaves: with `network` how it is found. The asset tag is the machine's, and so are its bytes.
+    pub(crate) fn after_defaults(self, network: bool) -> Self {
+        let Self { controller_id, discovery, asset_tag_written, .. } = self;
+        let found =
+            if network { Self { controller_id, discovery, ..Self::default() } } else { Self::default() };
+        Self { asset_tag_written, ..found }
+    }
+
     /// The controller's identifier: the one that was set, else the specification's default, `DCMI` and the controller's MAC address (DCMI 1.5
     /// §6.4.6.1).
     pub fn controller_id_or(&self, mac: MacAddress) -> Vec<u8> {

@@ -37,7 +37,8 @@ impl fmt::Debug for BmcKey {
 pub struct KeySettings {
     /// K_G as a client set it; zeros: a client set it to none. `None`: no client did, the configuration's holds.
     pub kg: Option<BmcKey>,
-    /// Whether K_G can be neither read nor set any more. Nothing unlocks it but forgetting the machine's record.
+    /// Whether K_G can be neither read nor set any more. Only a reset of the controller to its defaults
+    /// that does not preserve the users unlocks it, and forgetting the machine's record.
     pub kg_locked: bool,
     /// K_R, which the random numbers of logins are keyed with; `None`: they are as they come.
     pub kr: Option<BmcKey>,

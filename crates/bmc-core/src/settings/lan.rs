@@ -116,6 +116,16 @@ impl Default for LanSettings {
 const MAC_NAMESPACE: Uuid = Uuid::from_u128(0x6d61_6320_6f66_4c00_a1b2_706f_6c79_626d);
 
 impl LanSettings {
+    /// What a reset of the controller to its defaults leaves: with `network` how it is reached, with `users` also what becomes of those who give wrong
+    /// passwords. Where alerts go, and under which name, never stays.
+    pub(crate) fn after_defaults(self, network: bool, users: bool) -> Self {
+        let fresh = Self::default();
+        let bad_password = if users { self.bad_password } else { fresh.bad_password };
+        let (community, destinations) = (fresh.community.clone(), fresh.destinations.clone());
+        let reached = if network { self } else { fresh };
+        Self { community, destinations, bad_password, ..reached }
+    }
+
     /// The MAC address of a machine's controller while none is set: a locally administered one that is the machine's for ever.
     pub fn derived_mac(machine: Uuid) -> MacAddress {
         let [first, second, third, fourth, fifth, sixth, ..] =
@@ -179,11 +189,12 @@ impl Default for AlertDestination {
     }
 }
 
-/// When wrong passwords disable a user (IPMI 2.0 table 23-4, parameter 26). Off by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// When wrong passwords disable a user (IPMI 2.0 table 23-4, parameter 26), which is Redfish's lock-out of accounts. Off by default; whoever sets a
+/// threshold alone gets five minutes of both times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BadPasswordThreshold {
-    /// Whether a user that is disabled so is an event.
+    /// Whether a user that is disabled so is an entry of the event log.
     pub audit: bool,
     /// Wrong passwords that disable a user; 0 is never.
     pub threshold: u8,
@@ -191,6 +202,23 @@ pub struct BadPasswordThreshold {
     pub count_reset_interval: u16,
     /// For how long the user is disabled, in the same unit; 0 is until an administrator enables it.
     pub lockout_interval: u16,
+    /// A client wanted users to be locked for no time at all, which IPMI has no word for: then the threshold is 0.
+    pub no_time: bool,
+}
+
+/// Five minutes in [`BAD_PASSWORD_TIME_UNIT_SECONDS`].
+const FIVE_MINUTES: u16 = 30;
+
+impl Default for BadPasswordThreshold {
+    fn default() -> Self {
+        Self {
+            audit: false,
+            threshold: 0,
+            count_reset_interval: FIVE_MINUTES,
+            lockout_interval: FIVE_MINUTES,
+            no_time: false,
+        }
+    }
 }
 
 impl BadPasswordThreshold {

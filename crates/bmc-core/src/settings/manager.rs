@@ -23,6 +23,22 @@ pub struct ManagerSettings {
     pub service_identification: String,
     /// Of the controller's own log, events up to this id were cleared away.
     pub log_cleared: u64,
+    /// How often the controller was reset to its defaults: what a frontend keeps apart from these settings, and what a client has set of it, counts only while
+    /// this is what it was then.
+    pub defaults: u64,
+}
+
+impl ManagerSettings {
+    /// What a reset to defaults leaves: with `network` how the controller is reached. What was cleared away of the log does not come back.
+    pub(crate) fn after_defaults(self, network: bool) -> Self {
+        let reached = if network { self.clone() } else { Self::default() };
+        Self {
+            service_identification: String::new(),
+            log_cleared: self.log_cleared,
+            defaults: self.defaults + 1,
+            ..reached
+        }
+    }
 }
 
 impl Default for ManagerSettings {
@@ -33,6 +49,7 @@ impl Default for ManagerSettings {
             ntp_servers: Vec::new(),
             service_identification: String::new(),
             log_cleared: 0,
+            defaults: 0,
         }
     }
 }

@@ -20,6 +20,16 @@ pub struct MediaSettings {
 }
 
 impl MediaSettings {
+    /// What a reset of the controller to its defaults leaves: what is in the drives. No number of a certificate is used again.
+    pub(crate) fn after_defaults(self) -> Self {
+        let drive = |drive: Drive| Drive {
+            medium: drive.medium,
+            next_certificate: drive.next_certificate,
+            ..Drive::default()
+        };
+        Self { cd: drive(self.cd), usb: drive(self.usb) }
+    }
+
     /// A drive.
     pub fn drive(&self, slot: MediaSlot) -> &Drive {
         match slot {

@@ -27,6 +27,17 @@ impl Default for SystemSettings {
     }
 }
 
+/// The number of the system info parameter that has the controller's URL.
+const BMC_URL_PARAMETER: u8 = 6;
+
+impl SystemSettings {
+    /// What a reset of the controller to its defaults leaves: the texts that tell of the system, its firmware's version among them.
+    pub(crate) fn after_defaults(mut self) -> Self {
+        self.texts.remove(&BMC_URL_PARAMETER);
+        Self { texts: self.texts, ..Self::default() }
+    }
+}
+
 /// A text as system info parameters have it (IPMI 2.0 table 22-16c).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

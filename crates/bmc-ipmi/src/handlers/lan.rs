@@ -151,6 +151,7 @@ fn change_for(context: &Context, parameter: LanParameter) -> Answer<LanChange> {
                 threshold: bad.threshold,
                 count_reset_interval: bad.count_reset_interval,
                 lockout_interval: bad.lockout_interval,
+                no_time: false,
             };
         }),
         LanParameter::SetInProgress(_)

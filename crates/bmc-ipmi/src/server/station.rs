@@ -432,9 +432,9 @@ impl Station {
             }
             locks
         });
-        if here || everywhere && threshold.audit {
-            let user = user.escape_ascii().to_string();
-            machine.note(EventKind::LockedOut { user, source: source.to_string() });
+        if here || everywhere {
+            let (user, log) = (user.escape_ascii().to_string(), here || threshold.audit);
+            machine.note(EventKind::LockedOut { user, source: source.to_string(), log });
         }
         Locks { here, everywhere }
     }

@@ -109,12 +109,20 @@ pub(crate) struct Kept {
     pub(crate) interval_seconds: u32,
     last_id: u64,
     pub(crate) subscriptions: BTreeMap<u64, Subscription>,
+    /// How often the BMC had been reset to its defaults: all this counts until it is again.
+    defaults: u64,
 }
 
 impl Default for Kept {
     fn default() -> Self {
         let subscriptions = BTreeMap::new();
-        Self { attempts: ATTEMPTS, interval_seconds: INTERVAL_SECONDS, last_id: 0, subscriptions }
+        Self {
+            attempts: ATTEMPTS,
+            interval_seconds: INTERVAL_SECONDS,
+            last_id: 0,
+            subscriptions,
+            defaults: 0,
+        }
     }
 }
 
@@ -193,10 +201,33 @@ impl Events {
         let kept = stored.map(|record| serde_json::from_slice::<Kept>(&record.value));
         match kept {
             None => {}
-            Some(Ok(kept)) => self.take_up(kept),
+            Some(Ok(kept)) => self.take_up(self.unless_reset(kept)),
             Some(Err(error)) => {
                 tracing::error!(%error, "the stored event subscriptions cannot be understood")
             }
+        }
+    }
+
+    /// How often the BMC was reset to its defaults; the root over all BMCs never is.
+    fn defaults(&self) -> u64 {
+        self.0.scope.machine().map_or(0, |machine| machine.snapshot().settings.manager.defaults)
+    }
+
+    /// What is left of what was kept when the BMC may have been reset to its defaults since: the ids that were used.
+    fn unless_reset(&self, kept: Kept) -> Kept {
+        let defaults = self.defaults();
+        if kept.defaults == defaults {
+            kept
+        } else {
+            Kept { defaults, last_id: kept.last_id, ..Kept::default() }
+        }
+    }
+
+    /// Forgets all subscriptions and settings if the BMC was reset to its defaults. What is stored does not count any more, whether or not it is still there.
+    pub(crate) fn heed_defaults(&self) {
+        let kept = self.kept();
+        if kept.defaults != self.defaults() {
+            self.take_up(self.unless_reset(kept));
         }
     }
 
@@ -233,6 +264,7 @@ impl Events {
         change: impl FnOnce(&mut Kept) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let _order = self.0.changing.lock().await;
+        self.heed_defaults();
         let mut kept = self.kept();
         let outcome = change(&mut kept)?;
         if kept != self.kept() {

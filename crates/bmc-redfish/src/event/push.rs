@@ -35,6 +35,7 @@ pub(super) async fn run(events: Events, id: u64, after: u64, end: CancellationTo
 async fn push_all(events: &Events, id: u64, after: u64) {
     let mut follower = Follower::new(events.0.scope.clone(), after);
     while let Some(event) = follower.next().await {
+        events.heed_defaults();
         let Some(subscription) = events.subscription(id) else { return };
         let Some(told) = told::tell(&event) else { continue };
         if subscription.suspended || !subscription.filter.admits(&told) {
@@ -50,6 +51,7 @@ async fn push_all(events: &Events, id: u64, after: u64) {
 async fn push(events: &Events, id: u64, told: &Told) -> bool {
     let mut failures: u32 = 0;
     loop {
+        events.heed_defaults();
         // Read anew each time: a change by a client counts at once.
         let Some(subscription) = events.subscription(id) else { return false };
         if subscription.suspended {

@@ -1,5 +1,6 @@
 //! The table from what happens to what Redfish tells of it: a message of a published registry, the resource it comes from, and its kind.
 
+use bmc_core::account::{AccountChange, Role};
 use bmc_core::control::Limited;
 use bmc_core::event::{Event, EventKind, OperationStep};
 use bmc_core::media::MediaSlot;
@@ -14,17 +15,19 @@ use crate::message::event::{
     account_security, manager_event, platform, power, resource_event, sensor_event, task_event,
 };
 use crate::message::{Entry, Message};
-use crate::resource::{Uris, date_time, link, media, sensor, task};
+use crate::privilege;
+use crate::resource::{Uris, date_time, link, media, sensor, storage, task};
 use crate::schema;
 
 /// What wrong passwords come over; the core does not tell the protocols apart.
 const INTERFACE: &str = "the management LAN";
 
 /// The resources that events come from, by the names of their schemas (`ResourceTypes`).
-pub(crate) const RESOURCE_TYPES: [&str; 5] = ["Chassis", "ComputerSystem", "Manager", "Sensor", "Task"];
+pub(crate) const RESOURCE_TYPES: [&str; 6] =
+    ["Chassis", "ComputerSystem", "Manager", "Sensor", "Task", "Volume"];
 /// The kinds of events that are told (`EventTypesForSubscription`, deprecated, and what Ironic subscribes by).
-pub(crate) const EVENT_TYPES: [&str; 5] =
-    ["Alert", "Other", "ResourceAdded", "ResourceUpdated", "StatusChange"];
+pub(crate) const EVENT_TYPES: [&str; 6] =
+    ["Alert", "Other", "ResourceAdded", "ResourceRemoved", "ResourceUpdated", "StatusChange"];
 
 /// An event as it is told, and what it is filtered by.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +74,8 @@ enum Origin {
     Drive(MediaSlot),
     /// A task of the service.
     Task(u64),
+    /// A volume of the System, by its number.
+    Volume(u32),
 }
 
 /// The kind of an event.
@@ -82,6 +87,10 @@ enum Type {
     StatusChange,
     /// Properties are others.
     ResourceUpdated,
+    /// There is one more.
+    ResourceAdded,
+    /// There is one less.
+    ResourceRemoved,
 }
 
 /// An event as Redfish tells it; none for what has no resource to come from.
@@ -95,6 +104,8 @@ pub(crate) fn tell(event: &Event) -> Option<Told> {
         Type::Alert => "Alert",
         Type::StatusChange => "StatusChange",
         Type::ResourceUpdated => "ResourceUpdated",
+        Type::ResourceAdded => "ResourceAdded",
+        Type::ResourceRemoved => "ResourceRemoved",
     };
     let mut record = head(event);
     record.insert("EventType".to_owned(), event_type.into());
@@ -161,6 +172,7 @@ fn place(origin: Origin, machine: Uuid) -> (Option<String>, &'static str) {
         Origin::Sensor(number) => (uris.and_then(|uris| sensor::uri_of(&uris.chassis, number)), "Sensor"),
         Origin::Drive(slot) => (uris.map(|uris| media::drive_uri(&uris.system, slot)), "VirtualMedia"),
         Origin::Task(id) => (Some(task::uri(id)), "Task"),
+        Origin::Volume(number) => (uris.map(|uris| storage::volume_uri(&uris.system, number)), "Volume"),
     }
 }
 
@@ -242,6 +254,24 @@ fn row(kind: &EventKind, bmc: &str) -> Option<(Message, Origin, Type)> {
         EventKind::LockedOut { user, .. } => {
             (Message::new(account_security::AccountLocked, [user]), Manager, Alert)
         }
+        // The accounts of a BMC are no resources of the root over all, so that they are told as what happens to the Manager.
+        EventKind::AccountCreated { user, .. } => {
+            (Message::new(account_security::AccountCreated, [user]), Manager, StatusChange)
+        }
+        EventKind::AccountRemoved { user, .. } => {
+            (Message::new(account_security::AccountRemoved, [user]), Manager, StatusChange)
+        }
+        EventKind::AccountChanged { user, change, .. } => (account(user, change), Manager, StatusChange),
+        EventKind::VolumeCreated { number, .. } => {
+            (Message::new(resource_event::ResourceCreated, []), Origin::Volume(*number), Type::ResourceAdded)
+        }
+        EventKind::VolumeDeleted { number, .. } => {
+            let message = Message::new(resource_event::ResourceRemoved, []);
+            (message, Origin::Volume(*number), Type::ResourceRemoved)
+        }
+        EventKind::VolumeInitialized { number, .. } => {
+            (Message::new(resource_event::ResourceChanged, []), Origin::Volume(*number), ResourceUpdated)
+        }
         EventKind::SessionOpened { user, source } => {
             let args = [user.as_str(), source, "IPMI"];
             (Message::new(account_security::SuccessfulLogin, args), Manager, StatusChange)
@@ -260,6 +290,24 @@ fn row(kind: &EventKind, bmc: &str) -> Option<(Message, Origin, Type)> {
         }
         EventKind::Test { .. } => return None,
     })
+}
+
+/// What became of an account.
+fn account(user: &str, change: &AccountChange) -> Message {
+    // Levels of IPMI that are no roles go by their own names.
+    let role = |role: Role| privilege::role_id(role).unwrap_or(role.as_str());
+    match change {
+        AccountChange::Renamed { .. } => {
+            Message::new(resource_event::PropertyValueModifiedByClient, ["UserName", user])
+        }
+        AccountChange::Password => Message::new(account_security::PasswordModified, [user]),
+        AccountChange::Enabled => Message::new(account_security::AccountEnabled, [user]),
+        AccountChange::Disabled => Message::new(account_security::AccountDisabled, [user]),
+        AccountChange::Role { from, to } => {
+            Message::new(account_security::ManagerAccountRoleChanged, [user, role(*from), role(*to)])
+        }
+        AccountChange::Rights => Message::new(resource_event::ResourceChanged, []),
+    }
 }
 
 fn expired(action: TimeoutAction) -> Message {

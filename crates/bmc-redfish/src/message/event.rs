@@ -40,6 +40,9 @@ pub(crate) mod resource_event {
         ResourceChanged 0 "OK"
             "One or more resource properties have changed."
             "None.";
+        ResourceCreated 0 "OK"
+            "The resource was created successfully."
+            "None.";
         ResourceErrorsDetected 2 "Warning"
             "The resource property %1 has detected errors of type '%2'."
             "Resolution is dependent upon error type.";
@@ -54,6 +57,9 @@ pub(crate) mod resource_event {
             "None.";
         ResourcePoweringOff 1 "OK"
             "The resource '%1' is powering off."
+            "None.";
+        ResourceRemoved 0 "OK"
+            "The resource was removed successfully."
             "None.";
         ResourceStateChanged 2 "OK"
             "The state of resource '%1' has changed to %2."
@@ -187,11 +193,29 @@ pub(crate) mod account_security {
     use super::ACCOUNT_SECURITY;
 
     entries! { ACCOUNT_SECURITY;
+        AccountCreated 1 "OK"
+            "Account '%1' was created."
+            "None.";
+        AccountDisabled 1 "Warning"
+            "Account '%1' was disabled."
+            "None.";
+        AccountEnabled 1 "OK"
+            "Account '%1' was enabled."
+            "None.";
         AccountLocked 1 "Critical"
             "Account '%1' was locked due to excessive failed authorization attempts."
             "None.";
+        AccountRemoved 1 "OK"
+            "Account '%1' was removed."
+            "None.";
         InvalidCredentials 2 "Critical"
             "'%1' provided invalid credentials over '%2'."
+            "None.";
+        ManagerAccountRoleChanged 3 "OK"
+            "Account '%1' has changed from role '%2' to '%3'."
+            "None.";
+        PasswordModified 1 "OK"
+            "The password for account '%1' was changed."
             "None.";
         SuccessfulLogin 3 "OK"
             "Successful login of user '%1' from '%2' over '%3'."

@@ -105,10 +105,10 @@ fn render(snapshot: &Snapshot, entry: &SelEntry) -> Value {
     let id = entry.record.id.to_string();
     let uri = format!("{}/{id}", entries_uri(&Uris::of(snapshot).system));
     let mut object = resource(schema::LOG_ENTRY, &uri, &id, &format!("Log Entry {id}"));
-    let created = clock::written(snapshot, entry.record.timestamp().unwrap_or(entry.added));
-    object.insert("Created".to_owned(), created.into());
+    let written = |time| clock::written(snapshot, time, entry.utc_offset);
+    object.insert("Created".to_owned(), written(entry.record.timestamp().unwrap_or(entry.added)).into());
     if let Some(time) = entry.record.timestamp() {
-        object.insert("EventTimestamp".to_owned(), clock::written(snapshot, time).into());
+        object.insert("EventTimestamp".to_owned(), written(time).into());
     }
     let members = match &entry.record.body {
         SelBody::Event { generator, event, .. } => event_members(snapshot, *generator, event),

@@ -20,25 +20,47 @@ fn bad_password(lab: &Lab) -> BadPasswordThreshold {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lockout_that_acts_is_shown_and_is_set_for_both_protocols() {
+async fn the_lockout_is_ipmis_parameter_26_and_off_until_it_is_set() {
     let lab = lab().await;
     let shown = lab.get(URI).await.json();
-    assert_eq!(shown["AccountLockoutThreshold"], FAILURES_MAX);
+    assert_eq!((&shown["AccountLockoutThreshold"], bad_password(&lab).threshold), (&json!(0), 0));
     assert_eq!(shown["AccountLockoutDuration"], 300);
     assert_eq!(shown["AccountLockoutCounterResetAfter"], 300);
     assert_eq!(shown["AccountLockoutCounterResetEnabled"], true);
     assert_eq!((&shown["MinPasswordLength"], &shown["MaxPasswordLength"]), (&json!(1), &json!(20)));
     assert_eq!(shown["SupportedAccountTypes"], json!(["Redfish", "IPMI"]));
+    let root = Ask::get(URI).send(&lab.all).await.json();
+    assert_eq!((&root["AccountLockoutThreshold"], root.get("AccountLockoutDuration")), (&json!(0), None));
 
     let body = json!({"AccountLockoutThreshold": 3, "AccountLockoutDuration": 60, "AccountLockoutCounterResetAfter": 30});
     let answer = patch(&lab, body).await;
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("etag"), lab.get(URI).await.header("etag"));
-    let set =
-        BadPasswordThreshold { audit: false, threshold: 3, count_reset_interval: 3, lockout_interval: 6 };
+    let set = BadPasswordThreshold {
+        audit: false,
+        threshold: 3,
+        count_reset_interval: 3,
+        lockout_interval: 6,
+        no_time: false,
+    };
     assert_eq!(bad_password(&lab), set);
 
-    assert_eq!(patch(&lab, json!({"AccountLockoutCounterResetEnabled": false})).await.status, 204);
+    // No time at all is no lock-out, and not IPMI's zero, which is a lock without an end.
+    assert_eq!(patch(&lab, json!({"AccountLockoutDuration": 0})).await.status, 204);
+    assert_eq!(bad_password(&lab), BadPasswordThreshold { threshold: 0, no_time: true, ..set });
+    assert_eq!(bad_password(&lab).rule(), None);
+    let shown = lab.get(URI).await.json();
+    assert_eq!((&shown["AccountLockoutThreshold"], &shown["AccountLockoutDuration"]), (&json!(0), &json!(0)));
+    patch(&lab, json!({"AccountLockoutThreshold": 3})).await.refused(400, &["PropertyValueConflict"]);
+    let body = json!({"AccountLockoutThreshold": 3, "AccountLockoutDuration": 60});
+    assert_eq!(patch(&lab, body).await.status, 204);
+    assert_eq!(bad_password(&lab), set);
+    assert_eq!(patch(&lab, json!({"AccountLockoutThreshold": 0})).await.status, 204);
+    assert_eq!(bad_password(&lab), BadPasswordThreshold { threshold: 0, ..set });
+    assert_eq!(lab.get(URI).await.json()["AccountLockoutThreshold"], 0);
+
+    let body = json!({"AccountLockoutThreshold": 3, "AccountLockoutCounterResetEnabled": false});
+    assert_eq!(patch(&lab, body).await.status, 204);
     assert_eq!(
         bad_password(&lab),
         BadPasswordThreshold { count_reset_interval: 0, lockout_interval: 0, ..set },
@@ -48,8 +70,13 @@ async fn the_lockout_that_acts_is_shown_and_is_set_for_both_protocols() {
     assert_eq!(shown["AccountLockoutCounterResetEnabled"], false);
     assert!(shown.get("AccountLockoutDuration").is_none());
 
-    let ipmi =
-        BadPasswordThreshold { audit: true, threshold: 5, count_reset_interval: 0, lockout_interval: 9 };
+    let ipmi = BadPasswordThreshold {
+        audit: true,
+        threshold: 5,
+        count_reset_interval: 0,
+        lockout_interval: 9,
+        no_time: false,
+    };
     let edit = Edit::new(move |editable| {
         editable.settings.lan.bad_password = ipmi;
         Ok(())
@@ -69,12 +96,21 @@ async fn what_cannot_be_set_is_refused_by_name() {
     let lab = lab().await;
     let before = bad_password(&lab);
     for (body, message, property) in [
-        (json!({"AccountLockoutThreshold": 0}), "PropertyValueOutOfRange", "AccountLockoutThreshold"),
+        (json!({"AccountLockoutThreshold": -1}), "PropertyValueOutOfRange", "AccountLockoutThreshold"),
         (json!({"AccountLockoutThreshold": 256}), "PropertyValueOutOfRange", "AccountLockoutThreshold"),
         (json!({"AccountLockoutThreshold": null}), "PropertyValueTypeError", "AccountLockoutThreshold"),
         (json!({"AccountLockoutThreshold": "3"}), "PropertyValueTypeError", "AccountLockoutThreshold"),
         (json!({"AccountLockoutThreshold": 1.5}), "PropertyValueTypeError", "AccountLockoutThreshold"),
-        (json!({"AccountLockoutDuration": 0}), "PropertyValueOutOfRange", "AccountLockoutDuration"),
+        (
+            json!({"AccountLockoutDuration": 0, "AccountLockoutThreshold": 3}),
+            "PropertyValueConflict",
+            "AccountLockoutThreshold",
+        ),
+        (
+            json!({"AccountLockoutCounterResetAfter": 0}),
+            "PropertyValueOutOfRange",
+            "AccountLockoutCounterResetAfter",
+        ),
         (json!({"AccountLockoutDuration": 305}), "PropertyValueOutOfRange", "AccountLockoutDuration"),
         (json!({"AccountLockoutDuration": 655_360}), "PropertyValueOutOfRange", "AccountLockoutDuration"),
         (json!({"AccountLockoutDuration": null}), "PropertyValueTypeError", "AccountLockoutDuration"),

@@ -225,7 +225,7 @@ async fn too_many_wrong_passwords_lock_that_user_out_from_there_and_it_is_an_eve
     assert_eq!(try_from("password", owner).await, 200);
     let (user, source) = ("admin".to_owned(), "192.0.2.1".to_owned());
     let failed = EventKind::LoginFailed { user: user.clone(), source: source.clone() };
-    assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source }]);
+    assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source, log: true }]);
     let snapshot = lab.machine.snapshot();
     let logged = snapshot.sel.entries().iter().filter_map(|entry| entry.record.event());
     let logged: Vec<_> = logged.map(|event| (event.sensor_type, event.data)).collect();
@@ -245,7 +245,7 @@ async fn a_stranger_s_name_is_not_kept_whole_in_the_log() {
     }
     let (user, source) = ("n".repeat(64), "192.0.2.1".to_owned());
     let failed = EventKind::LoginFailed { user: user.clone(), source: source.clone() };
-    assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source }]);
+    assert_eq!(two_events(&lab, before).await, [failed, EventKind::LockedOut { user, source, log: true }]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,7 +266,7 @@ async fn made_up_names_count_as_one_user_and_lock_nobody_else_out() {
     assert_eq!(try_as("admin".to_owned(), "password").await, 200);
     let source = "192.0.2.1".to_owned();
     let failed = EventKind::LoginFailed { user: "name0".to_owned(), source: source.clone() };
-    let locked = EventKind::LockedOut { user: "name9".to_owned(), source };
+    let locked = EventKind::LockedOut { user: "name9".to_owned(), source, log: true };
     assert_eq!(two_events(&lab, before).await, [failed, locked]);
     assert_eq!(lab.machine.snapshot().sel.entries().len(), 2);
 }

@@ -312,3 +312,30 @@ async fn configured_files_and_plain_http_are_not_this_services_to_change() {
     let members = Ask::get(&plain.collection()).send(&plain.one).await.json();
     assert_eq!(members["Members@odata.count"], 0);
 }
+
+#[tokio::test]
+async fn a_reset_to_defaults_takes_the_certificate_back_unless_the_network_is_preserved() {
+    let secured = Secured::new().await;
+    let at_first = secured.shown().await["CertificateString"].clone();
+    let (pem, cert) = with_key("mine");
+    assert_eq!(secured.replace(&pem).await.status, 204);
+    let uuid = secured.lab.machine.snapshot().uuid;
+    let action = format!("/redfish/v1/Managers/{uuid}/Actions/Manager.ResetToDefaults");
+    let reset = async |kind: &str| {
+        let ask = Ask::new("POST", &action).json(&json!({"ResetType": kind}));
+        assert_eq!(ask.send(&secured.all).await.status, 204, "{kind}");
+    };
+    for kind in ["PreserveNetworkAndUsers", "PreserveNetwork"] {
+        reset(kind).await;
+        assert!(answers(&mut connect(&secured.server, &cert).await.unwrap()).await, "{kind}");
+    }
+    reset("ResetAll").await;
+    assert!(connect(&secured.server, &cert).await.is_err(), "new connections get the one of before");
+    assert_eq!(secured.shown().await["CertificateString"], at_first);
+    // A server that begins anew shows it, too.
+    let tls = secured.tls();
+    let config = RedfishConfig { keyring: Keyring::default(), ..RedfishConfig::default() };
+    let again = bind(&secured.lab, "m0", &tls, &config).await;
+    assert!(connect(&again, &cert).await.is_err());
+    reset("ResetAll").await;
+}

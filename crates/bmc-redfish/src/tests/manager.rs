@@ -363,6 +363,96 @@ async fn defaults_come_back_as_far_as_is_asked() {
 }
 
 #[tokio::test]
+async fn a_reset_to_defaults_ends_subscriptions_and_takes_back_what_redfish_alone_sets() {
+    let lab = lab().await;
+    let service = "/redfish/v1/EventService";
+    let body = json!({"Destination": "http://127.0.0.1:9/", "Protocol": "Redfish"});
+    assert_eq!(post(&lab, &format!("{service}/Subscriptions"), &body).await.status, 201);
+    assert_eq!(patch(&lab, service, &json!({"DeliveryRetryAttempts": 7})).await.status, 204);
+    assert_eq!(patch(&lab, "/redfish/v1/SessionService", &json!({"SessionTimeout": 77})).await.status, 204);
+    let body = json!({"ServiceIdentification": "rack 7", "DateTimeLocalOffset": "+05:00"});
+    assert_eq!(patch(&lab, &manager(&lab), &body).await.status, 204);
+    let edit = bmc_core::settings::Edit::new(|edit| {
+        edit.settings.set_bios_version("9.9");
+        Ok(())
+    });
+    lab.machine.request(Request::Edit(edit)).await.unwrap();
+    // Through the root over all BMCs, which has subscriptions of its own.
+    let body = json!({"Destination": "http://127.0.0.1:9/", "Protocol": "Redfish"});
+    let ask = Ask::new("POST", &format!("{service}/Subscriptions")).json(&body);
+    assert_eq!(ask.send(&lab.all).await.status, 201);
+    let reset = format!("{}/Actions/Manager.ResetToDefaults", manager(&lab));
+    let ask = Ask::new("POST", &reset).json(&json!({"ResetType": "PreserveNetworkAndUsers"}));
+    assert_eq!(ask.send(&lab.all).await.status, 204);
+    let shown = lab.get(&format!("{service}/Subscriptions")).await.json();
+    assert_eq!(shown["Members@odata.count"], 0);
+    assert_eq!(lab.get(service).await.json()["DeliveryRetryAttempts"], 3);
+    assert_ne!(lab.get("/redfish/v1/SessionService").await.json()["SessionTimeout"], 77);
+    let others = Ask::get(&format!("{service}/Subscriptions")).send(&lab.all).await.json();
+    assert_eq!(others["Members@odata.count"], 1);
+    let shown = lab.get(&manager(&lab)).await.json();
+    assert_eq!(
+        (&shown["ServiceIdentification"], &shown["DateTimeLocalOffset"]),
+        (&"".into(), &"+00:00".into())
+    );
+    assert_eq!(lab.get(&lab.system()).await.json()["BiosVersion"], "9.9");
+    // A service that begins anew does not take up what does not count any more.
+    let scope = crate::scope::Scope::One { fleet: lab.fleet.clone(), machine: lab.machine.clone() };
+    let again = crate::service::Service::new(scope, crate::config::RedfishConfig::default());
+    again.events.load().await;
+    assert!(again.events.kept().subscriptions.is_empty());
+}
+
+#[tokio::test]
+async fn another_offset_moves_no_entry_of_the_event_log() {
+    let lab = lab().await;
+    let entries = format!("{}/LogServices/SEL/Entries", lab.system());
+    let log = async || {
+        let body = bmc_core::sel::BMC_GENERATOR;
+        let event = ipmi_wire::record::sel::EventMessage {
+            revision: 4,
+            sensor_type: 1,
+            sensor_number: 1,
+            deasserted: false,
+            event_type: 0x6f,
+            data: [0, 0xff, 0xff],
+        };
+        lab.machine.request(Request::Sel(SelRequest::Event { generator: body, event })).await.unwrap();
+    };
+    let moments = async || -> Vec<(String, i64)> {
+        let shown = lab.get(&entries).await.json();
+        let members = shown["Members"].as_array().unwrap().iter();
+        let moment = |member: &Value| {
+            let text = member["Created"].as_str().unwrap().to_owned();
+            assert_eq!(member["EventTimestamp"], text);
+            let at = text.parse::<jiff::Timestamp>().unwrap().as_second();
+            (text, at)
+        };
+        members.map(moment).collect()
+    };
+    log().await;
+    let first = moments().await;
+    let body = json!({"DateTimeLocalOffset": "+05:30"});
+    assert_eq!(patch(&lab, &manager(&lab), &body).await.status, 204);
+    let shown = moments().await;
+    assert!(shown[0].0.ends_with("+05:30"), "{shown:?}");
+    assert_eq!(shown[0].1, first[0].1, "the same moment");
+    log().await;
+    // As IPMI sets it: the time first, then by how much it is ahead.
+    let second = moments().await[1].1;
+    assert!((0..600).contains(&(second - first[0].1)), "{second}");
+    lab.machine.request(Request::Sel(SelRequest::SetUtcOffset(Some(-60)))).await.unwrap();
+    let shown = moments().await;
+    assert!(shown.iter().all(|(text, _)| text.ends_with("-01:00")), "{shown:?}");
+    assert_eq!((shown[0].1, shown[1].1), (first[0].1, second));
+    // What Redfish cannot write as an offset is told in UTC.
+    lab.machine.request(Request::Sel(SelRequest::SetUtcOffset(Some(1_440)))).await.unwrap();
+    let shown = moments().await;
+    assert!(shown.iter().all(|(text, _)| text.ends_with('Z')), "{shown:?}");
+    assert_eq!((shown[0].1, shown[1].1), (first[0].1, second));
+}
+
+#[tokio::test]
 async fn the_log_tells_what_happened_until_it_is_cleared() {
     let lab = lab().await;
     lab.reset("On").await;

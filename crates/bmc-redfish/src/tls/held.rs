@@ -174,6 +174,27 @@ impl Held {
         Ok(())
     }
 
+    /// Takes back what was put in place, and the key of a request that waits for its certificate: the self-signed certificate is shown again.
+    ///
+    /// # Errors
+    /// A file that cannot be removed or read; what is shown stays then.
+    pub(crate) fn forget(&self) -> Result<(), TlsError> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let certified = read_pair(&self.source.cert, &self.source.key, &self.provider)?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in [&own.pending, &own.pem] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(TlsError::File { path: path.clone(), source: error });
+                }
+                _ => {}
+            }
+        }
+        loaded.certified = Arc::new(certified);
+        loaded.seen = seen(&self.source, self.own.as_ref());
+        Ok(())
+    }
+
     fn key_for(
         &self,
         chain: &[CertificateDer<'static>],

@@ -83,6 +83,8 @@ pub(super) fn detail(bmc: &Bmc, secure: bool) -> BmcDetail {
     }
 }
 
+const SECONDS_PER_MINUTE: i64 = 60;
+
 /// The event log in words.
 pub(super) fn sel(snapshot: &Snapshot) -> SelView {
     let sel = &snapshot.sel;
@@ -95,7 +97,8 @@ pub(super) fn sel(snapshot: &Snapshot) -> SelView {
 
 fn sel_entry(snapshot: &Snapshot, entry: &SelEntry) -> SelEntryView {
     let record = entry.record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let time = entry.record.timestamp().unwrap_or(entry.added);
+    let local = entry.record.timestamp().unwrap_or(entry.added);
+    let time = i64::from(local) - i64::from(entry.utc_offset) * SECONDS_PER_MINUTE;
     let (severity, message) = match &entry.record.body {
         SelBody::Event { generator, event, .. } => {
             let sensor = snapshot.sensor_of(*generator, event);
@@ -109,8 +112,8 @@ fn sel_entry(snapshot: &Snapshot, entry: &SelEntry) -> SelEntryView {
     };
     SelEntryView {
         id: entry.record.id,
-        // Every number of 32 bits is a time.
-        time: Timestamp::from_second(time.into()).unwrap_or_default(),
+        // Every number of 32 bits is a time, and so is what is a day from it.
+        time: Timestamp::from_second(time).unwrap_or_default(),
         severity: match severity {
             EventSeverity::Ok => "ok",
             EventSeverity::Warning => "warning",

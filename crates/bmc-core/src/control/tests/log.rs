@@ -60,7 +60,11 @@ fn guesses_at_passwords_have_a_share_of_the_log() {
     let (user, source) = ("nobody".to_owned(), "192.0.2.1".to_owned());
     for _ in 0..SEL_ENTRIES_MAX {
         bench.input(failed("nobody"));
-        bench.input(Input::Note(EventKind::LockedOut { user: user.clone(), source: source.clone() }));
+        bench.input(Input::Note(EventKind::LockedOut {
+            user: user.clone(),
+            source: source.clone(),
+            log: true,
+        }));
     }
     assert_eq!(logged(&bench).len(), SEL_AUDITS_MAX);
     bench.observe(ObservedPower::Running);
@@ -95,4 +99,34 @@ fn sessions_are_logged_only_where_a_client_asked_for_it() {
     enable(&mut bench, 0x000e);
     assert_eq!(session(&mut bench), 1);
     assert!(matches!(bench.events.last(), Some(EventKind::SessionClosed { .. })));
+}
+
+#[test]
+fn a_lockout_is_an_event_and_an_entry_only_where_that_is_wanted() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let locked = |log| EventKind::LockedOut { user: "admin".to_owned(), source: "192.0.2.1".to_owned(), log };
+    bench.input(Input::Note(locked(false)));
+    assert_eq!((bench.events.as_slice(), logged(&bench)), (&[locked(false)][..], vec![]));
+    bench.input(Input::Note(locked(true)));
+    assert_eq!(logged(&bench), [(0x2a, 3, false)]);
+    // As it was told before there was a choice.
+    let old = r#"{"kind": "locked-out", "user": "admin", "source": "192.0.2.1"}"#;
+    assert_eq!(serde_json::from_str::<EventKind>(old).unwrap(), locked(true));
+}
+
+#[test]
+fn no_door_changes_an_account_without_a_word() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let edit = Edit::new(|editable| editable.accounts.set_name(3, "eve").map_err(|_| RequestError::Conflict));
+    bench.request(Request::Edit(edit));
+    let administrator = Some(("root".to_owned(), Secret::new("password")));
+    bench.change(Change { administrator, ..Change::default() }).unwrap();
+    let renamed = crate::account::AccountChange::Renamed { from: "admin".to_owned() };
+    let created = EventKind::AccountCreated { id: 3, user: "eve".to_owned() };
+    assert_eq!(
+        bench.events,
+        [created, EventKind::AccountChanged { id: 2, user: "root".to_owned(), change: renamed }]
+    );
+    bench.change(Change { power_policy: Some(PowerPolicy::AlwaysOn), ..Change::default() }).unwrap();
+    assert_eq!((bench.events.len(), logged(&bench)), (2, vec![]));
 }

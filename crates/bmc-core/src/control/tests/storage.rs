@@ -70,6 +70,20 @@ fn a_volume_is_in_the_record_before_the_backend_is_asked_for_it() {
     bench.create();
     bench.finish(Ok(()));
     assert_eq!(bench.states(), [(2, VolumeState::Present)], "numbers are not given twice");
+    let name = || "Volume 1".to_owned();
+    let created = |number| EventKind::VolumeCreated {
+        number,
+        name: format!("Volume {number}"),
+        raid: "RAID1".to_owned(),
+    };
+    let told = [
+        created(1),
+        EventKind::VolumeInitialized { number: 1, name: name() },
+        EventKind::VolumeDeleted { number: 1, name: name() },
+        created(2),
+    ];
+    assert_eq!(bench.events, told, "each once, and nothing of what failed");
+    assert_eq!(logged(&bench), []);
 }
 
 #[test]

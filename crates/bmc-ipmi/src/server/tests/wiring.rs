@@ -26,7 +26,7 @@ async fn ten_wrong_passwords_from_one_address_lock_it_out() {
     // Behind this request the owner has logged all that was told to it before.
     bench.machine.request(Request::Change(Box::default())).await.unwrap();
     let (events, _) = bench.fleet.events().follow(0);
-    let locked = EventKind::LockedOut { user: "admin".to_owned(), source: "192.0.2.1".to_owned() };
+    let locked = EventKind::LockedOut { user: "admin".to_owned(), source: "192.0.2.1".to_owned(), log: true };
     assert_eq!(events.iter().filter(|event| event.kind == locked).count(), 1);
 
     let mut right = Wire::new(&bench, ELSEWHERE, login("admin", PASSWORD, 17));

@@ -5,7 +5,6 @@ mod member;
 mod privilege_map;
 mod role;
 
-use bmc_core::lockout::{FAILURE_WINDOW, FAILURES_MAX, LOCK_TIME};
 use bmc_core::request::Change;
 use bmc_core::settings::lan::BAD_PASSWORD_TIME_UNIT_SECONDS;
 use bmc_core::settings::{BadPasswordThreshold, Edit};
@@ -113,41 +112,31 @@ fn render(scope: &Scope, threshold: Option<BadPasswordThreshold>) -> Value {
     with(object, members)
 }
 
-/// The lock-out that acts: the one by user where an administrator has set one, else the one by user and source that is always there.
+/// The lock-out by user, as IPMI's parameter 26 has it. The one by user and source, which is always there, is no setting and not shown; the root over all BMCs has
+/// only that.
 fn put_lockout(members: &mut Map<String, Value>, threshold: Option<BadPasswordThreshold>) {
-    let threshold = in_force(threshold.unwrap_or_default());
     let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    let Some(threshold) = threshold else {
+        put("AccountLockoutThreshold", 0.into());
+        return;
+    };
     put("AccountLockoutThreshold", threshold.threshold.into());
     put("AccountLockoutCounterResetEnabled", (threshold.lockout_interval != 0).into());
+    let seconds = |interval: u16| Value::from(u64::from(interval) * BAD_PASSWORD_TIME_UNIT_SECONDS);
     // Zero is "never" to IPMI, and no time at all to Redfish.
-    for (name, interval) in [
-        ("AccountLockoutDuration", threshold.lockout_interval),
-        ("AccountLockoutCounterResetAfter", threshold.count_reset_interval),
-    ] {
-        if interval != 0 {
-            put(name, (u64::from(interval) * BAD_PASSWORD_TIME_UNIT_SECONDS).into());
-        }
+    if threshold.lockout_interval != 0 {
+        let duration = if threshold.no_time { 0 } else { threshold.lockout_interval };
+        put("AccountLockoutDuration", seconds(duration));
     }
-}
-
-/// What is set; where nothing is, the built-in lock-out in the same terms.
-fn in_force(set: BadPasswordThreshold) -> BadPasswordThreshold {
-    if set.threshold != 0 {
-        return set;
-    }
-    let units = |seconds: u64| u16::try_from(seconds / BAD_PASSWORD_TIME_UNIT_SECONDS).unwrap_or(u16::MAX);
-    BadPasswordThreshold {
-        audit: set.audit,
-        threshold: u8::try_from(FAILURES_MAX).unwrap_or(u8::MAX),
-        count_reset_interval: units(FAILURE_WINDOW.as_secs()),
-        lockout_interval: units(LOCK_TIME.as_secs()),
+    if threshold.count_reset_interval != 0 {
+        put("AccountLockoutCounterResetAfter", seconds(threshold.count_reset_interval));
     }
 }
 
 async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
     let scope = &call.service.scope;
     let Some(machine) = scope.machine() else {
-        // The root over all BMCs has the built-in lock-out alone, which cannot be changed.
+        // The root over all BMCs has the lock-out by source alone, which cannot be changed.
         let shown = render(scope, None);
         patch::read(&call.body, |faults| {
             patch::each_property(&call.body, &shown, "", faults, |_, _, _, _| false);
@@ -161,7 +150,7 @@ async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
         machine,
         |snapshot| show(snapshot.settings.lan.bad_password),
         |snapshot, shown| {
-            let present = in_force(snapshot.settings.lan.bad_password);
+            let present = snapshot.settings.lan.bad_password;
             let wanted = patch::read(&call.body, |faults| read_lockout(&call.body, shown, present, faults))?;
             let edit = Edit::new(move |editable| {
                 editable.settings.lan.bad_password = wanted;
@@ -173,61 +162,88 @@ async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
     .await
 }
 
+/// What a PATCH says of the lock-out.
+#[derive(Default)]
+struct Lockout {
+    threshold: Option<u8>,
+    /// In units of IPMI; 0: no lock-out occurs.
+    duration: Option<u16>,
+    reset_after: Option<u16>,
+    reset_enabled: Option<bool>,
+}
+
 fn read_lockout(
     body: &Map<String, Value>,
     shown: &Value,
     present: BadPasswordThreshold,
     faults: &mut Faults,
 ) -> (BadPasswordThreshold, bool) {
-    let mut wanted = present;
-    let (mut anything, mut time) = (false, None);
+    let (mut wanted, mut anything) = (Lockout::default(), false);
     patch::each_property(body, shown, "", faults, |name, pointer, value, faults| {
         match name {
             "AccountLockoutThreshold" => {
-                if let Some(threshold) = read_number(pointer, value, 1..=u64::from(u8::MAX), faults) {
-                    wanted.threshold = u8::try_from(threshold).unwrap_or(u8::MAX);
-                }
+                let number = read_number(pointer, value, 0..=u64::from(u8::MAX), faults);
+                wanted.threshold = number.and_then(|number| u8::try_from(number).ok());
             }
-            "AccountLockoutDuration" => {
-                time = Some(pointer.to_owned());
-                if let Some(interval) = read_interval(pointer, value, faults) {
-                    wanted.lockout_interval = interval;
-                }
-            }
+            "AccountLockoutDuration" => wanted.duration = read_interval(pointer, value, 0, faults),
             "AccountLockoutCounterResetAfter" => {
-                time = Some(pointer.to_owned());
-                if let Some(interval) = read_interval(pointer, value, faults) {
-                    wanted.count_reset_interval = interval;
-                }
+                wanted.reset_after = read_interval(pointer, value, BAD_PASSWORD_TIME_UNIT_SECONDS, faults);
             }
-            "AccountLockoutCounterResetEnabled" => match faults.boolean(pointer, value) {
-                Some(true) if wanted.lockout_interval == 0 => {
-                    let built_in = in_force(BadPasswordThreshold::default());
-                    wanted.lockout_interval = built_in.lockout_interval;
-                    wanted.count_reset_interval = built_in.count_reset_interval;
-                }
-                Some(false) => (wanted.lockout_interval, wanted.count_reset_interval) = (0, 0),
-                _ => {}
-            },
+            "AccountLockoutCounterResetEnabled" => wanted.reset_enabled = faults.boolean(pointer, value),
             _ => return false,
         }
         anything = true;
         true
     });
-    if let Some(pointer) = time
-        && wanted.lockout_interval != 0
-        && wanted.count_reset_interval > wanted.lockout_interval
-        && faults.is_empty()
-    {
-        let other = if pointer.ends_with("Duration") {
-            "/AccountLockoutCounterResetAfter"
-        } else {
-            "/AccountLockoutDuration"
+    let next = if faults.is_empty() { wanted.put(present, faults) } else { present };
+    (next, anything)
+}
+
+impl Lockout {
+    /// The setting that this makes of the present one.
+    fn put(&self, present: BadPasswordThreshold, faults: &mut Faults) -> BadPasswordThreshold {
+        let mut conflict = |this: &str, that: &str, why: &str| {
+            let pointers = [format!("/{this}"), format!("/{that}")];
+            let fault = Message::new(message::PropertyValueConflict, [&pointers[0], &pointers[1]]);
+            faults.push(fault.about(&pointers[0]).resolution(why));
         };
-        let fault = Message::new(message::PropertyValueConflict, [&*pointer, other]).about(&pointer);
-        faults.push(fault.resolution("AccountLockoutDuration is at least AccountLockoutCounterResetAfter."));
+        let mut next =
+            BadPasswordThreshold { threshold: self.threshold.unwrap_or(present.threshold), ..present };
+        // Who sets a time wants it to count.
+        let times = self.duration.is_some() || self.reset_after.is_some();
+        let ends = self.reset_enabled.unwrap_or(present.lockout_interval != 0 || times);
+        if !ends {
+            (next.lockout_interval, next.count_reset_interval, next.no_time) = (0, 0, false);
+            return next;
+        }
+        let fresh = BadPasswordThreshold::default();
+        if present.lockout_interval == 0 {
+            (next.lockout_interval, next.count_reset_interval) =
+                (fresh.lockout_interval, fresh.count_reset_interval);
+        }
+        if let Some(duration) = self.duration {
+            next.no_time = duration == 0;
+            if duration != 0 {
+                next.lockout_interval = duration;
+            }
+        }
+        if let Some(reset_after) = self.reset_after {
+            next.count_reset_interval = reset_after;
+        }
+        if next.no_time {
+            if self.threshold.is_some_and(|threshold| threshold != 0) {
+                let why = "With the duration 0 no lock-out occurs: send an AccountLockoutDuration too, or the threshold 0.";
+                conflict("AccountLockoutThreshold", "AccountLockoutDuration", why);
+            }
+            next.threshold = 0;
+        } else if times && next.count_reset_interval > next.lockout_interval {
+            const WHY: &str = "AccountLockoutDuration is at least AccountLockoutCounterResetAfter.";
+            let names = ["AccountLockoutDuration", "AccountLockoutCounterResetAfter"];
+            let [this, that] = if self.reset_after.is_some() { [names[1], names[0]] } else { names };
+            conflict(this, that, WHY);
+        }
+        next
     }
-    (wanted, anything)
 }
 
 fn read_number(
@@ -249,10 +265,10 @@ fn read_number(
     number
 }
 
-/// A time in seconds as IPMI keeps it.
-fn read_interval(pointer: &str, value: &Value, faults: &mut Faults) -> Option<u16> {
+/// A time in seconds, `least` or more, as IPMI keeps it.
+fn read_interval(pointer: &str, value: &Value, least: u64, faults: &mut Faults) -> Option<u16> {
     const UNIT: u64 = BAD_PASSWORD_TIME_UNIT_SECONDS;
-    let seconds = read_number(pointer, value, UNIT..=UNIT * u64::from(u16::MAX), faults)?;
+    let seconds = read_number(pointer, value, least..=UNIT * u64::from(u16::MAX), faults)?;
     if seconds % UNIT != 0 {
         let fault = Message::new(message::PropertyValueOutOfRange, [&shown(value), pointer]).about(pointer);
         faults.push(

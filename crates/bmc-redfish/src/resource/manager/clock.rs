@@ -16,14 +16,22 @@ const OFFSET_MAX: i16 = 20 * MINUTES_PER_HOUR - 1;
 
 /// By how many minutes the clock is ahead of UTC.
 fn offset_of(snapshot: &Snapshot) -> i16 {
-    snapshot.sel.state().utc_offset.filter(|offset| offset.abs() <= OFFSET_MAX).unwrap_or(0)
+    snapshot.sel.state().utc_offset.unwrap_or(0)
 }
 
-/// A time of the clock, in seconds since 1970 as it counts, as Redfish writes it.
-pub(in crate::resource) fn written(snapshot: &Snapshot, seconds: u32) -> String {
-    let Ok(time) = Timestamp::from_second(seconds.into()) else { return String::new() };
+/// By how many minutes what is shown is ahead of UTC: as the clock, or not at all where the format cannot say so.
+fn shown_offset(snapshot: &Snapshot) -> i16 {
+    Some(offset_of(snapshot)).filter(|offset| offset.abs() <= OFFSET_MAX).unwrap_or(0)
+}
+
+/// A time of the clock, in seconds since 1970 as it counted when it was said to be so many minutes ahead of UTC, as Redfish writes it: the same moment, told in
+/// the present offset.
+pub(in crate::resource) fn written(snapshot: &Snapshot, seconds: u32, utc_offset: i16) -> String {
+    let shown = shown_offset(snapshot);
+    let local = i64::from(seconds) + i64::from(shown - utc_offset) * SECONDS_PER_MINUTE;
+    let Ok(time) = Timestamp::from_second(local) else { return String::new() };
     let local = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    match offset_of(snapshot) {
+    match shown {
         0 => format!("{local}Z"),
         offset => format!("{local}{}", offset_text(offset)),
     }
@@ -37,8 +45,9 @@ fn offset_text(offset: i16) -> String {
 
 /// Puts both properties into a resource.
 pub(in crate::resource) fn put(object: &mut Map<String, Value>, snapshot: &Snapshot, now: Timestamp) {
-    object.insert("DateTime".to_owned(), written(snapshot, snapshot.sel.time(now)).into());
-    object.insert("DateTimeLocalOffset".to_owned(), offset_text(offset_of(snapshot)).into());
+    object
+        .insert("DateTime".to_owned(), written(snapshot, snapshot.sel.time(now), offset_of(snapshot)).into());
+    object.insert("DateTimeLocalOffset".to_owned(), offset_text(shown_offset(snapshot)).into());
 }
 
 /// What a PATCH asks of the clock.

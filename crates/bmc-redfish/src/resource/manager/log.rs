@@ -2,7 +2,8 @@
 //!
 //! The daemon keeps the last events of all its BMCs in memory; ids grow for ever. Clearing hides what came before, also after a restart.
 
-use bmc_core::event::{EVENT_RING_ENTRIES, Event, EventKind};
+use bmc_core::account::AccountChange;
+use bmc_core::event::{EVENT_RING_ENTRIES, Event, EventKind, OperationStep};
 use bmc_core::request::Request;
 use bmc_core::settings::Edit;
 use bmc_core::snapshot::Snapshot;
@@ -157,6 +158,9 @@ fn is_of_bmc(kind: &EventKind) -> bool {
             | EventKind::SessionClosed { .. }
             | EventKind::LoginFailed { .. }
             | EventKind::LockedOut { .. }
+            | EventKind::AccountCreated { .. }
+            | EventKind::AccountRemoved { .. }
+            | EventKind::AccountChanged { .. }
     )
 }
 
@@ -164,6 +168,9 @@ fn is_of_bmc(kind: &EventKind) -> bool {
 fn severity(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::PowerFault { .. } | EventKind::Unavailable { .. } => "Critical",
+        EventKind::Operation { step: OperationStep::Failed, .. } => "Critical",
+        EventKind::Operation { step: OperationStep::Cancelled, .. } => "Warning",
+        EventKind::AccountChanged { change: AccountChange::Disabled, .. } => "Warning",
         EventKind::ShutdownIgnored
         | EventKind::Nmi
         | EventKind::WatchdogPreTimeout { .. }

@@ -53,7 +53,24 @@ pub(super) async fn to_defaults(call: &Call<'_>) -> Result<Reply, Problem> {
     let wanted = parameters.required(RESET_TYPE);
     let wanted = wanted.and_then(|value| parameters.choice(RESET_TYPE, value, &DEFAULTS));
     parameters.end()?;
-    carry_out(call, TO_DEFAULTS, wanted.ok_or_else(Problem::internal)?).await
+    let wanted = wanted.ok_or_else(Problem::internal)?;
+    let reply = carry_out(call, TO_DEFAULTS, wanted).await?;
+    call.service.heed_resets();
+    if wanted == BmcReset::ToDefaults(Preserve::Nothing) {
+        forget_certificate(call)?;
+    }
+    Ok(reply)
+}
+
+/// The certificate is a part of how the BMC is reached; it is kept as a file beside the machine's record. Where it cannot be taken back that is told, and the
+/// action can be asked for again.
+fn forget_certificate(call: &Call<'_>) -> Result<(), Problem> {
+    let machine = call.service.machine("Manager", call.id)?;
+    let Some(held) = call.service.config.keyring.get(machine.name()) else { return Ok(()) };
+    held.forget().map_err(|error| {
+        tracing::error!(bmc = %machine.name(), %error, "the HTTPS certificate could not be taken back");
+        Problem::internal()
+    })
 }
 
 async fn carry_out(call: &Call<'_>, action: &str, reset: BmcReset) -> Result<Reply, Problem> {

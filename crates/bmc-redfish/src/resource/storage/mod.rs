@@ -153,6 +153,11 @@ impl<'a> Subsystem<'a> {
     }
 }
 
+/// Where a System's volume is, whether or not it is still there.
+pub(crate) fn volume_uri(system: &str, number: u32) -> String {
+    format!("{}/{RAID}/Volumes/{number}", collection_uri(system))
+}
+
 /// The links to a machine's drives, for its Chassis.
 pub(super) fn drive_uris(snapshot: &Snapshot, system: &str) -> Vec<String> {
     let all = subsystems(snapshot);
