@@ -54,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) context: Option<String>,
     /// Of the account's name and password at login: a changed password ends its sessions.
     fingerprint: Fingerprint,
+    /// Of the account as the session's own user is about to make it: what is told of the change must not find the session of before.
+    expected: Option<Fingerprint>,
     last_used: Instant,
 }
 
@@ -106,8 +108,9 @@ impl Sessions {
             return Err(OpenError::Limit);
         }
         let user = account.name.clone();
+        let fingerprint = fingerprint(account);
         let session =
-            Session { id, user, created, origin, context, fingerprint: fingerprint(account), last_used: now };
+            Session { id, user, created, origin, context, fingerprint, expected: None, last_used: now };
         table.open.insert(digest(token.as_bytes()), session.clone());
         Ok((session, token))
     }
@@ -144,7 +147,15 @@ impl Sessions {
 
     /// Whether an account is still the one that opened the session.
     pub(crate) fn is_of(session: &Session, account: &Account) -> bool {
-        session.fingerprint == fingerprint(account)
+        let present = fingerprint(account);
+        session.fingerprint == present || session.expected.as_ref() == Some(&present)
+    }
+
+    /// The own account of a session is about to become this one, or, after all, is not.
+    pub(crate) fn expect(&self, id: &str, account: Option<&Account>) {
+        for session in self.lock().open.values_mut().filter(|session| session.id == id) {
+            session.expected = account.map(fingerprint);
+        }
     }
 
     /// The session with this id. Looking is not using.
@@ -172,6 +183,7 @@ impl Sessions {
         for session in self.lock().open.values_mut().filter(|session| session.id == id) {
             session.user.clone_from(&account.name);
             session.fingerprint = fingerprint(account);
+            session.expected = None;
         }
     }
 

@@ -415,3 +415,41 @@ async fn a_session_keeps_what_its_client_wants_to_know_it_by() {
     log_in(json!("c".repeat(257))).await.refused(400, &["StringValueTooLong"]);
     assert!(log_in(Value::Null).await.json().get("Context").is_none());
 }
+
+/// What was told of the accounts of a service, in words.
+fn told(lab: &Lab, bmc: &str) -> Vec<String> {
+    let (events, _) = lab.fleet.events().follow(0);
+    let of_accounts =
+        events.iter().filter(|event| event.bmc == bmc && event.kind.to_string().contains("account"));
+    of_accounts.map(|event| event.kind.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_accounts_is_told_of_a_bmc_and_of_the_root_over_all() {
+    let lab = lab().await;
+    let eve = json!({"UserName": "eve", "Password": "secret", "RoleId": "Operator"});
+    for (router, bmc, id) in [(&lab.one, "m0", 3), (&lab.all, "*", 3)] {
+        let made = Ask::new("POST", "/redfish/v1/AccountService/Accounts").json(&eve).send(router).await;
+        assert_eq!(made.status, 201);
+        let uri = made.header("location").to_owned();
+        let again = Ask::new("POST", "/redfish/v1/AccountService/Accounts").json(&eve).send(router).await;
+        assert_eq!(again.status, 409);
+        let change = json!({"Password": "better", "RoleId": "ReadOnly"});
+        assert_eq!(Ask::new("PATCH", &uri).json(&change).send(router).await.status, 204);
+        assert_eq!(Ask::new("DELETE", &uri).send(router).await.status, 204);
+        let expected = [
+            format!("account {id} created: eve"),
+            format!("password of account {id} changed: eve"),
+            format!("account {id}: eve is user and was operator"),
+            format!("account {id} removed: eve"),
+        ];
+        assert_eq!(told(&lab, bmc), expected);
+    }
+    let log = format!("{}/LogServices/Events/Entries", lab.system().replace("Systems", "Managers"));
+    let entries = lab.get(&log).await.json();
+    let created =
+        entries["Members"].as_array().unwrap().iter().find(|entry| entry["MessageArgs"] == json!(["eve"]));
+    let created = created.unwrap();
+    assert_eq!(created["MessageId"], "AccountSecurity.1.0.AccountCreated");
+    assert!(lab.machine.snapshot().sel.entries().is_empty(), "nothing that hardware logs");
+}

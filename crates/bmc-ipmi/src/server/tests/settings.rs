@@ -1,6 +1,7 @@
 //! That what clients set holds for sessions at once.
 
 use bmc_core::account::{Account, NULL_USER_ID, Role, Secret};
+use bmc_core::event::EventKind;
 use bmc_core::request::{Change, Request};
 use bmc_core::settings::{BmcKey, Edit, Settings};
 use ipmi_wire::rakp::RakpStatus;
@@ -91,6 +92,25 @@ async fn a_bad_password_threshold_locks_the_user_out_from_everywhere() {
     for _ in 0..2 {
         guess(&bench, &mut station).await;
     }
+    let locks = |kind: &EventKind| matches!(kind, EventKind::LockedOut { log: false, .. });
+    let told = async |bench: &Bench| loop {
+        let (events, mut news) = bench.fleet.events().follow(0);
+        if events.iter().any(|event| locks(&event.kind)) {
+            return;
+        }
+        news.recv().await.unwrap();
+    };
+    told(&bench).await;
+    assert!(
+        bench
+            .machine
+            .snapshot()
+            .sel
+            .entries()
+            .iter()
+            .all(|entry| { entry.record.event().is_none_or(|event| event.offset() != 3) }),
+        "the parameter's first bit asks for no entry"
+    );
     let got = Wire::new(&bench, ELSEWHERE, login("admin", PASSWORD, 17)).log_in(&bench, &mut station).await;
     let locked = LoginError::Refused { message: "RAKP 1", status: RakpStatus::UNAUTHORIZED_NAME };
     assert_eq!(got, Err(locked));

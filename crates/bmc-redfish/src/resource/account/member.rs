@@ -139,7 +139,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Problem> {
 pub(super) async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
     let service = call.service;
     let ipmi_here = has_ipmi(&service.scope);
-    let (before, after, wanted) = change(call, |accounts| {
+    let changed = change(call, |accounts| {
         let account = find(accounts, call.id)
             .map_err(|problem| if rules_accounts(call) { problem } else { Problem::forbidden() })?;
         require_own(call, account)?;
@@ -158,9 +158,16 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
         next.edit(account.id, |account| wanted.put(account)).map_err(|error| refusal(&error, &wanted))?;
         keeps_an_administrator(accounts, &next, message::AccountNotModified)?;
         let after = next.get(account.id).map_err(|error| refusal(&error, &wanted))?;
+        if let Some(session) = own_session(call, account) {
+            service.sessions.expect(session, Some(&after));
+        }
         Ok((next, (account.clone(), after, wanted)))
     })
-    .await?;
+    .await;
+    if let (Err(_), Some(session)) = (&changed, call.caller.as_ref().and_then(|who| who.session.as_deref())) {
+        service.sessions.expect(session, None);
+    }
+    let (before, after, wanted) = changed?;
     if wanted.unlock {
         let fleet = service.scope.fleet();
         fleet.lockouts().unlock(&service.scope.lockout_name(), before.name.as_bytes());
@@ -213,8 +220,20 @@ async fn change<T: Send>(
 ) -> Result<T, Problem> {
     let machine = match &call.service.scope {
         Scope::One { machine, .. } => machine,
-        Scope::All { accounts, .. } => {
-            return accounts.change(&plan).await.map_err(|error| match error {
+        Scope::All { accounts, fleet } => {
+            let changed = accounts
+                .change(|before| {
+                    let (after, answer) = plan(before)?;
+                    let told = before.changes(&after);
+                    Ok((after, (answer, told)))
+                })
+                .await;
+            let changed = changed.map(|(answer, told)| {
+                let (bmc, time) = (call.service.scope.lockout_name(), fleet.clock().timestamp());
+                told.into_iter().for_each(|kind| fleet.events().emit(time, &bmc, uuid::Uuid::nil(), kind));
+                answer
+            });
+            return changed.map_err(|error| match error {
                 ChangeError::Refused(problem) => problem,
                 ChangeError::Store(error) => {
                     let about = About { asked: Asked::Change, uri: super::URI, id: "AccountService" };
@@ -247,11 +266,18 @@ async fn change<T: Send>(
     Err(Problem::retry(Duration::from_secs(1), message::ServiceTemporarilyUnavailable))
 }
 
+/// The session in which somebody is at the own account.
+fn own_session<'a>(call: &'a Call<'_>, account: &Account) -> Option<&'a str> {
+    let own = call.caller.as_ref().filter(|caller| caller.account == account.id)?;
+    own.session.as_deref()
+}
+
 /// Ends the sessions of who may no longer log in as before; the one in which somebody changed the own account goes on.
 fn end_sessions(call: &Call<'_>, changed: Option<&Account>) {
-    let (sessions, caller) = (&call.service.sessions, call.caller.as_ref());
-    let own = caller.filter(|caller| changed.is_some_and(|changed| changed.id == caller.account));
-    if let (Some(session), Some(changed)) = (own.and_then(|caller| caller.session.as_deref()), changed) {
+    let sessions = &call.service.sessions;
+    if let Some(changed) = changed
+        && let Some(session) = own_session(call, changed)
+    {
         sessions.renew(session, changed);
     }
     sessions.end_stale(&call.service.scope.accounts());
