@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use polybmc_tests::doors::Machine;
 use polybmc_tests::lab::{Lab, PASSWORD, USER, ipmitool, ipmitool_as};
 use polybmc_tests::redfish::{Redfish, SYSTEMS};
 use serde_json::{Value, json};
@@ -222,4 +223,69 @@ fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
         assert_eq!(lab.node(2).ipmi, doors.account, "endpoints stay");
     }
     assert!(!lab.daemon.log().contains("panicked"), "{}", lab.daemon.log());
+}
+
+/// What a simulated machine has in its firmware's memory: both protocols tell the same after a power cut, and what they told before.
+#[test]
+fn the_firmware_of_a_simulated_machine_survives_a_power_cut() {
+    let mut lab = Lab::builder(1).log("info").start();
+    let system = format!("{SYSTEMS}/node-0");
+    let seen = |lab: &Lab| {
+        let machine = Machine::of(lab, "node-0");
+        let redfish = Redfish::of(&lab.node(0));
+        let read = |path: &str| redfish.read(&format!("{system}{path}"));
+        let boot = read("")["Boot"].clone();
+        let secure = read("/SecureBoot");
+        json!({
+            "mode": boot["BootSourceOverrideMode"],
+            "target": boot["BootSourceOverrideTarget"],
+            "uri": boot["HttpBootUri"],
+            "order": boot["BootOrder"],
+            "enable": secure["SecureBootEnable"],
+            "keys": secure["SecureBootMode"],
+            "attributes": read("/Bios")["Attributes"],
+            "ipmi": machine.boot_flags(),
+        })
+    };
+    let redfish = Redfish::of(&lab.node(0));
+    let patch = |path: &str, body: Value| {
+        redfish.patch(&format!("{system}{path}"), &body).expect(204);
+    };
+    let order = redfish.read(&system)["Boot"]["BootOrder"].as_array().cloned().unwrap_or_default();
+    let reversed: Vec<Value> = order.iter().rev().cloned().collect();
+    assert!(reversed.len() > 1 && reversed != order);
+    patch("", json!({"Boot": {"BootSourceOverrideMode": "UEFI"}}));
+    patch("", json!({"Boot": {"BootOrder": reversed}}));
+    patch("/SecureBoot", json!({"SecureBootEnable": true}));
+    let reset = format!("{system}/SecureBoot/Actions/SecureBoot.ResetKeys");
+    redfish.post(&reset, &json!({"ResetKeysType": "DeletePK"})).expect(204);
+    lab.node(0).bring_up();
+    patch(
+        "",
+        json!({"Boot": {
+            "BootSourceOverrideTarget": "UefiHttp",
+            "BootSourceOverrideEnabled": "Continuous",
+            "HttpBootUri": "http://192.0.2.1/boot.efi",
+        }}),
+    );
+    let before = seen(&lab);
+    assert_eq!((&before["enable"], &before["keys"]), (&json!(true), &json!("SetupMode")));
+    assert_eq!((&before["mode"], &before["order"]), (&json!("UEFI"), &json!(reversed)));
+    assert_eq!(before["uri"], "http://192.0.2.1/boot.efi");
+    for _ in 0..2 {
+        lab.daemon.kill();
+        lab.daemon.restart();
+        assert_eq!(seen(&lab), before);
+    }
+    // And back: nothing is left of it.
+    let patch = |path: &str, body: Value| {
+        Redfish::of(&lab.node(0)).patch(&format!("{system}{path}"), &body).expect(204);
+    };
+    patch("", json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}}));
+    patch("", json!({"Boot": {"BootSourceOverrideMode": "Legacy"}}));
+    let before = seen(&lab);
+    assert_eq!(before["mode"], "Legacy");
+    lab.daemon.kill();
+    lab.daemon.restart();
+    assert_eq!(seen(&lab), before);
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::error::BackendError;
-use crate::firmware::{BootDevice, FirmwareSetup, SecureBoot};
+use crate::firmware::{BootDevice, FirmwareSetup, KeptFirmware, SecureBoot};
 use crate::inventory::{Cpu, Graphics, MemoryModule, Nic, PciDevice};
 use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
@@ -61,6 +61,12 @@ pub struct MachineInfo {
     pub memory_modules: Vec<MemoryModule>,
     /// UEFI Secure Boot as the next boot has it; `None` where the firmware has none to offer, as no PC BIOS does.
     pub secure_boot: Option<SecureBoot>,
+    /// Why [`Machine::set_firmware`] cannot switch it to UEFI, and how to mend that, where it is known: the hypervisor has no firmware for it.
+    pub uefi_missing: Option<String>,
+    /// Why it could not have Secure Boot in force, were it UEFI, and how to mend that, where it is known.
+    pub secure_boot_missing: Option<String>,
+    /// What of its firmware the backend itself forgets; [`KeptFirmware`] says what becomes of it.
+    pub kept: Option<Arc<KeptFirmware>>,
     /// The devices that it can boot from, in an order that does not depend on the boot order.
     pub boot_devices: Vec<BootDevice>,
     /// The names of those that it tries, in this order, when no override is in force.
@@ -205,6 +211,18 @@ pub trait Backend: Send + Sync + 'static {
     /// Watches a machine. Never fails and never blocks: a machine or hypervisor that is not there is reported as
     /// [`Report::Unavailable`] and watched until it is. Watching ends when the returned machine is dropped.
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine>;
+
+    /// As [`attach`](Self::attach), with what the machine's [`MachineInfo::kept`] was when it was last known. It is not for a backend that
+    /// keeps all by itself, nor for a machine that has been there ever since.
+    fn attach_kept(
+        &self,
+        machine: MachineRef,
+        kept: Option<Arc<KeptFirmware>>,
+        reports: Reports,
+    ) -> Arc<dyn Machine> {
+        let _ = kept;
+        self.attach(machine, reports)
+    }
 }
 
 /// One machine's controls. The owner has at most one call under way, except [`nmi`](Self::nmi) and one of
@@ -267,7 +285,7 @@ pub trait Machine: Send + Sync + 'static {
     /// instance that the next [`start`](Self::start) or [`reset`](Self::reset) makes run. To be asked for what is so already is fine.
     async fn set_up(&self, setup: &FirmwareSetup) -> Result<(), BackendError> {
         match setup {
-            FirmwareSetup { mode: Some(mode), secure_boot: None, keys: None } => {
+            FirmwareSetup { mode: Some(mode), secure_boot: None, keys: None, databases: None } => {
                 self.set_firmware(*mode).await
             }
             setup if setup.is_empty() => Ok(()),

@@ -1,8 +1,13 @@
 //! A machine's firmware beyond its mode: Secure Boot and its keys, what it can boot from, and what a boot is to change of it.
 
+pub mod keys;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{BootTarget, FirmwareMode};
+use crate::firmware::keys::{KeyDatabases, KeySet};
 
 /// What a machine can boot from: one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +57,9 @@ pub struct SecureBoot {
     pub fixed: Option<String>,
     /// What can be done to the keys as a whole.
     pub key_resets: Vec<KeyReset>,
+    /// What is in its databases, where that can be told; it can be changed then.
+    #[serde(default)]
+    pub databases: Option<KeyDatabases>,
 }
 
 impl SecureBoot {
@@ -82,6 +90,8 @@ pub struct FirmwareSetup {
     pub secure_boot: Option<bool>,
     /// What happens to its keys.
     pub keys: Option<KeyReset>,
+    /// What is to be in its databases after that, where the machine can [tell](SecureBoot::databases).
+    pub databases: Option<Arc<KeySet>>,
 }
 
 impl FirmwareSetup {
@@ -89,4 +99,23 @@ impl FirmwareSetup {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// What a backend's machine keeps in its firmware's memory, where the backend itself forgets it when the daemon ends: the core stores it
+/// with the machine's record and [gives it back](crate::backend::Backend::attach_kept). `None` is what the machine leaves the factory with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptFirmware {
+    /// How it boots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<FirmwareMode>,
+    /// Whether Secure Boot is enabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<bool>,
+    /// The keys of Secure Boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Arc<KeySet>>,
+    /// The devices that it boots from, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_order: Option<Vec<String>>,
 }

@@ -294,7 +294,7 @@ impl Fleet {
         let key = self.0.next_key.fetch_add(1, Ordering::Relaxed);
         #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
         let owner = self.0.owners[key as usize % self.0.owners.len()].clone();
-        let machine_ref = record.machine.clone();
+        let (machine_ref, kept) = (record.machine.clone(), record.firmware.clone());
         // An entry that was stored without an offset from UTC counts as it was shown until then.
         let offset = record.sel.utc_offset.unwrap_or(0);
         let log = Sel::load(record.sel, self.stored_log(&name, offset).await?);
@@ -314,7 +314,7 @@ impl Fleet {
         // The owner must know the machine before its first report arrives, and the backend reports at once: so the owner is told of the
         // machine through the same queue, before the backend could possibly have spoken.
         let gate = Gate::default();
-        let machine = backend.attach(machine_ref, gate.guard(reports));
+        let machine = backend.attach_kept(machine_ref, kept, gate.guard(reports));
         let console = machine.console();
         let (alerts, _) = broadcast::channel(ALERTS_PENDING_MAX);
         let weak_alerts = alerts.downgrade();
@@ -503,6 +503,7 @@ fn starting_record(
             power: Arc::default(),
             accounts: Arc::new(Accounts::with_administrator(user, password.clone())?),
             identity: Arc::new(default_identity(&setup.name)),
+            firmware: None,
             settings: Arc::default(),
             sel: SelState::default(),
             machine: setup.machine,

@@ -14,7 +14,7 @@ use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, ObservedPower
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};
-use bmc_core::firmware::FirmwareSetup;
+use bmc_core::firmware::{FirmwareSetup, KeptFirmware};
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
@@ -102,15 +102,24 @@ impl Backend for SimBackend {
         Ok(all)
     }
 
-    /// Watches a machine, which comes into being if need be; it stays when nobody watches it any more.
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine> {
+        self.attach_kept(machine, None, reports)
+    }
+
+    /// Watches a machine, which comes into being if need be, with this firmware; it stays when nobody watches it any more.
+    fn attach_kept(
+        &self,
+        machine: MachineRef,
+        kept: Option<Arc<KeptFirmware>>,
+        reports: Reports,
+    ) -> Arc<dyn Machine> {
         let mut world = self.shared.world();
         let uuid = machine
             .uuid
             .or_else(|| world.lookup(&machine.name))
             .unwrap_or_else(|| hardware::uuid_of(&machine.name));
         if !world.entries.contains_key(&uuid) {
-            world.create(&self.shared, uuid, &machine.name);
+            world.create(&self.shared, uuid, &machine.name, kept.as_deref());
         }
         let watch = world.next_watch;
         world.next_watch += 1;
@@ -260,7 +269,7 @@ impl World {
         (hardware::make_up(config, uuid, name, pair), pair)
     }
 
-    fn create(&mut self, shared: &Arc<Shared>, uuid: Uuid, name: &str) {
+    fn create(&mut self, shared: &Arc<Shared>, uuid: Uuid, name: &str, kept: Option<&KeptFirmware>) {
         let config = &shared.config;
         let simulator = Arc::downgrade(shared);
         let serial = Serial::new(Arc::new(move |input| match simulator.upgrade() {
@@ -269,8 +278,12 @@ impl World {
         }));
         let (info, mac_pair) = self.make_up(config, uuid, name);
         let times = Times { post: config.post, boot: config.boot, shutdown: config.shutdown };
+        let mut machine = SimMachine::new(info, times, config.seed);
+        if let Some(kept) = kept {
+            machine.restore(kept);
+        }
         let entry = Entry {
-            machine: SimMachine::new(info, times, config.seed),
+            machine,
             faults: Faults::default(),
             outage: None,
             watchers: Vec::new(),

@@ -10,12 +10,13 @@ use std::net::Ipv4Addr;
 use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot, check_target};
 use bmc_core::error::BackendError;
-use bmc_core::firmware::{BootDevice, BootDeviceKind, KeyReset, SecureBoot};
+use bmc_core::firmware::{BootDevice, BootDeviceKind};
 use bmc_core::inventory::{Attachment, Cpu, LinkId, Neighbor, Nic, PciAddress, PciDevice, memory_modules};
 use bmc_core::storage::{Disk, DiskBus, RaidController, Volume};
 use uuid::Uuid;
 
 use crate::config::SimConfig;
+use crate::variables::Variables;
 
 /// The disks, in boot order.
 pub const DISKS: [&str; 2] = ["sda", "sdb"];
@@ -68,7 +69,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
     boot_devices.push(device(BootDeviceKind::Cdrom, CDROM));
     boot_devices.extend(nics.iter().map(|nic| device(BootDeviceKind::Network, &nic.mac)));
     MachineInfo {
-        secure_boot: secure_boot(config.firmware, &factory_variables()),
+        secure_boot: Variables::default().secure_boot(config.firmware),
         boot_order: boot_devices.iter().map(|device| device.name.clone()).collect(),
         boot_devices,
         uuid,
@@ -94,6 +95,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
             &serial(uuid, "R"),
         ),
         mains_return: true,
+        ..MachineInfo::default()
     }
 }
 
@@ -169,17 +171,6 @@ pub fn volume_disk(info: &MachineInfo, volume: &Volume) -> Disk {
         rotational: Some(false),
         ..Disk::default()
     }
-}
-
-/// Secure Boot as it leaves the factory: off, with keys.
-pub fn factory_variables() -> SecureBoot {
-    let key_resets = vec![KeyReset::Default, KeyReset::DeleteAll, KeyReset::DeletePlatformKey];
-    SecureBoot { enabled: false, has_platform_key: true, fixed: None, key_resets }
-}
-
-/// Secure Boot as a machine in this firmware mode offers it.
-pub fn secure_boot(firmware: FirmwareMode, variables: &SecureBoot) -> Option<SecureBoot> {
-    (firmware == FirmwareMode::Uefi).then(|| variables.clone())
 }
 
 /// What a machine in this firmware mode can be told to boot from: everything, but HTTP only under UEFI.

@@ -10,11 +10,13 @@
 //! * [`machine`]: one machine as a pure state machine; time comes in as an argument.
 //! * [`faults`]: what a machine was told to do wrong.
 //! * [`terminal`]: what a machine prints on its serial line, and who answers there.
+//! * `variables`: Secure Boot and its keys.
 //! * `load`: how busy a guest is in each phase.
 //! * [`backend`]: the shell: all machines behind one lock, all their timers in one queue and one task.
 //! * [`control`]: the handle for tests and for people.
 //!
-//! State lives as long as the process; identity (UUID, MAC addresses) follows from the seed and the name and so survives it.
+//! State lives as long as the process. What a machine's firmware keeps is handed to whoever attaches a BMC, and taken back from there by the
+//! next process; identity (UUID, MAC addresses) follows from the seed and the name and so survives it.
 
 pub mod backend;
 pub mod config;
@@ -25,6 +27,7 @@ mod load;
 pub mod machine;
 mod serial;
 pub mod terminal;
+mod variables;
 
 pub use backend::SimBackend;
 pub use config::SimConfig;

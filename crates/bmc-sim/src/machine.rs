@@ -13,18 +13,20 @@
 //! Pausing stops the machine's time in any of these. An ACPI press that nobody can hear yet (POST, loading, paused) is kept until
 //! the operating system is up; resets do not lose it, only removing power does.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
-use bmc_core::firmware::{FirmwareSetup, KeyReset, SecureBoot};
+use bmc_core::firmware::{FirmwareSetup, KeptFirmware};
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
 
 use crate::hardware::{self, Handover, Inserted};
 use crate::load::{Activity, Load, SimLoad};
+use crate::variables::Variables;
 
 /// How long a machine's phases take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,9 @@ pub struct SimMachine {
     interrupts: u64,
     runs: u64,
     /// The variables of its UEFI, which a switch to another firmware leaves alone.
-    variables: SecureBoot,
+    variables: Variables,
+    /// The firmware mode that it left the factory with.
+    factory_mode: FirmwareMode,
     load: Load,
     /// The statistics as last reported; a machine that is off has none.
     told: Statistics,
@@ -105,7 +109,8 @@ impl SimMachine {
     pub fn new(info: MachineInfo, times: Times, seed: u64) -> Self {
         Self {
             load: Load::new(seed, info.uuid),
-            variables: hardware::factory_variables(),
+            variables: Variables::default(),
+            factory_mode: info.firmware,
             told: Statistics::default(),
             info,
             times,
@@ -297,7 +302,36 @@ impl SimMachine {
     pub fn set_firmware(&mut self, mode: FirmwareMode) -> Vec<Report> {
         self.info.firmware = mode;
         self.info.boot_targets = hardware::boot_targets(mode);
-        self.info.secure_boot = hardware::secure_boot(mode, &self.variables);
+        self.info.secure_boot = self.variables.secure_boot(mode);
+        self.make_up_changed()
+    }
+
+    /// The firmware becomes what it was in an earlier life of the simulator. A boot device that has gone since stays in the order, as
+    /// in that of real firmware, until another order is set.
+    pub fn restore(&mut self, kept: &KeptFirmware) {
+        self.variables.enabled = kept.secure_boot.unwrap_or(self.variables.enabled);
+        if let Some(keys) = &kept.keys {
+            self.variables.put(Arc::clone(keys));
+        }
+        if let Some(order) = &kept.boot_order {
+            self.info.boot_order.clone_from(order);
+        }
+        self.set_firmware(kept.mode.unwrap_or(self.info.firmware));
+    }
+
+    /// Notes what is to be kept of the firmware, and tells what the machine is made of now.
+    fn make_up_changed(&mut self) -> Vec<Report> {
+        let (secure_boot, keys) = self.variables.kept();
+        // At first it tries all that it has, as they come.
+        let all = self.info.boot_devices.iter().map(|device| &device.name);
+        let own_order = !self.info.boot_order.iter().eq(all);
+        let kept = KeptFirmware {
+            mode: Some(self.info.firmware).filter(|now| *now != self.factory_mode),
+            secure_boot,
+            keys,
+            boot_order: own_order.then(|| self.info.boot_order.clone()),
+        };
+        self.info.kept = (kept != KeptFirmware::default()).then(|| Arc::new(kept));
         vec![Report::Info(self.info.clone())]
     }
 
@@ -338,7 +372,10 @@ impl SimMachine {
         }
         self.variables.enabled = setup.secure_boot.unwrap_or(self.variables.enabled);
         if let Some(keys) = setup.keys {
-            self.variables.has_platform_key = keys == KeyReset::Default;
+            self.variables.reset(keys);
+        }
+        if let Some(keys) = &setup.databases {
+            self.variables.put(Arc::clone(keys));
         }
         Ok(self.set_firmware(mode))
     }
@@ -353,7 +390,7 @@ impl SimMachine {
             return Err(BackendError::unsupported(format!("this machine has no boot device {unknown}")));
         }
         self.info.boot_order = order.to_vec();
-        Ok(vec![Report::Info(self.info.clone())])
+        Ok(self.make_up_changed())
     }
 
     /// Puts an image into the CD-ROM drive, or takes it out. The next handover sees it.

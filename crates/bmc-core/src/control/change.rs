@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::boot::{BootEnabled, BootOverride, HTTP_BOOT_URI_MAX_BYTES, MAILBOX_BLOCKS_MAX, check_target};
+use crate::boot::{
+    BootEnabled, BootOverride, FirmwareMode, HTTP_BOOT_URI_MAX_BYTES, MAILBOX_BLOCKS_MAX, check_target,
+};
 use crate::control::operate::busy;
 use crate::control::{Control, Effect, Now, Op, PendingChange, RequestId, Timer, Waiters};
 use crate::error::{BackendError, RequestError};
@@ -90,6 +92,11 @@ impl Control {
         }
         if let Some(boot) = &change.boot {
             self.check_boot_override(boot)?;
+        }
+        if change.firmware == Some(FirmwareMode::Uefi)
+            && let Some(reason) = self.info.as_ref().and_then(|info| info.uefi_missing.as_ref())
+        {
+            return Err(BackendError::unsupported(reason.as_str()).into());
         }
         if let Some(order) = &change.boot_order {
             self.check_boot_order(order)?;

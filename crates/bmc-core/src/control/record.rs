@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{Accounts, Secret};
 use crate::backend::MachineRef;
 use crate::boot::{BootOptions, BootOverride};
+use crate::firmware::KeptFirmware;
 use crate::power::PowerPolicy;
 use crate::power_history::PowerHistory;
 use crate::sel::SelState;
@@ -38,6 +39,9 @@ pub struct MachineRecord {
     pub configured_administrator: (String, Secret),
     /// Who the machine says it is.
     pub identity: Arc<Identity>,
+    /// What of the machine's firmware its backend forgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Arc<KeptFirmware>>,
     /// What clients configured.
     #[serde(default)]
     pub settings: Arc<Settings>,

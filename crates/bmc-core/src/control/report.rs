@@ -87,6 +87,9 @@ impl Control {
         if bios != self.record.settings.bios {
             Arc::make_mut(&mut self.record.settings).bios = bios;
         }
+        if self.record.firmware != info.kept {
+            self.record.firmware.clone_from(&info.kept);
+        }
         self.info = Some(Arc::new(info));
     }
 

@@ -47,6 +47,7 @@ pub(crate) fn record() -> MachineRecord {
             asset_tag: String::new(),
             part_number: String::new(),
         }),
+        firmware: None,
         settings: Arc::default(),
         sel: SelState::default(),
     }

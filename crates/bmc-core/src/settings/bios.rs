@@ -12,6 +12,7 @@
 pub mod attributes;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::Secret;
 use crate::backend::MachineInfo;
 use crate::boot::FirmwareMode;
+use crate::firmware::keys::KeySet;
 use crate::firmware::{FirmwareSetup, KeyReset};
 use crate::power::PowerPolicy;
 use crate::settings::bios::attributes::{ATTRIBUTES, Attribute, Meaning, find, policy_of};
@@ -61,6 +63,9 @@ pub struct BiosSettings {
     pub(crate) reset_pending: bool,
     /// What the next boot does to the keys of Secure Boot.
     pub(crate) keys: Option<KeyReset>,
+    /// What the next boot finds in the databases of Secure Boot, where that is to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) databases: Option<Arc<KeySet>>,
     /// How the last application went.
     pub(crate) applied: Option<Applied>,
     /// The passwords that guard the setup screen.
@@ -98,6 +103,7 @@ pub(crate) struct BiosPending {
     values: BTreeMap<String, PendingValue>,
     reset: bool,
     keys: Option<KeyReset>,
+    databases: Option<Arc<KeySet>>,
 }
 
 /// A value that a boot takes into force.
@@ -111,7 +117,7 @@ struct PendingValue {
 impl BiosPending {
     /// Whether there is nothing to apply.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.reset && self.values.is_empty() && self.keys.is_none()
+        !self.reset && self.values.is_empty() && self.keys.is_none() && self.databases.is_none()
     }
 }
 
@@ -175,7 +181,7 @@ impl BiosSettings {
         self.reset_pending
     }
 
-    /// Asks for something to be done to the keys of Secure Boot at the next boot.
+    /// Asks for something to be done to the keys of Secure Boot at the next boot; of a machine whose databases nobody can read.
     pub fn ask_keys(&mut self, keys: KeyReset) {
         self.keys = Some(keys);
     }
@@ -183,6 +189,16 @@ impl BiosSettings {
     /// What the next boot is to do to the keys of Secure Boot.
     pub fn pending_keys(&self) -> Option<KeyReset> {
         self.keys
+    }
+
+    /// Asks for this to be in the databases of Secure Boot at the next boot; `now` is what is in them.
+    pub fn ask_databases(&mut self, wanted: KeySet, now: &KeySet) {
+        self.databases = (wanted != *now).then(|| Arc::new(wanted));
+    }
+
+    /// What is to be in the databases of Secure Boot at the next boot, where that is to change.
+    pub fn pending_databases(&self) -> Option<&Arc<KeySet>> {
+        self.databases.as_ref()
     }
 
     /// Whether Secure Boot is to be in force at the next boot, where that is to change.
@@ -245,7 +261,7 @@ impl BiosSettings {
         let secure_boot = self.pending_secure_boot().filter(|wanted| {
             mode.is_some() || info.secure_boot.as_ref().is_none_or(|now| now.enabled != *wanted)
         });
-        FirmwareSetup { mode, secure_boot, keys: self.keys }
+        FirmwareSetup { mode, secure_boot, keys: self.keys, databases: self.databases.clone() }
     }
 
     /// What a boot that begins now takes into force.
@@ -258,6 +274,7 @@ impl BiosSettings {
             values: self.pending.iter().map(value).collect(),
             reset: self.reset_pending,
             keys: self.keys,
+            databases: self.databases.clone(),
         }
     }
 
@@ -276,6 +293,9 @@ impl BiosSettings {
         }
         if self.keys == taken.keys {
             self.keys = None;
+        }
+        if self.databases == taken.databases {
+            self.databases = None;
         }
         let mut failed = Vec::new();
         for (name, PendingValue { value, before }) in taken.values {

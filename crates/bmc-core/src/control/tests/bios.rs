@@ -10,7 +10,13 @@ fn text(text: &str) -> BiosValue {
 }
 
 fn secure(enabled: bool) -> Option<SecureBoot> {
-    Some(SecureBoot { enabled, has_platform_key: true, fixed: None, key_resets: vec![KeyReset::Default] })
+    Some(SecureBoot {
+        enabled,
+        has_platform_key: true,
+        fixed: None,
+        key_resets: vec![KeyReset::Default],
+        databases: None,
+    })
 }
 
 fn uefi() -> MachineInfo {
@@ -278,7 +284,8 @@ fn what_is_asked_for_while_a_boot_is_under_way_waits_for_the_next() {
     assert_eq!((bios.pending.len(), bios.pending_keys()), (2, Some(KeyReset::Default)));
 
     bench.power(PowerAction::Reset);
-    let setup = FirmwareSetup { mode: None, secure_boot: Some(true), keys: Some(KeyReset::Default) };
+    let setup =
+        FirmwareSetup { secure_boot: Some(true), keys: Some(KeyReset::Default), ..FirmwareSetup::default() };
     assert_eq!(bench.ops(), [Op::SetUp(setup, Box::new(Op::Reset(BootPlan::OwnOrder)))]);
     let reset = Edit::new(|editable| {
         editable.settings.bios.ask_reset();
