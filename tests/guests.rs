@@ -14,7 +14,7 @@ use polybmc_tests::talk::{Talk, activate};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use testkit::guest::{ANSWER_LIMIT, Firmware, Guest, Libvirtd, SerialLine, URI};
+use testkit::guest::{ANSWER_LIMIT, BOOT_LIMIT, Firmware, Guest, Libvirtd, SerialLine, URI};
 use testkit::tools::Tool;
 use testkit::wait;
 
@@ -163,6 +163,57 @@ mod guests {
     fn slow_ovmf_obeys_over_ipmi_and_the_command_line() {
         agrees(Firmware::Ovmf, &[Door::Ipmi, Door::Cli]);
     }
+
+    #[test]
+    fn slow_keys_are_deleted_and_come_back() {
+        let mut guest = Guest::define(Firmware::Ovmf);
+        let lab = serve_guest(&guest);
+        let machine = Machine::of(&lab, "web");
+        machine.await_power(false);
+        let reset = |kind: &str| {
+            let path = format!("{}/SecureBoot/Actions/SecureBoot.ResetKeys", machine.system);
+            machine.redfish.post(&path, &json!({"ResetKeysType": kind})).expect(204);
+        };
+        ask_secure_boot(&machine, true);
+        assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+        is_refused_by_firmware(&mut guest);
+        // In setup mode nothing is enforced, although it is enabled.
+        reset("DeleteAllKeys");
+        assert_eq!(machine.power(Door::Ipmi, RESET), Reply::Done);
+        assert_eq!(guest.next_boot().from, "disk");
+        assert_eq!(guest.secure_boot(), "0");
+        assert_eq!(secure_boot_shown(&machine), (json!(true), json!("Disabled"), json!("SetupMode")));
+        reset("ResetAllKeysToDefault");
+        assert_eq!(machine.power(Door::Redfish, CYCLE), Reply::Done);
+        is_refused_by_firmware(&mut guest);
+        assert_eq!(secure_boot_shown(&machine), (json!(true), json!("Enabled"), json!("UserMode")));
+        assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
+        machine.await_power(false);
+    }
+
+    #[test]
+    fn slow_a_legacy_guest_is_given_uefi_and_secure_boot_at_once() {
+        let mut guest = Guest::define(Firmware::SeaBios);
+        let lab = serve_guest(&guest);
+        let machine = Machine::of(&lab, "web");
+        machine.await_power(false);
+        let ask = |attributes: Value| {
+            let path = format!("{}/Bios/Settings", machine.system);
+            machine.redfish.patch(&path, &json!({ "Attributes": attributes })).expect(204);
+        };
+        ask(json!({"BootMode": "Uefi", "SecureBoot": "Enabled"}));
+        assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+        is_refused_by_firmware(&mut guest);
+        ask(json!({"BootMode": "Legacy"}));
+        assert_eq!(machine.power(Door::Ipmi, CYCLE), Reply::Done);
+        assert_eq!(guest.next_boot().firmware, "bios");
+        // The UEFI that it left is the one that it comes back to.
+        ask(json!({"BootMode": "Uefi"}));
+        assert_eq!(machine.power(Door::Ipmi, CYCLE), Reply::Done);
+        is_refused_by_firmware(&mut guest);
+        assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
+        machine.await_power(false);
+    }
 }
 
 /// Typing and reading on the guest's own serial line, beside another viewer, over a bad wire, after reconnecting and through a restart.
@@ -232,6 +283,73 @@ fn guest_boots_in_the_mode_that_redfish_asked_for() {
     assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
     machine.await_power(false);
     assert_eq!(guest.definition(), definition, "there and back leaves the definition as it was");
+}
+
+/// What Redfish shows of Secure Boot: enabled for the next boot, enforced in this one, the state of the keys.
+fn secure_boot_shown(machine: &Machine<'_>) -> (Value, Value, Value) {
+    let mut shown = machine.redfish.read(&format!("{}/SecureBoot", machine.system));
+    let mut take = |name: &str| shown[name].take();
+    (take("SecureBootEnable"), take("SecureBootCurrentBoot"), take("SecureBootMode"))
+}
+
+fn ask_secure_boot(machine: &Machine<'_>, enable: bool) {
+    let path = format!("{}/SecureBoot", machine.system);
+    machine.redfish.patch(&path, &json!({"SecureBootEnable": enable})).expect(204);
+}
+
+/// The loaders of the test media are signed by nobody.
+fn is_refused_by_firmware(guest: &mut Guest) {
+    guest.next_words("Access Denied", BOOT_LIMIT);
+}
+
+#[test]
+fn guest_boots_what_nobody_signed_only_without_secure_boot() {
+    let mut guest = Guest::define(Firmware::Ovmf);
+    let definition = guest.definition();
+    let lab = serve_guest(&guest);
+    let machine = Machine::of(&lab, "web");
+    machine.await_power(false);
+    assert_eq!(secure_boot_shown(&machine), (json!(false), Value::Null, json!("SetupMode")));
+    ask_secure_boot(&machine, true);
+    assert_eq!(guest.definition(), definition, "it is for the next boot");
+    assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+    is_refused_by_firmware(&mut guest);
+    assert_eq!(secure_boot_shown(&machine), (json!(true), json!("Enabled"), json!("UserMode")));
+    ask_secure_boot(&machine, false);
+    assert_eq!(secure_boot_shown(&machine).1, "Enabled", "still");
+    assert_eq!(machine.power(Door::Redfish, CYCLE), Reply::Done);
+    // Had the refused one booted all the same, it would have said so here.
+    assert_eq!(guest.next_boot().from, "disk");
+    assert_ne!(guest.secure_boot(), "1");
+    assert_eq!(secure_boot_shown(&machine), (json!(false), json!("Disabled"), json!("SetupMode")));
+    assert_eq!(machine.power(Door::Cli, OFF), Reply::Done);
+    machine.await_power(false);
+    assert_eq!(guest.definition(), definition, "there and back leaves the definition as it was");
+}
+
+/// A machine type without system management mode has no Secure Boot, and says so when it is asked, not when it boots.
+#[test]
+fn guest_of_a_machine_type_without_secure_boot_says_so_at_once() {
+    let guest = Guest::define(Firmware::SeaBios);
+    let bare = BARE.replace("q35", "pc").replace("<devices>", "<features><acpi/></features><devices>");
+    let name = format!("{}-pc", guest.name());
+    let file = guest.folder().join("pc.xml");
+    std::fs::write(&file, bare.replace("bare", &name)).expect("the guest's folder can be written");
+    guest.virsh(["define".as_ref(), file.as_os_str()]);
+    let lab = serve("qemu:///system", &name);
+    let machine = Machine::of(&lab, "web");
+    machine.await_power(false);
+    let both = json!({"Attributes": {"BootMode": "Uefi", "SecureBoot": "Enabled"}});
+    let refused = machine.redfish.patch(&format!("{}/Bios/Settings", machine.system), &both).expect(400);
+    let words = refused.json().to_string();
+    assert!(words.contains("PropertyNotWritable") && words.contains("pc-q35"), "{words}");
+    // UEFI it can have, and then it says the same.
+    let uefi = json!({"Boot": {"BootSourceOverrideMode": "UEFI"}});
+    machine.redfish.patch(&machine.system, &uefi).expect(204);
+    let enable = json!({"SecureBootEnable": true});
+    let refused = machine.redfish.patch(&format!("{}/SecureBoot", machine.system), &enable).expect(400);
+    assert!(refused.json().to_string().contains("pc-q35"), "{}", refused.json());
+    guest.virsh(["undefine", "--nvram", &name]);
 }
 
 /// What both protocols say about a machine that cannot be controlled.

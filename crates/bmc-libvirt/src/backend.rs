@@ -1,5 +1,6 @@
 //! The backend: one connection to one libvirt URI.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use virt::domain::Domain;
 use virt_sys as c;
 
 use crate::connection::{CALL_TIMEOUT, Failure};
+use crate::firmware::HostFirmware;
+use crate::firmware::catalogue::FIRMWARE_FOLDERS;
 use crate::hub::Hub;
 use crate::machine::LibvirtMachine;
 use crate::storage::RaidOptions;
@@ -43,6 +46,8 @@ pub struct Options {
     pub statistics_interval: Duration,
     /// The machines' RAID controllers.
     pub raid: RaidOptions,
+    /// Where the descriptors of this host's firmware lie, as `FIRMWARE_FOLDERS` says.
+    pub firmware_folders: Vec<PathBuf>,
 }
 
 impl Default for Options {
@@ -51,6 +56,7 @@ impl Default for Options {
             console: ConsolePolicy::default(),
             statistics_interval: STATISTICS_INTERVAL,
             raid: RaidOptions::default(),
+            firmware_folders: FIRMWARE_FOLDERS.iter().map(PathBuf::from).collect(),
         }
     }
 }
@@ -71,7 +77,8 @@ impl LibvirtBackend {
 
     /// As [`new`](Self::new), with options.
     pub fn with(uri: &str, options: Options) -> Arc<Self> {
-        let hub = Hub::start(Arc::from(uri), options.statistics_interval, options.raid);
+        let firmware = HostFirmware::new(options.firmware_folders);
+        let hub = Hub::start(Arc::from(uri), options.statistics_interval, options.raid, firmware);
         Arc::new(Self { name: uri.to_owned(), hub, console: options.console })
     }
 }

@@ -23,6 +23,7 @@ use virt_sys as c;
 
 use crate::connection::{CALL_TIMEOUT, Caller};
 use crate::console::Streams;
+use crate::firmware::HostFirmware;
 use crate::poll::poll;
 use crate::storage::RaidOptions;
 use crate::sys::{RawEvent, Sink};
@@ -45,6 +46,8 @@ pub(crate) struct Hub {
     pub(crate) streams: Arc<Streams>,
     /// The RAID controllers of its machines.
     pub(crate) raid: Arc<RaidOptions>,
+    /// What firmware its machines can have.
+    pub(crate) firmware: Arc<HostFirmware>,
     watches: Mutex<Watches>,
     /// Where tasks run: machines are attached from anywhere.
     pub(crate) runtime: Handle,
@@ -76,13 +79,19 @@ fn live_of(list: &mut Vec<Weak<Watch>>) -> Vec<Arc<Watch>> {
 
 impl Hub {
     /// Starts the connection's tasks on the present tokio runtime; they end when the hub is dropped.
-    pub(crate) fn start(uri: Arc<str>, statistics_interval: Duration, raid: RaidOptions) -> Arc<Self> {
+    pub(crate) fn start(
+        uri: Arc<str>,
+        statistics_interval: Duration,
+        raid: RaidOptions,
+        firmware: HostFirmware,
+    ) -> Arc<Self> {
         let (alive, ended) = oneshot::channel();
         let caller = Caller::new(uri);
         let hub = Arc::new(Self {
             caller: caller.clone(),
             streams: Arc::default(),
             raid: Arc::new(raid),
+            firmware: Arc::new(firmware),
             watches: Mutex::default(),
             runtime: Handle::current(),
             _alive: alive,
@@ -184,9 +193,10 @@ impl Hub {
         let was_bound = watch.uuid().is_some();
         for round in 0..=REFRESH_OVERTAKEN_MAX {
             let asked_at = watch.track().events;
-            let (asked, raid) = (Arc::clone(watch), Arc::clone(&self.raid));
+            let (asked, raid, firmware) =
+                (Arc::clone(watch), Arc::clone(&self.raid), Arc::clone(&self.firmware));
             let result = self.caller.call(CALL_TIMEOUT, "tell a domain's state", move |connect| {
-                fetch(connect, &asked.look_up(connect)?, &raid)
+                fetch(connect, &asked.look_up(connect)?, &raid, &firmware)
             });
             match result.await {
                 Ok(fetched) => {

@@ -11,6 +11,7 @@
 //! | `console` | a machine's serial console: opens it, holds it, opens it again |
 //! | `poll` | asks for statistics now and then |
 //! | `statistics` | pure: from libvirt's counters to percent and bytes per second |
+//! | `firmware` | what UEFI images a host has, and setting a domain's firmware up |
 //! | `storage` | what lies behind disks, and volumes made, given to a domain and deleted |
 //! | `connection` | bounded calls with time-outs |
 //! | `xml` | reading domain XML, and making changed copies by splicing |
@@ -25,6 +26,7 @@ mod backend;
 mod connection;
 mod console;
 mod error;
+pub mod firmware;
 mod hub;
 mod machine;
 mod media;

@@ -11,6 +11,7 @@ use bmc_core::backend::{Machine, ObservedPower};
 use bmc_core::boot::{BootPlan, BootTarget, FirmwareMode, OverrideBoot};
 use bmc_core::console::Console;
 use bmc_core::error::{BackendError, BackendErrorKind};
+use bmc_core::firmware::FirmwareSetup;
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::storage::Volume;
@@ -23,6 +24,7 @@ use virt_sys as c;
 use crate::backend::ConsolePolicy;
 use crate::connection::{CALL_TIMEOUT, Failure, START_TIMEOUT, STOP_TIMEOUT};
 use crate::console::{self, Kept};
+use crate::firmware;
 use crate::hub::Hub;
 use crate::media;
 use crate::setup_key;
@@ -155,11 +157,15 @@ impl LibvirtMachine {
             return Err(error);
         }
         let plan = boot.clone();
+        let renew = self.watch.track().renew_variables;
         let started = self
-            .call(START_TIMEOUT, "start the domain", move |connect, domain| start(connect, domain, &plan))
+            .call(START_TIMEOUT, "start the domain", move |connect, domain| {
+                start(connect, domain, &plan, renew)
+            })
             .await;
         match &started {
             Ok(()) => {
+                self.watch.track().renew_variables = false;
                 self.await_event(op, "start the domain").await;
                 self.after_start(boot);
             }
@@ -189,17 +195,18 @@ fn define(connect: &Connect, xml: &str, changed: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the definition, or a copy of it.
-fn start(connect: &Connect, domain: &Domain, boot: &BootPlan) -> Result<(), Failure> {
+/// Starts the definition, or a copy of it; with `renew`, its UEFI variables are made anew from their template.
+fn start(connect: &Connect, domain: &Domain, boot: &BootPlan, renew: bool) -> Result<(), Failure> {
     // Drivers disagree on what error this is.
     if domain.is_active()? {
         return Err(BackendError::new(BackendErrorKind::InvalidState, "the machine runs already").into());
     }
+    let flags = if renew { c::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
     match boot {
-        BootPlan::OwnOrder => Ok(domain.create_with_flags(0)?),
+        BootPlan::OwnOrder => Ok(domain.create_with_flags(flags)?),
         BootPlan::Override(boot) => {
             let copy = copy_for(domain, boot)?;
-            connect.create_domain_xml(&copy, 0)?;
+            connect.create_domain_xml(&copy, flags)?;
             Ok(())
         }
     }
@@ -233,10 +240,12 @@ impl Machine for LibvirtMachine {
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
         let plan = boot.clone();
         let op = Op::Starting { generation: boot.generation() };
+        let renew = self.watch.track().renew_variables;
         self.operate(op, START_TIMEOUT, "start the domain", move |connect, domain| {
-            start(connect, domain, &plan).map(|()| true)
+            start(connect, domain, &plan, renew).map(|()| true)
         })
         .await?;
+        self.watch.track().renew_variables = false;
         self.after_start(boot);
         Ok(())
     }
@@ -329,11 +338,17 @@ impl Machine for LibvirtMachine {
     }
 
     async fn set_firmware(&self, mode: FirmwareMode) -> Result<(), BackendError> {
-        self.call(CALL_TIMEOUT, "switch the firmware", move |connect, domain| {
-            let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
-            define(connect, &xml, &edit::with_firmware(&xml, mode)?)
-        })
-        .await?;
+        self.set_up(&FirmwareSetup { mode: Some(mode), ..FirmwareSetup::default() }).await
+    }
+
+    async fn set_up(&self, setup: &FirmwareSetup) -> Result<(), BackendError> {
+        let (setup, host) = (setup.clone(), Arc::clone(&self.hub.firmware));
+        let renew = self
+            .call(CALL_TIMEOUT, "set the firmware up", move |connect, domain| {
+                firmware::set_up(connect, domain, &host, &setup)
+            })
+            .await?;
+        self.watch.track().renew_variables |= renew;
         self.defined().await;
         Ok(())
     }

@@ -104,7 +104,7 @@ fn change_live(domain: &Domain, step: &Live) -> Result<(), Failure> {
 }
 
 /// The host of a libvirt URI, unless it is this one.
-fn remote_host(uri: &str) -> Option<&str> {
+pub(crate) fn remote_host(uri: &str) -> Option<&str> {
     let (scheme, rest) = uri.split_once("://")?;
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

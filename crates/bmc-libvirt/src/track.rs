@@ -70,6 +70,8 @@ pub(crate) struct Track {
     pub(crate) generation: Option<u64>,
     /// The definition changed while the machine ran: a reset has to start it afresh for that to take effect.
     pub(crate) redefined: bool,
+    /// The next start makes the UEFI variables anew.
+    pub(crate) renew_variables: bool,
     /// The domain vanishes when it stops.
     pub(crate) transient: bool,
     /// The operation under way.

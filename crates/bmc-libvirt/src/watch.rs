@@ -15,6 +15,7 @@ use virt::domain::Domain;
 use virt_sys as c;
 
 use crate::connection::Failure;
+use crate::firmware::{self, HostFirmware};
 use crate::statistics::Meter;
 use crate::storage::{self, RaidOptions};
 use crate::sys::{self, Counters};
@@ -195,13 +196,19 @@ pub(crate) fn gone(watch: &Watch, uri: &str) -> BackendError {
 }
 
 /// Asks libvirt for all that is to know of a domain.
-pub(crate) fn fetch(connect: &Connect, domain: &Domain, raid: &RaidOptions) -> Result<Fetched, Failure> {
+pub(crate) fn fetch(
+    connect: &Connect,
+    domain: &Domain,
+    raid: &RaidOptions,
+    host: &HostFirmware,
+) -> Result<Fetched, Failure> {
     let state = sys::domain_state(domain)?;
     let power = power_of(state);
     let definition = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)?;
     let mut info = read::machine_info(&definition)?;
     let media = media::media(&definition)?;
     storage::complete(connect, domain, raid, &mut info);
+    firmware::complete(connect, host, &definition, &mut info)?;
     let generation = match power {
         ObservedPower::Off => None,
         _ => {

@@ -10,6 +10,8 @@ use bmc_sim::{SimBackend, SimConfig};
 use tokio::runtime::Handle;
 
 use crate::config::{BackendConfig, RaidSettings, SIM, SimSettings};
+#[cfg(feature = "libvirt")]
+use crate::paths::Environment;
 
 /// What a build without libvirt says to a libvirt URI.
 pub(crate) const NO_LIBVIRT: &str = "this polybmc was built without libvirt; build it with the feature `libvirt` \
@@ -127,7 +129,10 @@ impl Backends {
             drives: raid.drives.unwrap_or(own.drives),
             drive_bytes: raid.drive_gib.map_or(own.drive_bytes, gib),
         };
-        let options = bmc_libvirt::Options { console, raid, ..bmc_libvirt::Options::default() };
+        let mut options = bmc_libvirt::Options { console, raid, ..bmc_libvirt::Options::default() };
+        if uri.contains("/session") {
+            options.firmware_folders.extend(Environment::of_process().firmware_dir());
+        }
         Ok(bmc_libvirt::LibvirtBackend::with(uri, options))
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Environment {
     pub(crate) runtime_dir: Option<OsString>,
     /// `$XDG_STATE_HOME`.
     pub(crate) state_home: Option<OsString>,
+    /// `$XDG_CONFIG_HOME`.
+    pub(crate) config_home: Option<OsString>,
     /// `$HOME`.
     pub(crate) home: Option<OsString>,
 }
@@ -27,6 +29,7 @@ impl Environment {
             control: variable("POLYBMC_CONTROL"),
             runtime_dir: variable("XDG_RUNTIME_DIR"),
             state_home: variable("XDG_STATE_HOME"),
+            config_home: variable("XDG_CONFIG_HOME"),
             home: variable("HOME"),
         }
     }
@@ -39,6 +42,14 @@ impl Environment {
         let local = || Some(Path::new(self.home.as_ref()?).join(".local/state"));
         let base = self.state_home.as_ref().map(PathBuf::from).or_else(local);
         base.unwrap_or_default().join("polybmc")
+    }
+
+    /// Where this user's own descriptors of firmware lie, beside those of the host; a hypervisor of this user's looks there too.
+    #[cfg_attr(not(feature = "libvirt"), expect(dead_code, reason = "simulated machines have no images"))]
+    pub(crate) fn firmware_dir(&self) -> Option<PathBuf> {
+        let own = || Some(Path::new(self.home.as_ref()?).join(".config"));
+        let base = self.config_home.as_ref().map(PathBuf::from).or_else(own)?;
+        Some(base.join("qemu/firmware"))
     }
 
     /// The control socket that `$POLYBMC_CONTROL` names.

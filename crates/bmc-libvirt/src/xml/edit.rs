@@ -1,13 +1,13 @@
-//! Changed copies of a domain's XML: for a start with a boot override, and for another firmware mode.
+//! Changed copies of a domain's XML: for a start with a boot override, and with another boot order.
 
-use bmc_core::boot::{BootTarget, FirmwareMode, OverrideBoot};
+use bmc_core::boot::{BootTarget, OverrideBoot};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use roxmltree::Node;
 
 use super::media;
 use super::read::{DeviceClass, bootable, classes_for, core_name, machine_info, name_of, parse, serves};
 use super::splice::Splices;
-use super::{BOOT_NS, FIRMWARE_NS, child, children};
+use super::{BOOT_NS, child, children};
 
 /// How long the firmware waits for a key when its setup was asked for, in milliseconds; the largest value QEMU takes.
 const SETUP_WAIT_MS: u32 = 65_535;
@@ -15,8 +15,6 @@ const SETUP_WAIT_MS: u32 = 65_535;
 const NO_PXE_ENTRIES: [&str; 2] = ["opt/org.tianocore/IPv4PXESupport", "opt/org.tianocore/IPv6PXESupport"];
 /// Elements of `<os>` that make QEMU load a kernel itself, past every boot order.
 const DIRECT_BOOT: [&str; 4] = ["kernel", "initrd", "cmdline", "dtb"];
-/// Elements of `<os>` that belong to a firmware mode.
-const FIRMWARE_ELEMENTS: [&str; 3] = ["loader", "nvram", "firmware"];
 
 /// A copy of an inactive domain's XML that boots from the override's target first and then as the domain itself would, marked with
 /// the override's generation. Everything else is as it was.
@@ -54,95 +52,6 @@ pub(crate) fn override_copy(xml: &str, boot: &OverrideBoot) -> Result<String, Ba
     );
     set_metadata(domain, (BOOT_NS, "boot"), Some(&mark), &mut splices);
     Ok(splices.apply())
-}
-
-/// A copy of a domain's definition with the other firmware mode. The elements of the present mode (loader, variables, features) are
-/// kept in the definition's metadata; those kept by an earlier switch come back.
-///
-/// # Errors
-/// `Unsupported` for a domain whose firmware is fixed.
-pub(crate) fn with_firmware(xml: &str, mode: FirmwareMode) -> Result<String, BackendError> {
-    let info = machine_info(xml)?;
-    if info.firmware == mode {
-        return Ok(xml.to_owned());
-    }
-    let document = parse(xml)?;
-    let domain = document.root_element();
-    let os = child(domain, "os").filter(|_| info.firmware_switchable).ok_or_else(|| {
-        BackendError::unsupported(format!(
-            "the firmware of a {} machine cannot be switched",
-            info.architecture
-        ))
-    })?;
-    let mut splices = Splices::new(xml);
-    let mut kept = String::new();
-    for element in os.children().filter(|element| FIRMWARE_ELEMENTS.contains(&element.tag_name().name())) {
-        kept.push_str(&xml[element.range()]);
-        splices.remove(element);
-    }
-    let own = os.children().filter(|element| FIRMWARE_ELEMENTS.contains(&element.tag_name().name()));
-    let kept = if own.clone().all(is_default_element) { String::new() } else { kept };
-    let automatic = os.attribute_node("firmware");
-    if let Some(attribute) = automatic {
-        splices.replace(attribute.range(), "");
-    }
-    let earlier = child(domain, "metadata").and_then(|metadata| {
-        metadata.children().find(|node| {
-            node.has_tag_name((FIRMWARE_NS, "firmware")) && node.attribute("mode") == Some(mode_name(mode))
-        })
-    });
-    let (attribute, elements) = match earlier {
-        Some(earlier) => (
-            earlier.attribute("automatic"),
-            earlier.children().filter(Node::is_element).map(|node| &xml[node.range()]).collect::<String>(),
-        ),
-        None => (default_attribute(mode), default_elements(mode).to_owned()),
-    };
-    if let Some(value) = attribute {
-        splices.add_attribute(os, &format!("firmware='{value}'"));
-    }
-    splices.append_child(os, &elements);
-    let automatic = automatic.map(|attribute| attribute.value());
-    // What a first switch to a mode makes by itself needs no keeping.
-    let plain = kept.is_empty() && automatic == default_attribute(info.firmware);
-    let mark = (!plain).then(|| {
-        let attribute = automatic.map(|value| format!(" automatic='{value}'")).unwrap_or_default();
-        let mode = mode_name(info.firmware);
-        format!("<polybmc:firmware xmlns:polybmc='{FIRMWARE_NS}' mode='{mode}'{attribute}>{kept}</polybmc:firmware>")
-    });
-    set_metadata(domain, (FIRMWARE_NS, "firmware"), mark.as_deref(), &mut splices);
-    Ok(splices.apply())
-}
-
-/// How `<os firmware>` asks libvirt to select a firmware of this mode. SeaBIOS is what it takes unasked; asking for it needs a
-/// descriptor file that distributions do not install.
-fn default_attribute(mode: FirmwareMode) -> Option<&'static str> {
-    (mode == FirmwareMode::Uefi).then_some("efi")
-}
-
-/// What else `<os>` says after a first switch. Left to itself, libvirt takes a UEFI with Secure Boot in force where there is one, and what
-/// booted by BIOS is hardly ever signed: who asks for another mode does not ask for that.
-fn default_elements(mode: FirmwareMode) -> &'static str {
-    match mode {
-        FirmwareMode::Legacy => "",
-        FirmwareMode::Uefi => "<firmware><feature enabled='no' name='secure-boot'/></firmware>",
-    }
-}
-
-/// Whether an element of `<os>` is that of [`default_elements`], however libvirt has laid it out.
-fn is_default_element(element: Node<'_, '_>) -> bool {
-    let mut features = element.children().filter(Node::is_element);
-    let no_secure_boot = features.next().is_some_and(|feature| {
-        feature.attribute("name") == Some("secure-boot") && feature.attribute("enabled") == Some("no")
-    });
-    element.has_tag_name("firmware") && no_secure_boot && features.next().is_none()
-}
-
-fn mode_name(mode: FirmwareMode) -> &'static str {
-    match mode {
-        FirmwareMode::Legacy => "legacy",
-        FirmwareMode::Uefi => "uefi",
-    }
 }
 
 /// Puts the override's device first and the domain's own order behind it, as `<boot order>` of each device: libvirt allows either
@@ -306,7 +215,12 @@ fn wait_for_setup_key(domain: Node<'_, '_>, splices: &mut Splices<'_>) {
 }
 
 /// Sets or removes one top-level element of `<metadata>`, leaving all others alone. A `<metadata>` that held nothing else goes too.
-fn set_metadata(domain: Node<'_, '_>, name: (&str, &str), xml: Option<&str>, splices: &mut Splices<'_>) {
+pub(super) fn set_metadata(
+    domain: Node<'_, '_>,
+    name: (&str, &str),
+    xml: Option<&str>,
+    splices: &mut Splices<'_>,
+) {
     let metadata = child(domain, "metadata");
     let old = metadata.and_then(|metadata| metadata.children().find(|node| node.has_tag_name(name)));
     match (xml, old, metadata) {

@@ -1,11 +1,12 @@
 //! Domain XML: [`read`](mod@read) takes out what the core wants to know, with [`inventory`] for the parts, [`serial`] finds the console,
-//! [`edit`] and [`disk`] make changed copies, [`media`] puts the BMC's own drives in.
+//! [`edit`], [`firmware`] and [`disk`] make changed copies, [`media`] puts the BMC's own drives in.
 //!
 //! Edits are splices into libvirt's own text, at byte ranges that the parser gives. What is not spliced stays byte for byte
 //! as it was, whatever it is: unknown elements, prefixes, secrets, comments of a management tool in `<metadata>`.
 
 pub(crate) mod disk;
 pub(crate) mod edit;
+pub(crate) mod firmware;
 pub(crate) mod inventory;
 pub(crate) mod media;
 pub(crate) mod read;

@@ -117,6 +117,7 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
         raid: None,
         architecture,
         mains_return: false,
+        ..MachineInfo::default()
     })
 }
 

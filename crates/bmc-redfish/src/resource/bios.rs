@@ -310,11 +310,21 @@ fn check_together(
         let fault = Message::new(message::PropertyNotWritable, [&at(BOOT_MODE)]).about(&at(BOOT_MODE));
         faults.push(fault.resolution("The firmware mode of this machine cannot be switched."));
     }
+    let uefi_missing = info.and_then(|info| info.uefi_missing.as_ref());
+    if let (Some(why), Some(mode)) = (uefi_missing, &mode)
+        && *mode == mode_text(FirmwareMode::Uefi)
+    {
+        let fault = Message::new(message::PropertyNotWritable, [&at(BOOT_MODE)]).about(&at(BOOT_MODE));
+        faults.push(fault.resolution(crate::error::sentence(why)));
+    }
     let mode = mode.or_else(|| Some(mode_text(next_mode(snapshot)?).into()));
     let secure_boot = asked(SECURE_BOOT).map(|(_, value)| *value == BiosValue::switch(true));
     let now = info.and_then(|info| info.secure_boot.as_ref());
     let is_new = secure_boot.is_some_and(|on| on != now.is_some_and(|now| now.enabled));
-    if let Some(fixed) = now.and_then(|now| now.fixed.as_ref()).filter(|_| is_new) {
+    // A machine that is to be UEFI first has nothing to say for itself yet.
+    let missing = info.filter(|_| now.is_none() && secure_boot == Some(true));
+    let missing = missing.and_then(|info| info.secure_boot_missing.as_ref());
+    if let Some(fixed) = now.and_then(|now| now.fixed.as_ref()).filter(|_| is_new).or(missing) {
         let fault = Message::new(message::PropertyNotWritable, [&at(SECURE_BOOT)]).about(&at(SECURE_BOOT));
         faults.push(fault.resolution(crate::error::sentence(fixed)));
     }

@@ -130,7 +130,9 @@ fn refusal(snapshot: &Snapshot, enable: bool) -> Option<Message> {
         let fault = Message::new(message::PropertyNotWritable, [pointer]).about(pointer);
         return Some(fault.resolution("The firmware of this machine has no Secure Boot to offer."));
     }
-    let fixed = now.filter(|now| now.enabled != enable)?.fixed.as_ref()?;
+    let missing = snapshot.info.as_ref().filter(|_| now.is_none() && enable);
+    let missing = missing.and_then(|info| info.secure_boot_missing.as_ref());
+    let fixed = now.filter(|now| now.enabled != enable).and_then(|now| now.fixed.as_ref()).or(missing)?;
     Some(Message::new(message::PropertyNotWritable, [pointer]).about(pointer).resolution(sentence(fixed)))
 }
 

@@ -12,16 +12,6 @@ const SYSTEM_SOCKETS: [&str; 2] = ["/run/libvirt/libvirt-sock", "/run/libvirt/vi
 /// The same of `qemu:///session`, under the session's folder.
 const SESSION_SOCKETS: [&str; 2] = ["libvirt-sock", "virtqemud-sock"];
 const KVM: &str = "/dev/kvm";
-/// Where distributions put UEFI firmware for guests.
-const FIRMWARE: [&str; 7] = [
-    "/usr/share/OVMF/OVMF_CODE_4M.fd",
-    "/usr/share/OVMF/OVMF_CODE.fd",
-    "/usr/share/edk2/ovmf/OVMF_CODE.fd",
-    "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
-    "/usr/share/edk2-ovmf/x64/OVMF_CODE.fd",
-    "/usr/share/qemu/ovmf-x86_64-code.bin",
-    "/usr/share/AAVMF/AAVMF_CODE.fd",
-];
 
 pub(super) fn checks(host: &Host) -> Vec<Finding> {
     if !cfg!(feature = "libvirt") {
@@ -37,7 +27,10 @@ pub(super) fn checks(host: &Host) -> Vec<Finding> {
     let session = host.session_dir.iter().flat_map(|dir| SESSION_SOCKETS.map(|name| dir.join(name)));
     let libvirt = libvirt(&sockets.chain(session).collect::<Vec<_>>(), bad);
     let kvm = kvm(Path::new(KVM), bad);
-    vec![libvirt, kvm, firmware(&FIRMWARE.map(PathBuf::from))]
+    let mut findings = vec![libvirt, kvm];
+    #[cfg(feature = "libvirt")]
+    findings.push(firmware(&firmware_folders(host)));
+    findings
 }
 
 /// Whether one of libvirt's sockets takes a connection from us.
@@ -102,16 +95,56 @@ pub(super) fn kvm(device: &Path, bad: Status) -> Finding {
     )
 }
 
-/// Whether there is firmware for UEFI guests.
-pub(super) fn firmware(images: &[PathBuf]) -> Finding {
+/// Where the descriptors of firmware lie; the last counts most.
+#[cfg(feature = "libvirt")]
+fn firmware_folders(host: &Host) -> Vec<PathBuf> {
+    let all = bmc_libvirt::firmware::catalogue::FIRMWARE_FOLDERS.iter().map(PathBuf::from);
+    all.chain(host.firmware_dir.clone()).collect()
+}
+
+/// What firmware there is for UEFI guests, with Secure Boot and without.
+#[cfg(feature = "libvirt")]
+pub(super) fn firmware(folders: &[PathBuf]) -> Finding {
     const CHECK: &str = "firmware";
-    match images.iter().find(|image| image.exists()) {
-        Some(image) => Finding::ok(CHECK, image.display().to_string()),
-        None => Finding::bad(
+    const MEND: &str = "install it: ovmf on Debian and Ubuntu, edk2-ovmf on Fedora and Arch, qemu-efi-aarch64 or edk2-aarch64 for ARM";
+    let catalogue = bmc_libvirt::firmware::catalogue::Catalogue::read(folders);
+    let (there, gone): (Vec<_>, Vec<_>) = catalogue.images().iter().partition(|image| image.is_there());
+    let secure = there.iter().find(|image| image.enforces());
+    let plain = there.iter().find(|image| !image.has("secure-boot"));
+    let broken = gone.first().map(|image| {
+        format!("; {} names {}, which is not there with its variables", image.name, image.code.display())
+    });
+    let broken = broken.unwrap_or_default();
+    match (plain, secure) {
+        (Some(plain), Some(secure)) => Finding::ok(
+            CHECK,
+            format!(
+                "{} images; without Secure Boot {}, with its keys {}{broken}",
+                there.len(),
+                plain.code.display(),
+                secure.template.display()
+            ),
+        ),
+        (Some(plain), None) => Finding::bad(
             CHECK,
             Status::Warn,
-            "no UEFI firmware for guests; BIOS guests and simulated machines work",
-            "sudo apt-get install ovmf",
+            format!(
+                "{} and none with enrolled keys: Secure Boot cannot be enabled{broken}",
+                plain.code.display()
+            ),
+            MEND,
+        ),
+        (None, Some(secure)) => Finding::bad(
+            CHECK,
+            Status::Warn,
+            format!("{} and none without Secure Boot: it cannot be disabled{broken}", secure.code.display()),
+            MEND,
+        ),
+        (None, None) => Finding::bad(
+            CHECK,
+            Status::Warn,
+            format!("no UEFI firmware for guests; BIOS guests and simulated machines work{broken}"),
+            MEND,
         ),
     }
 }

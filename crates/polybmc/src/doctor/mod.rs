@@ -64,6 +64,9 @@ pub(crate) struct Host {
     /// Whether the configuration wants libvirt: its absence is a failure then.
     pub(crate) wants_libvirt: bool,
     pub(crate) session_dir: Option<PathBuf>,
+    /// Where this user's own descriptors of firmware lie.
+    #[cfg(feature = "libvirt")]
+    pub(crate) firmware_dir: Option<PathBuf>,
 }
 
 /// Runs every check and prints a line each. The exit status is 1 when one failed.
@@ -106,6 +109,8 @@ pub(crate) fn run(options: Doctor, control: Option<PathBuf>, environment: &Envir
         control: control.or_else(|| config.daemon.control.clone()).unwrap_or_else(|| environment.control()),
         wants_libvirt,
         session_dir: environment.runtime_dir.as_ref().map(|dir| PathBuf::from(dir).join("libvirt")),
+        #[cfg(feature = "libvirt")]
+        firmware_dir: environment.firmware_dir(),
         config,
     };
     let (daemon, daemon_runs) = checks::control(&host);

@@ -16,6 +16,8 @@ fn host(folder: &Path, config: &str) -> Host {
         control: folder.join("c.sock"),
         wants_libvirt: false,
         session_dir: None,
+        #[cfg(feature = "libvirt")]
+        firmware_dir: None,
     }
 }
 
@@ -106,10 +108,27 @@ fn the_trap_of_a_private_kvm_device() {
 #[test]
 fn firmware_and_tools() {
     let folder = TempDir::new().unwrap();
-    let image = folder.path().join("OVMF_CODE.fd");
-    assert_eq!(libvirt::firmware(std::slice::from_ref(&image)).status, Status::Warn);
-    std::fs::write(&image, "").unwrap();
-    assert_eq!(libvirt::firmware(&[image]).status, Status::Ok);
+    #[cfg(feature = "libvirt")]
+    {
+        let folders = [folder.path().to_owned()];
+        assert_eq!(libvirt::firmware(&folders).status, Status::Warn);
+        let image = folder.path().join("image.fd");
+        std::fs::write(&image, "").unwrap();
+        for (name, features, status, says) in [
+            ("60-plain.json", "", Status::Warn, "cannot be enabled"),
+            ("40-secure.json", "\"secure-boot\", \"enrolled-keys\"", Status::Ok, "2 images"),
+        ] {
+            let text = format!(
+                "{{\"interface-types\": [\"uefi\"], \"mapping\": {{\"device\": \"flash\", \"executable\": {{\"filename\": {image:?}}}, \
+                 \"nvram-template\": {{\"filename\": {image:?}}}}}, \"targets\": [], \"features\": [{features}]}}"
+            );
+            std::fs::write(folder.path().join(name), text).unwrap();
+            let found = libvirt::firmware(&folders);
+            assert_eq!((found.status, found.message.contains(says)), (status, true), "{found:?}");
+        }
+        std::fs::remove_file(&image).unwrap();
+        assert!(libvirt::firmware(&folders).message.contains("not there"));
+    }
     assert_eq!(checks::tool(&[folder.path().into()], "curl", "").status, Status::Warn);
     assert_eq!(checks::tool(&["/bin".into()], "sh", "").status, Status::Ok);
 }

@@ -12,6 +12,8 @@ const INIT: &str = include_str!("init.sh");
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
 /// Modules that the power button needs in kernels built for clouds.
 const MODULES: [&str; 2] = ["drivers/input/evdev.ko", "drivers/acpi/button.ko"];
+/// The module behind UEFI variables, which only `init.sh` loads, and only when it is asked for them.
+const EFI_MODULE: &str = "fs/efivarfs/efivarfs.ko";
 /// Where QEMU's own DHCP server says that its TFTP server is.
 const TFTP: &str = "(tftp,10.0.2.2)";
 
@@ -30,19 +32,21 @@ impl Payload {
         fs::copy(&image, folder.join("vmlinuz")).expect("the kernel can be copied");
 
         let root = folder.join("root");
-        for dir in ["bin", "dev", "proc", "sys", "modules"] {
+        for dir in ["bin", "dev", "proc", "sys", "modules", "modules/efi"] {
             fs::create_dir_all(root.join(dir)).expect("the userland can be written");
         }
         let busybox = BUSYBOX.iter().find(|path| Path::new(path).exists());
         let busybox = busybox.expect("missing a static busybox: run `cargo xtask setup`");
         fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
         let versions = only_file(&kernel.join("lib/modules"), "");
-        for module in MODULES {
+        let modules =
+            MODULES.map(|module| (module, "modules")).into_iter().chain([(EFI_MODULE, "modules/efi")]);
+        for (module, to) in modules {
             let source = versions.join("kernel").join(module);
             // A kernel may have it built in.
             if source.exists() {
                 let name = source.file_name().expect("a module has a name");
-                fs::copy(&source, root.join("modules").join(name)).expect("a module can be copied");
+                fs::copy(&source, root.join(to).join(name)).expect("a module can be copied");
             }
         }
         fs::write(root.join("init"), INIT).expect("the userland can be written");

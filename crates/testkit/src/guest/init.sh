@@ -27,6 +27,12 @@ while read -r line; do
     reboot) echo "TESTGUEST rebooting"; $B reboot -f ;;
     poweroff) echo "TESTGUEST powering-off"; $B poweroff -f ;;
     panic) echo "TESTGUEST panicking"; echo c >/proc/sysrq-trigger ;;
+    secure-boot)
+      $B insmod /modules/efi/efivarfs.ko 2>/dev/null
+      $B mount -t efivarfs efivarfs /sys/firmware/efi/efivars 2>/dev/null
+      # Four bytes of attributes, then the value. A firmware without Secure Boot has no such variable.
+      state=$($B tail -c 1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null | $B od -An -tu1)
+      echo "TESTGUEST secure-boot=$($B echo ${state:-none})" ;;
     ping) echo "TESTGUEST pong" ;;
     work) ( while :; do :; done ) & worker=$!; echo "TESTGUEST working" ;;
     rest) kill "$worker"; echo "TESTGUEST resting" ;;

@@ -41,6 +41,8 @@ pub const BOOT_LIMIT: Duration = Duration::from_secs(90);
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Where libvirt keeps images, and the emulator's user may read.
 const IMAGES: &str = "/var/lib/libvirt/images";
+/// Where libvirt keeps UEFI variables.
+const VARIABLES: &str = "/var/lib/libvirt/qemu/nvram";
 /// Folders and domains of guests are named so, followed by the process and a number.
 const PREFIX: &str = "polybmc-tests-";
 /// The password of the guest's screen; a definition has to keep its secrets.
@@ -240,10 +242,29 @@ impl Guest {
             "panic" => "TESTGUEST panicking",
             _ => panic!("the guest does not know {command:?}"),
         };
+        let _line = self.say(command);
+        self.next_line(answer, ANSWER_LIMIT);
+    }
+
+    /// What the guest finds in its firmware's variable `SecureBoot`: `1` when signatures are enforced, `0` when not, `none` without such a
+    /// variable.
+    ///
+    /// # Panics
+    /// When the guest does not answer.
+    #[track_caller]
+    pub fn secure_boot(&mut self) -> String {
+        let _line = self.say("secure-boot");
+        let line = self.next_line("TESTGUEST secure-boot=", ANSWER_LIMIT);
+        line.rsplit('=').next().unwrap_or_default().to_owned()
+    }
+
+    /// Types a line. What is returned has to stay open until the guest has read it.
+    #[track_caller]
+    fn say(&self, command: &str) -> UnixStream {
         let mut line =
             UnixStream::connect(self.folder.join("console.sock")).expect("a running guest has a console");
         writeln!(line, "{command}").expect("the console takes a line");
-        self.next_line(answer, ANSWER_LIMIT);
+        line
     }
 
     /// Waits until libvirt says that the domain is in this state.
@@ -286,6 +307,12 @@ fn remove(name: &str, folder: &Path) {
     virsh().args(["destroy", name]).run();
     virsh().args(["undefine", "--nvram", "--managed-save", name]).run();
     let _ = fs::remove_dir_all(folder);
+    // Of a guest that was given Secure Boot the variables of its other firmware stay.
+    for file in fs::read_dir(VARIABLES).into_iter().flatten().flatten() {
+        if file.file_name().to_string_lossy().starts_with(&format!("{name}_VARS")) {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 /// Removes the guests of tests that were killed.
