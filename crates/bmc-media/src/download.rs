@@ -120,7 +120,7 @@ impl<'a> Download<'a> {
                     validator = Validator::of(&answer.headers);
                     whole = length(&answer.headers);
                     if let Some(whole) = whole {
-                        file.announce(whole)?;
+                        file.announce(whole).await?;
                     }
                 }
                 status => return Err(self.error(refusal(status))),

@@ -13,6 +13,10 @@ pub const RESUMES_MAX: usize = 5;
 pub struct Limits {
     /// Largest image in bytes.
     pub bytes: u64,
+    /// What all images together may take of the disk, in bytes.
+    pub spool_bytes: u64,
+    /// What those of them may take that nobody has in a drive any more; 0: they go at once.
+    pub cache_bytes: u64,
     /// Longest time one image may take, from the first connection to the last byte.
     pub total: Duration,
     /// Longest time without any byte from the server, and for its name and connection.
@@ -30,6 +34,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             bytes: 32 << 30,
+            spool_bytes: 128 << 30,
+            cache_bytes: 8 << 30,
             total: Duration::from_secs(60 * 60),
             stall: Duration::from_secs(30),
             downloads: 8,

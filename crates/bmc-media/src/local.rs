@@ -51,7 +51,7 @@ pub(crate) async fn copy(
     })?;
     let mut file = File::from_std(file);
     if let Ok(metadata) = file.metadata().await {
-        into.announce(metadata.len())?;
+        into.announce(metadata.len()).await?;
     }
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bmc_core::media::{MediaError, MediaErrorKind};
 use rustix::io::Errno;
@@ -10,6 +11,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
 use uuid::Uuid;
+
+use crate::room::{Room, Share};
 
 /// What is gathered before it is written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -33,6 +36,9 @@ pub(crate) struct Partial {
     reserved: u64,
     /// The length from which on the disk is looked at again.
     check_at: u64,
+    room: Arc<Room>,
+    /// What it has of the room: what was announced, and no less than it is long.
+    share: Share,
 }
 
 /// A file that is whole.
@@ -41,6 +47,7 @@ pub(crate) struct Whole {
     pub(crate) path: PathBuf,
     pub(crate) size: u64,
     pub(crate) sha256: String,
+    pub(crate) share: Share,
 }
 
 /// Removes a file when dropped.
@@ -57,8 +64,13 @@ impl Drop for Remove {
 }
 
 impl Partial {
-    /// A new file in `folder` for the image at `uri`, of at most `limit` bytes.
-    pub(crate) async fn create(folder: &Path, uri: &str, limit: u64) -> Result<Self, MediaError> {
+    /// A new file in `folder` for the image at `uri`, of at most `limit` bytes, which are of this room.
+    pub(crate) async fn create(
+        folder: &Path,
+        uri: &str,
+        limit: u64,
+        room: &Arc<Room>,
+    ) -> Result<Self, MediaError> {
         let path = folder.join(Uuid::new_v4().to_string());
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true).mode(MODE_PARTIAL);
@@ -73,6 +85,8 @@ impl Partial {
             limit,
             reserved: RESERVED_BYTES,
             check_at: 0,
+            room: Arc::clone(room),
+            share: room.nothing(),
         })
     }
 
@@ -86,20 +100,39 @@ impl Partial {
     }
 
     /// Says early that what will come has no place.
-    pub(crate) fn announce(&self, length: u64) -> Result<(), MediaError> {
+    pub(crate) async fn announce(&mut self, length: u64) -> Result<(), MediaError> {
         if length > self.limit {
             return Err(self.too_large(Some(length)));
         }
+        self.take(length).await?;
         let to_come = length.saturating_sub(self.length);
-        self.room_for(to_come, || format!("the image has {length} bytes, and "))
+        self.room_for(to_come, || format!("the image has {length} bytes, and ")).await
     }
 
-    fn room_for(&self, bytes: u64, what: impl FnOnce() -> String) -> Result<(), MediaError> {
-        let Ok(disk) = rustix::fs::statvfs(self.folder()) else { return Ok(()) };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if bytes <= free.saturating_sub(self.reserved) {
+    /// Takes so much of the spool's room in all.
+    async fn take(&mut self, bytes: u64) -> Result<(), MediaError> {
+        if self.room.grow(&mut self.share, bytes).await {
             return Ok(());
         }
+        let message = format!(
+            "all images together may have {} bytes; eject what is no longer needed, or allow more by `spool_max_mib` in [media] of the configuration",
+            self.room.limit()
+        );
+        Err(MediaError::new(MediaErrorKind::NoSpace, &self.uri, message))
+    }
+
+    /// Sees to it that the disk has room, at the cost of what nobody needs.
+    async fn room_for(&self, bytes: u64, what: impl FnOnce() -> String) -> Result<(), MediaError> {
+        let free = loop {
+            let Ok(disk) = rustix::fs::statvfs(self.folder()) else { return Ok(()) };
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if bytes <= free.saturating_sub(self.reserved) {
+                return Ok(());
+            }
+            if !self.room.make_way().await {
+                break free;
+            }
+        };
         let message = format!(
             "{}{} has {free} bytes free; make room there, or eject what is no longer needed",
             what(),
@@ -113,8 +146,9 @@ impl Partial {
         if bytes.len() as u64 > self.limit.saturating_sub(self.length) {
             return Err(self.too_large(None));
         }
+        self.take(self.length + bytes.len() as u64).await?;
         if self.length >= self.check_at {
-            self.room_for(bytes.len() as u64, String::new)?;
+            self.room_for(bytes.len() as u64, String::new).await?;
             self.check_at = self.length.saturating_add(CHECK_BYTES);
         }
         self.hash.update(bytes);
@@ -147,9 +181,11 @@ impl Partial {
         };
         let stored = stored.await;
         stored.map_err(|error| disk(&self.uri, self.folder(), &error))?;
+        // A local file may have become shorter while it was read.
+        self.room.shrink(&mut self.share, self.length);
         let sha256 = hex::encode(self.hash.finalize());
         let path = self.path.0.take().unwrap_or_default();
-        Ok(Whole { path, size: self.length, sha256 })
+        Ok(Whole { path, size: self.length, sha256, share: self.share })
     }
 
     fn too_large(&self, length: Option<u64>) -> MediaError {
@@ -188,8 +224,11 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_others_fill_meanwhile_is_noticed() {
         let folder = TempDir::new().unwrap();
-        let mut file = Partial::create(folder.path(), "http://x/", u64::MAX).await.unwrap();
-        file.announce(1).unwrap();
+        let mut file =
+            Partial::create(folder.path(), "http://x/", u64::MAX, &Arc::new(Room::new(u64::MAX, 0)))
+                .await
+                .unwrap();
+        file.announce(1).await.unwrap();
         file.write(b"first").await.unwrap();
         // Somebody else has taken the rest.
         file.reserved = u64::MAX;

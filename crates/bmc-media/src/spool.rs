@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use bmc_core::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary, MediaSource};
 use bmc_core::settings::media::Medium;
 use sha2::{Digest as _, Sha256};
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -22,6 +20,7 @@ use crate::download::{Download, Got, Validator};
 use crate::limits::Limits;
 use crate::local;
 use crate::partial::{Partial, Whole};
+use crate::room::{Content, Room};
 use crate::trust::Trust;
 
 /// The hypervisor may go through the folder, nobody may list it.
@@ -39,6 +38,7 @@ struct Inner {
     limits: Limits,
     trust: Trust,
     turns: Semaphore,
+    room: Arc<Room>,
     state: Mutex<State>,
 }
 
@@ -53,36 +53,12 @@ struct State {
     under_way: HashMap<Asked, Weak<Flight>>,
 }
 
-/// An image of the spool. When nobody holds it any more its file goes.
-#[derive(Debug)]
-struct Content {
-    file: PathBuf,
-    size: u64,
-    sha256: String,
-    /// The daemon ends, the image stays.
-    stays: AtomicBool,
-}
-
-impl Drop for Content {
-    fn drop(&mut self) {
-        if self.stays.load(Ordering::Relaxed) {
-            return;
-        }
-        // The name goes at once. The disk's work, which is long for a large file, comes when it is closed: where nobody waits for it.
-        let file = std::fs::File::open(&self.file);
-        if let Err(error) = std::fs::remove_file(&self.file) {
-            tracing::warn!(file = %self.file.display(), %error, "an image cannot be removed");
-        }
-        if let (Ok(file), Ok(runtime)) = (file, Handle::try_current()) {
-            drop(runtime.spawn_blocking(move || drop(file)));
-        }
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.leases.values().for_each(|content| content.stays.store(true, Ordering::Relaxed));
+        state.leases.values().for_each(|content| content.stay());
+        // What is in no drive does not outlive the daemon: what would tell whether it is still the same does not either.
+        self.room.clear();
     }
 }
 
@@ -132,21 +108,19 @@ impl Spool {
         make(&own)?;
         let folder = own.as_path();
         let mut state = State::default();
+        let room = Arc::new(Room::new(limits.spool_bytes, limits.cache_bytes));
         for medium in
             held.iter().filter(|medium| medium.file.parent() == Some(folder) && medium.file.is_file())
         {
             let there = state.leases.values().find(|content| content.file == medium.file).cloned();
             let content = there.unwrap_or_else(|| {
-                Arc::new(Content {
-                    file: medium.file.clone(),
-                    size: medium.size,
-                    sha256: medium.sha256.clone(),
-                    stays: AtomicBool::new(false),
-                })
+                let share = room.there_already(medium.size);
+                Arc::new(Content::new(medium.file.clone(), medium.size, medium.sha256.clone(), share))
             });
             if medium.write_protected {
                 state.by_hash.insert(medium.sha256.clone(), Arc::downgrade(&content));
             }
+            room.hold(&content);
             state.leases.insert(medium.lease.clone(), content);
         }
         for entry in std::fs::read_dir(folder)? {
@@ -164,6 +138,7 @@ impl Spool {
             limits,
             trust: Trust::default(),
             turns,
+            room,
             state: Mutex::new(state),
         })))
     }
@@ -216,6 +191,7 @@ impl MediaLibrary for Spool {
             size: content.size,
             sha256: content.sha256.clone(),
         };
+        self.0.room.hold(&content);
         self.0.state().leases.insert(image.lease.clone(), content);
         Ok(image)
     }
@@ -223,7 +199,9 @@ impl MediaLibrary for Spool {
     fn release(&self, lease: &str) {
         let content = self.0.state().leases.remove(lease);
         // Its file may go now: outside the lock, which a slow disk must not hold.
-        drop(content);
+        if let Some(content) = content {
+            self.0.room.let_go(&content);
+        }
     }
 }
 
@@ -247,7 +225,7 @@ impl Inner {
         let url = Url::parse(&source.uri).map_err(|error| {
             MediaError::new(MediaErrorKind::Uri, &source.uri, format!("this is no URI: {error}"))
         })?;
-        let mut file = Partial::create(&self.folder, &source.uri, self.limits.bytes).await?;
+        let mut file = Partial::create(&self.folder, &source.uri, self.limits.bytes, &self.room).await?;
         match url.scheme() {
             "file" => {
                 local::copy(&source.uri, &url, &self.limits.folders, &mut file).await?;
@@ -271,35 +249,35 @@ impl Inner {
         }
     }
 
-    /// The image that came from there last, if it is still in somebody's use.
+    /// The image that came from there last, if it is still there.
     fn known(&self, source: &MediaSource) -> Option<(Validator, Arc<Content>)> {
         if source.private {
             return None;
         }
         let state = self.state();
         let (validator, content) = state.by_uri.get(&way(source))?;
-        Some((validator.clone(), content.upgrade()?))
+        let content = content.upgrade()?;
+        let validator = validator.clone();
+        drop(state);
+        content.is_whole().then_some((validator, content))
     }
 
     /// Takes an image in; one of the same content that is there already takes its place.
     fn keep(&self, whole: Whole, source: &MediaSource, validator: Option<Validator>) -> Arc<Content> {
-        let new = Arc::new(Content {
-            file: whole.path,
-            size: whole.size,
-            sha256: whole.sha256,
-            stays: AtomicBool::new(false),
-        });
+        let new = Arc::new(Content::new(whole.path, whole.size, whole.sha256, whole.share));
         if source.private {
             return new;
         }
+        let there = self.state().by_hash.get(&new.sha256).and_then(Weak::upgrade);
+        // Asked outside the lock, which a slow disk must not hold.
+        let content = there.filter(|content| content.is_whole()).unwrap_or_else(|| Arc::clone(&new));
         let mut state = self.state();
         state.by_hash.retain(|_, content| content.strong_count() > 0);
         state.by_uri.retain(|_, (_, content)| content.strong_count() > 0);
-        let content =
-            state.by_hash.get(&new.sha256).and_then(Weak::upgrade).unwrap_or_else(|| Arc::clone(&new));
         state.by_hash.insert(content.sha256.clone(), Arc::downgrade(&content));
         match validator {
             Some(validator) => {
+                self.room.keep(&content);
                 state.by_uri.insert(way(source), (validator, Arc::downgrade(&content)));
             }
             None => drop(state.by_uri.remove(&way(source))),

@@ -1,5 +1,6 @@
 //! The spool against a server that does as it is told: it stalls, lies, breaks off, and wants credentials.
 
+mod cache;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -127,8 +128,9 @@ fn lab_with(limits: Limits) -> Lab {
     Lab { folder, spool }
 }
 
+/// What nobody holds goes at once.
 fn lab() -> Lab {
-    lab_with(Limits::default())
+    lab_with(Limits { cache_bytes: 0, ..Limits::default() })
 }
 
 fn source(uri: &str) -> MediaSource {

@@ -89,6 +89,12 @@ fn media(mut table: Reader<'_>) -> MediaConfig {
     if let Some(mib) = table.integer("max_size_mib", 1..=MEDIA_SIZE_MAX_MIB) {
         media.limits.bytes = mib.value << 20;
     }
+    if let Some(mib) = table.integer("spool_max_mib", 1..=MEDIA_SIZE_MAX_MIB) {
+        media.limits.spool_bytes = mib.value << 20;
+    }
+    if let Some(mib) = table.integer("cache_mib", 0..=MEDIA_SIZE_MAX_MIB) {
+        media.limits.cache_bytes = mib.value << 20;
+    }
     let mut seconds =
         |key| table.integer(key, 1..=MEDIA_TIME_MAX_S).map(|time| Duration::from_secs(time.value));
     if let Some(total) = seconds("timeout_s") {
