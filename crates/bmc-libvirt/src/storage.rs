@@ -12,6 +12,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::storage::{Backing, RaidController, Volume};
 use virt::connect::Connect;
 use virt::domain::Domain;
+use virt::error::ErrorNumber;
 use virt::storage_pool::StoragePool;
 use virt::storage_vol::StorageVol;
 use virt_sys as c;
@@ -236,7 +237,7 @@ fn await_detached(domain: &Domain, serial: &str) -> Result<(), Failure> {
     Err(BackendError::new(BackendErrorKind::Busy, message).into())
 }
 
-/// Replaces what is behind a volume by an empty one.
+/// Erases what is on a volume. libvirt wipes it where it lies, so that it is there whatever happens; a thin one is emptied, another one is written over.
 ///
 /// # Errors
 /// `InvalidState` while the domain runs; `NotFound` where somebody has deleted it; libvirt's.
@@ -248,11 +249,34 @@ pub(crate) fn initialize(connect: &Connect, domain: &Domain, volume: &Volume) ->
     let stored = find(connect, volume)?.ok_or_else(|| {
         BackendError::new(BackendErrorKind::NotFound, "the volume is no longer in its storage pool")
     })?;
+    match stored.wipe(0) {
+        // What libvirt cannot wipe is made anew.
+        Err(error)
+            if error.code().is(ErrorNumber::NoSupport)
+                || error.code().is(ErrorNumber::OperationUnsupported) =>
+        {
+            make_anew(&stored, volume)
+        }
+        wiped => Ok(wiped?),
+    }
+}
+
+fn make_anew(stored: &StorageVol, volume: &Volume) -> Result<(), Failure> {
     let pool = stored.lookup_storage_pool()?;
     stored.delete(0)?;
     // Its place is taken again, so there is nothing to refuse: a pool may well have less room than its thin volumes could take.
-    allocate(&pool, volume)?;
-    Ok(())
+    let Err(first) = allocate(&pool, volume) else { return Ok(()) };
+    if allocate(&pool, volume).is_ok() {
+        return Ok(());
+    }
+    let why = match first {
+        Failure::Libvirt(error) => error.message().to_owned(),
+        Failure::Ours(error) => error.message,
+    };
+    let message = format!(
+        "the volume was deleted to be made anew, and that failed ({why}); delete it and make another one"
+    );
+    Err(BackendError::new(BackendErrorKind::Internal, message).into())
 }
 
 #[cfg(test)]
