@@ -240,6 +240,11 @@ impl Client {
         Ok(EventLines { body: Some(response), read: BytesMut::new() })
     }
 
+    /// Sends a request without a body and returns that of a good answer.
+    pub(crate) async fn get_octets(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send(Method::GET, path, None::<&()>).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -10,6 +10,7 @@ mod client;
 mod console;
 mod error;
 pub mod routes;
+mod screen;
 mod server;
 mod socket;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use bmc_core::console::Console;
 use bmc_core::event::Event;
 use bmc_core::media::MediaSlot;
 use bmc_core::power::PowerAction;
+use bmc_core::screen::Screenshot;
 use tokio::sync::broadcast;
 
 pub use client::{Client, ClientError, EventLines};
@@ -77,6 +79,8 @@ pub trait Admin: Send + Sync + 'static {
     async fn clear_sel(&self, name: &str) -> Result<(), ControlError>;
     /// The machine's serial console.
     async fn console(&self, name: &str) -> Result<Console, ControlError>;
+    /// What the machine's screen shows now.
+    async fn screenshot(&self, name: &str) -> Result<Screenshot, ControlError>;
     /// The sensors with a reading.
     async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ControlError>;
     /// Kept events with an id above `after`, and all later ones without a gap.

@@ -7,7 +7,7 @@ use http::Method;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{self, Shared};
-use crate::{SharedAdmin, console};
+use crate::{SharedAdmin, console, screen};
 
 /// Largest request body in bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -44,6 +44,7 @@ static ROUTES: &[Route] = &[
     route(Method::DELETE, "/v1/bmcs/{name}/sel", || delete(server::clear_sel)),
     route(Method::GET, "/v1/bmcs/{name}/console", || get(console::watch)),
     route(Method::POST, "/v1/bmcs/{name}/console", || post(console::type_in)),
+    route(Method::GET, "/v1/bmcs/{name}/screenshot", || get(screen::take)),
     route(Method::GET, "/v1/bmcs/{name}/sensors", || get(server::sensors)),
     route(Method::GET, "/v1/events", || get(server::events)),
     route(Method::POST, "/v1/reload", || post(server::reload)),

@@ -12,6 +12,7 @@ use bmc_core::console::{Console, ConsoleInput, ConsolePort, ConsoleState, consol
 use bmc_core::event::{Event, EventKind, EventLog, FOLLOWER_LAG_EVENTS};
 use bmc_core::media::MediaSlot;
 use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
+use bmc_core::screen::Screenshot;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -83,6 +84,7 @@ fn detail() -> BmcDetail {
         processors: Some(2),
         memory_bytes: Some(1 << 30),
         nics: vec!["52:54:00:00:00:01".to_owned()],
+        vnc: Some("127.0.0.1:5900".to_owned()),
         manufacturer: "m".to_owned(),
         model: "m".to_owned(),
         serial: "s".to_owned(),
@@ -137,6 +139,9 @@ impl Admin for Small {
     }
     async fn boot(&self, name: &str) -> Result<BootView, ControlError> {
         known(name).map(|()| boot())
+    }
+    async fn screenshot(&self, name: &str) -> Result<Screenshot, ControlError> {
+        known(name).map(|()| Screenshot::new(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap())
     }
     async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ControlError> {
         known(name).map(|()| vec![sensor()])
@@ -233,6 +238,11 @@ async fn every_call_comes_through() {
     assert_eq!((reply.action, reply.outcome), (PowerAction::GracefulRestart, PowerOutcome::Joined));
     assert_eq!(client.boot("node-0").await.unwrap(), boot());
     assert_eq!(client.sensors("node-0").await.unwrap(), [sensor()]);
+    let picture = client.screenshot("node-0").await.unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&picture[..])).read_info().unwrap();
+    let mut pixels = [0; 6];
+    assert_eq!(reader.next_frame(&mut pixels).unwrap().buffer_size(), 6);
+    assert_eq!((reader.info().width, pixels), (2, [1, 2, 3, 4, 5, 6]));
     let set =
         SetBoot { target: BootTarget::Http, persistent: true, uefi: None, uri: Some("http://x/".to_owned()) };
     assert_eq!(client.set_boot("node-0", &set).await.unwrap().uri.as_deref(), Some("http://x/"));

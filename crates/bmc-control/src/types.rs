@@ -117,6 +117,9 @@ pub struct BmcDetail {
     pub memory_bytes: Option<u64>,
     /// MAC addresses.
     pub nics: Vec<String>,
+    /// Where its screen answers by VNC, ADDR:PORT on the hypervisor; only while the machine runs.
+    #[serde(default)]
+    pub vnc: Option<String>,
     /// Identity shown by FRU and Redfish.
     pub manufacturer: String,
     /// Identity shown by FRU and Redfish.

@@ -21,9 +21,10 @@ use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::error::BackendError;
 use crate::firmware::{BootDevice, FirmwareSetup, KeptFirmware, SecureBoot};
-use crate::inventory::{Cpu, Graphics, MemoryModule, Nic, PciDevice};
+use crate::inventory::{Cpu, Graphics, Listening, MemoryModule, Nic, PciDevice};
 use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
+use crate::screen::Screenshot;
 use crate::storage::{Disk, RaidController, Volume};
 
 /// Which machine of a backend a BMC belongs to. Bound by UUID once that is known; the name finds it the first time.
@@ -77,6 +78,8 @@ pub struct MachineInfo {
     pub pci_devices: Vec<PciDevice>,
     /// How its screen can be reached; empty for a machine that has none.
     pub graphics: Vec<Graphics>,
+    /// Where its screen answers by VNC: only while it runs, as many take the next free port then.
+    pub vnc: Option<Listening>,
     /// How many serial ports it has.
     pub serial_ports: u32,
     /// The disks that its guest sees, in order, those of volumes among them; removable drives are none.
@@ -225,7 +228,7 @@ pub trait Backend: Send + Sync + 'static {
     }
 }
 
-/// One machine's controls. The owner has at most one call under way, except [`nmi`](Self::nmi) and one of
+/// One machine's controls. The owner has at most one call under way, except [`nmi`](Self::nmi), [`screenshot`](Self::screenshot) and one of
 /// [`insert_media`](Self::insert_media) and [`eject_media`](Self::eject_media); of these none is under way with a start, a reset or a switch of the firmware. Every call ends within a bound of the
 /// backend's own (`Timeout`).
 ///
@@ -236,6 +239,10 @@ pub trait Machine: Send + Sync + 'static {
     /// The machine's serial console, the same one at every call; `None` when the backend cannot offer any.
     fn console(&self) -> Option<Console> {
         None
+    }
+    /// What its screen shows now; may be under way beside any other call.
+    async fn screenshot(&self) -> Result<Screenshot, BackendError> {
+        Err(BackendError::unsupported("this machine's backend cannot take pictures of its screen"))
     }
     /// Starts a machine that is off.
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError>;

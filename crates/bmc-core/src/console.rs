@@ -94,7 +94,7 @@ impl fmt::Debug for Console {
 }
 
 /// One viewer's place in the output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Viewer {
     shared: Arc<Shared>,
     news: watch::Receiver<News>,

@@ -21,9 +21,10 @@ use crate::error::RequestError;
 use crate::event::{EventKind, EventLog};
 use crate::lockout::Lockouts;
 use crate::media::{MediaLibrary, MediaRequest, MediaSlot};
-use crate::owner::{self, Adoption, Answer, MachineKey, Message, Surroundings, record_key};
+use crate::owner::{self, Adoption, Answer, Camera, MachineKey, Message, Surroundings, record_key};
 use crate::power::PowerPolicy;
 use crate::request::{Outcome, Request};
+use crate::screen::Screenshot;
 use crate::sel::{Notices, Sel, SelEntry, SelState, StoredEntry, entry_number, entry_prefix};
 use crate::settings::media::Medium;
 use crate::snapshot::{Identity, Snapshot};
@@ -52,6 +53,8 @@ pub struct MachineHandle {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     alerts: broadcast::WeakSender<Alert>,
     console: Option<Console>,
+    /// Its one permit is held while a picture of the screen is taken.
+    screen: Arc<Semaphore>,
     notices: Arc<Notices>,
 }
 
@@ -85,6 +88,20 @@ impl MachineHandle {
     /// The machine's serial console, if its backend offers one.
     pub fn console(&self) -> Option<&Console> {
         self.console.as_ref()
+    }
+
+    /// Takes a picture of the machine's screen, which the backend is asked for: one at a time.
+    ///
+    /// # Errors
+    /// `Busy` while another is taken; the backend's, `InvalidState` for a machine that is off and `Unsupported` for one without a screen.
+    pub async fn screenshot(&self) -> Result<Screenshot, RequestError> {
+        let Ok(place) = Arc::clone(&self.screen).try_acquire_owned() else {
+            return Err(RequestError::Busy { retry_after: BUSY_RETRY_AFTER });
+        };
+        let (sender, picture) = oneshot::channel();
+        let message = Message::Screenshot(self.key, Camera { sender, _place: place });
+        self.owner.send(message).map_err(|_| RequestError::Removed)?;
+        picture.await.unwrap_or(Err(RequestError::Removed))
     }
 
     /// Tells the machine's owner of something that happened in a frontend: it becomes an event of the machine. Not everything that strangers do is worth one.
@@ -334,6 +351,7 @@ impl Fleet {
             snapshots: receiver,
             alerts: weak_alerts,
             console,
+            screen: Arc::new(Semaphore::new(1)),
         })
     }
 

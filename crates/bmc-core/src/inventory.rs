@@ -211,6 +211,25 @@ pub enum Graphics {
     Spice,
 }
 
+/// Where something on the hypervisor listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// The address, as the hypervisor has it; `0.0.0.0` and `::` are all that it has.
+    pub address: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.address.contains(':') {
+            write!(f, "[{}]:{}", self.address, self.port)
+        } else {
+            write!(f, "{}:{}", self.address, self.port)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,7 @@ pub mod power_history;
 pub mod power_meter;
 pub mod power_table;
 pub mod request;
+pub mod screen;
 pub mod sel;
 pub mod sensor;
 pub mod settings;

@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinError};
 use tracing::{debug, error};
 
 use crate::alert::Alert;
@@ -30,6 +30,7 @@ use crate::error::{BackendError, BackendErrorKind, RequestError};
 use crate::event::{EventKind, EventLog};
 use crate::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary, MediaSource};
 use crate::request::{Outcome, Request};
+use crate::screen::Screenshot;
 use crate::sel::{SelWrites, StoredEntry, entry_key};
 use crate::snapshot::Snapshot;
 use crate::store::{Expect, Store, StoreError, Write};
@@ -42,6 +43,12 @@ pub(crate) type MachineKey = u64;
 /// the answer any more: a client that breaks off cannot make room for more work than was bargained for.
 pub(crate) struct Answer {
     pub(crate) sender: oneshot::Sender<Result<Outcome, RequestError>>,
+    pub(crate) _place: OwnedSemaphorePermit,
+}
+
+/// The way back to who wants a picture of the screen. Holds the machine's place for that until the backend has answered, whoever waits.
+pub(crate) struct Camera {
+    pub(crate) sender: oneshot::Sender<Result<Screenshot, RequestError>>,
     pub(crate) _place: OwnedSemaphorePermit,
 }
 
@@ -66,6 +73,7 @@ pub(crate) enum Message {
     /// Ends when the machine is released and its last commit is done.
     Release(MachineKey, oneshot::Sender<()>),
     Request(MachineKey, Request, Answer),
+    Screenshot(MachineKey, Camera),
     Report(MachineKey, Box<Report>),
     Note(MachineKey, EventKind),
     CallDone(MachineKey, CallId, Result<(), BackendError>),
@@ -179,6 +187,7 @@ impl Owner {
             Message::Adopt(key, adoption) => return self.adopt(key, *adoption),
             Message::Release(key, done) => return self.release(key, done),
             Message::Committed(key, result) => return self.committed(key, result),
+            Message::Screenshot(key, camera) => return self.take_picture(key, camera),
             Message::Request(key, request, reply) => {
                 let Some(slot) = self.slots.get_mut(&key) else {
                     // The sender learns it from the dropped reply.
@@ -205,6 +214,23 @@ impl Owner {
             }
         };
         self.input(key, input);
+    }
+
+    /// Nothing of the machine changes, so nothing waits for it, and it waits for nothing.
+    fn take_picture(&self, key: MachineKey, camera: Camera) {
+        // A sender that is dropped says that the machine is gone.
+        let Some(slot) = self.slots.get(&key) else { return };
+        if let Err(error) = slot.control.has_picture() {
+            // Whoever asked may have stopped waiting.
+            let _ = camera.sender.send(Err(error.into()));
+            return;
+        }
+        let machine = Arc::clone(&slot.machine);
+        tokio::spawn(async move {
+            let picture = tokio::spawn(async move { machine.screenshot().await }).await;
+            let picture = picture.unwrap_or_else(|broken| Err(broke_off(&broken)));
+            let _ = camera.sender.send(picture.map_err(RequestError::from));
+        });
     }
 
     fn adopt(&mut self, key: MachineKey, adoption: Adoption) {
@@ -383,10 +409,7 @@ impl Owner {
                         // A task of its own, so that a backend that panics ends its call and not the machine's life.
                         let result =
                             tokio::spawn(async move { call(machine.as_ref(), op, refused).await }).await;
-                        let result = result.unwrap_or_else(|broken| {
-                            let message = format!("the call to the backend broke off: {broken}");
-                            Err(BackendError::new(BackendErrorKind::Internal, message))
-                        });
+                        let result = result.unwrap_or_else(|broken| Err(broke_off(&broken)));
                         // The owner ends only when the daemon does.
                         let _ = sender.send(Message::CallDone(key, id, result));
                     });
@@ -454,6 +477,10 @@ impl Owner {
             }
         }
     }
+}
+
+fn broke_off(broken: &JoinError) -> BackendError {
+    BackendError::new(BackendErrorKind::Internal, format!("the call to the backend broke off: {broken}"))
 }
 
 /// Publishes the machine's state if it differs from what is public.

@@ -48,6 +48,9 @@ pub struct Options {
     pub raid: RaidOptions,
     /// Where the descriptors of this host's firmware lie, as `FIRMWARE_FOLDERS` says.
     pub firmware_folders: Vec<PathBuf>,
+    /// Whether machines that are started have the BMC's CD drive from the beginning; otherwise it comes by USB when something is inserted
+    /// while they run.
+    pub media_tray: bool,
 }
 
 impl Default for Options {
@@ -57,6 +60,7 @@ impl Default for Options {
             statistics_interval: STATISTICS_INTERVAL,
             raid: RaidOptions::default(),
             firmware_folders: FIRMWARE_FOLDERS.iter().map(PathBuf::from).collect(),
+            media_tray: false,
         }
     }
 }
@@ -66,6 +70,7 @@ pub struct LibvirtBackend {
     name: String,
     hub: Arc<Hub>,
     console: ConsolePolicy,
+    media_tray: bool,
 }
 
 impl LibvirtBackend {
@@ -79,7 +84,7 @@ impl LibvirtBackend {
     pub fn with(uri: &str, options: Options) -> Arc<Self> {
         let firmware = HostFirmware::new(options.firmware_folders);
         let hub = Hub::start(Arc::from(uri), options.statistics_interval, options.raid, firmware);
-        Arc::new(Self { name: uri.to_owned(), hub, console: options.console })
+        Arc::new(Self { name: uri.to_owned(), hub, console: options.console, media_tray: options.media_tray })
     }
 }
 
@@ -129,7 +134,7 @@ impl Backend for LibvirtBackend {
 
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine> {
         let watch = self.hub.watch(machine, reports);
-        Arc::new(LibvirtMachine::new(Arc::clone(&self.hub), watch, self.console))
+        Arc::new(LibvirtMachine::new(Arc::clone(&self.hub), watch, self.console, self.media_tray))
     }
 }
 

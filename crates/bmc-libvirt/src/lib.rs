@@ -31,6 +31,7 @@ mod hub;
 mod machine;
 mod media;
 mod poll;
+mod screen;
 mod setup_key;
 mod statistics;
 mod storage;

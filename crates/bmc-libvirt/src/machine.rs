@@ -14,6 +14,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::firmware::FirmwareSetup;
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
+use bmc_core::screen::Screenshot;
 use bmc_core::storage::Volume;
 use tokio::time::timeout;
 use virt::connect::Connect;
@@ -27,15 +28,18 @@ use crate::console::{self, Kept};
 use crate::firmware;
 use crate::hub::Hub;
 use crate::media;
+use crate::screen;
 use crate::setup_key;
 use crate::storage;
 use crate::sys;
 use crate::track::Op;
 use crate::watch::{Asked, Watch};
-use crate::xml::edit;
+use crate::xml::{self, edit};
 
 /// Time-out of work on a volume: a large pool may take its time.
 const VOLUME_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time-out of erasing a volume: one that is no thin file is written over from end to end.
+const ERASE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long an operation that libvirt has carried out waits for its own event before the state is asked for instead.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,10 +48,12 @@ pub(crate) struct LibvirtMachine {
     hub: Arc<Hub>,
     watch: Arc<Watch>,
     console: Option<Kept>,
+    /// Whether what is started here has the BMC's CD drive.
+    tray: bool,
 }
 
 impl LibvirtMachine {
-    pub(crate) fn new(hub: Arc<Hub>, watch: Arc<Watch>, console: ConsolePolicy) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, watch: Arc<Watch>, console: ConsolePolicy, tray: bool) -> Self {
         let console = match console {
             ConsolePolicy::Held => Some(console::keep(
                 &hub.runtime,
@@ -57,7 +63,7 @@ impl LibvirtMachine {
             )),
             ConsolePolicy::Off => None,
         };
-        Self { hub, watch, console }
+        Self { hub, watch, console, tray }
     }
 
     /// Runs a call for the domain, with what it expects noted first, and returns once its event was seen.
@@ -156,11 +162,11 @@ impl LibvirtMachine {
             self.settle().await;
             return Err(error);
         }
-        let plan = boot.clone();
+        let (plan, tray) = (boot.clone(), self.tray);
         let renew = self.watch.track().renew_variables;
         let started = self
             .call(START_TIMEOUT, "start the domain", move |connect, domain| {
-                start(connect, domain, &plan, renew)
+                start(connect, domain, &plan, renew, tray)
             })
             .await;
         match &started {
@@ -195,21 +201,52 @@ fn define(connect: &Connect, xml: &str, changed: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the definition, or a copy of it; with `renew`, its UEFI variables are made anew from their template.
-fn start(connect: &Connect, domain: &Domain, boot: &BootPlan, renew: bool) -> Result<(), Failure> {
+/// Starts the definition, or a copy of it: for an override, and where it is to have the BMC's CD drive. With `renew`, its UEFI variables
+/// are made anew from their template.
+fn start(
+    connect: &Connect,
+    domain: &Domain,
+    boot: &BootPlan,
+    renew: bool,
+    tray: bool,
+) -> Result<(), Failure> {
     // Drivers disagree on what error this is.
     if domain.is_active()? {
         return Err(BackendError::new(BackendErrorKind::InvalidState, "the machine runs already").into());
     }
     let flags = if renew { c::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
     match boot {
-        BootPlan::OwnOrder => Ok(domain.create_with_flags(flags)?),
+        BootPlan::OwnOrder => {
+            // A saved state is what runs on, with what it was saved with.
+            if tray && !domain.has_managed_save(0).unwrap_or(false) {
+                let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
+                let copy = xml::media::with_tray(&xml)?;
+                if copy != xml {
+                    return start_with_tray(connect, &copy, flags, || Ok(domain.create_with_flags(flags)?));
+                }
+            }
+            Ok(domain.create_with_flags(flags)?)
+        }
         BootPlan::Override(boot) => {
             let copy = copy_for(domain, boot)?;
-            connect.create_domain_xml(&copy, flags)?;
-            Ok(())
+            let plain = || connect.create_domain_xml(&copy, flags).map(drop).map_err(Failure::from);
+            let with_tray = if tray { xml::media::with_tray(&copy)? } else { copy.clone() };
+            if with_tray == copy { plain() } else { start_with_tray(connect, &with_tray, flags, plain) }
         }
     }
+}
+
+/// Starts a copy with the BMC's CD drive. A machine that does not start with it starts as it would without.
+fn start_with_tray(
+    connect: &Connect,
+    copy: &str,
+    flags: u32,
+    plain: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Err(error) = connect.create_domain_xml(copy, flags) else { return Ok(()) };
+    plain()?;
+    tracing::warn!(%error, "the machine does not start with a CD drive for virtual media, and runs without");
+    Ok(())
 }
 
 /// The copy to start for an override, made of everything the definition has, passwords too.
@@ -237,12 +274,16 @@ impl Machine for LibvirtMachine {
         self.console.as_ref().map(|kept| kept.console.clone())
     }
 
+    async fn screenshot(&self) -> Result<Screenshot, BackendError> {
+        self.call(CALL_TIMEOUT, "take a picture of the screen", screen::take).await
+    }
+
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
-        let plan = boot.clone();
+        let (plan, tray) = (boot.clone(), self.tray);
         let op = Op::Starting { generation: boot.generation() };
         let renew = self.watch.track().renew_variables;
         self.operate(op, START_TIMEOUT, "start the domain", move |connect, domain| {
-            start(connect, domain, &plan, renew).map(|()| true)
+            start(connect, domain, &plan, renew, tray).map(|()| true)
         })
         .await?;
         self.watch.track().renew_variables = false;
@@ -391,7 +432,7 @@ impl Machine for LibvirtMachine {
 
     async fn initialize_volume(&self, volume: &Volume) -> Result<(), BackendError> {
         let volume = volume.clone();
-        self.call(VOLUME_TIMEOUT, "erase the volume", move |connect, domain| {
+        self.call(ERASE_TIMEOUT, "erase the volume", move |connect, domain| {
             storage::initialize(connect, domain, &volume)
         })
         .await

@@ -189,6 +189,7 @@ impl Track {
         Some(Report::Power { power, cause })
     }
 
+    /// What only a running instance has (its port of VNC, its ends of the network) is asked for then, and is no longer so when it stops.
     fn started(&mut self) -> Step {
         self.instance.starts += 1;
         self.redefined = false;
@@ -198,21 +199,17 @@ impl Track {
         match op {
             Op::Starting { generation } => {
                 self.generation = generation;
-                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: false }
+                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: true }
             }
             Op::Restarting { generation } => {
                 self.generation = generation;
                 // Whatever it was before (paused, on its way down), it runs now.
-                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: false }
+                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: true }
             }
             Op::None | Op::Stopping | Op::Resetting | Op::Resuming => {
                 self.op = op;
                 self.generation = None;
-                // A domain that was created rather than started by name is in no list until now.
-                Step {
-                    report: self.change(ObservedPower::Running, ChangeCause::Outside),
-                    refresh: self.info.is_none(),
-                }
+                Step { report: self.change(ObservedPower::Running, ChangeCause::Outside), refresh: true }
             }
         }
     }
@@ -238,7 +235,7 @@ impl Track {
             c::VIR_DOMAIN_EVENT_STOPPED_CRASHED | c::VIR_DOMAIN_EVENT_STOPPED_FAILED => ChangeCause::Crash,
             _ => ChangeCause::Outside,
         };
-        Step { report: self.change(ObservedPower::Off, cause), refresh: self.transient }
+        Step { report: self.change(ObservedPower::Off, cause), refresh: true }
     }
 
     /// A change that only a machine with power can make, and that is not worth telling while an operation of ours is at it.

@@ -214,6 +214,7 @@ pub(crate) fn fetch(
         _ => {
             let live = domain.xml_desc(0)?;
             inventory::add_live(&mut info.nics, &live);
+            info.vnc = inventory::vnc(&live);
             read::boot_generation(&live)
         }
     };

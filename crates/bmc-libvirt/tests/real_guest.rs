@@ -34,21 +34,25 @@ async fn attach(guest: &Guest) -> Attached {
     Attached { backend, machine, reports: receiver, first }
 }
 
-/// The next report of something that happened; statistics come when they like.
+/// The next report of something that happened; statistics come when they like, and what a running instance tells of itself.
 async fn next(reports: &mut UnboundedReceiver<Report>) -> Report {
+    next_of(reports, |report| !matches!(report, Report::Statistics(_) | Report::Info(_))).await
+}
+
+async fn next_of(reports: &mut UnboundedReceiver<Report>, wanted: impl Fn(&Report) -> bool) -> Report {
     loop {
         let report = timeout(REPORT_LIMIT, reports.recv()).await;
         let report = report.expect("a report comes").expect("the backend lives");
-        if !matches!(report, Report::Statistics(_)) {
+        if wanted(&report) {
             return report;
         }
     }
 }
 
-/// What has been reported up to now.
+/// What has been reported up to now. What a running instance tells of itself beside (its port of VNC) comes when it comes.
 fn all(reports: &mut UnboundedReceiver<Report>) -> Vec<Report> {
     let reports = std::iter::from_fn(|| reports.try_recv().ok());
-    reports.filter(|report| !matches!(report, Report::Statistics(_))).collect()
+    reports.filter(|report| !matches!(report, Report::Statistics(_) | Report::Info(_))).collect()
 }
 
 fn boot(target: BootTarget, generation: u64) -> BootPlan {
@@ -163,7 +167,8 @@ async fn firmware_switches_and_comes_back_as_it_was() {
     let Attached { backend: _backend, machine, mut reports, first } = attach(&guest).await;
     assert_eq!((first.info.firmware, first.info.firmware_switchable), (FirmwareMode::Uefi, true));
     machine.set_firmware(FirmwareMode::Legacy).await.unwrap();
-    let Report::Info(info) = next(&mut reports).await else { panic!("the make-up has changed") };
+    let told = next_of(&mut reports, |report| matches!(report, Report::Info(_))).await;
+    let Report::Info(info) = told else { panic!("the make-up has changed") };
     assert_eq!(info.firmware, FirmwareMode::Legacy);
     machine.start(&BootPlan::OwnOrder).await.unwrap();
     let guest = boots_from(guest, Firmware::SeaBios, "disk").await;

@@ -25,7 +25,14 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn new(file: PathBuf, size: u64, sha256: String, share: Share) -> Self {
-        Self { file, size, sha256, _share: share, holders: AtomicUsize::new(0), stays: AtomicBool::new(false) }
+        Self {
+            file,
+            size,
+            sha256,
+            _share: share,
+            holders: AtomicUsize::new(0),
+            stays: AtomicBool::new(false),
+        }
     }
 
     /// Whether its file is as it was: somebody may have cleaned up.

@@ -17,6 +17,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::firmware::{FirmwareSetup, KeptFirmware};
 use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
+use bmc_core::screen::Screenshot;
 use bmc_core::storage::Volume;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -26,7 +27,8 @@ use crate::config::SimConfig;
 use crate::control::SimControl;
 use crate::faults::{Fault, Faults, SimOperation};
 use crate::hardware;
-use crate::machine::{Outcome, SimMachine, Times};
+use crate::machine::{Outcome, SimMachine, Stage, Times};
+use crate::screen::TextScreen;
 use crate::serial::Serial;
 use crate::terminal::Action;
 
@@ -430,6 +432,20 @@ impl AttachedMachine {
 impl Machine for AttachedMachine {
     fn console(&self) -> Option<Console> {
         self.shared.world().entries.get(&self.uuid).map(|entry| entry.serial.console())
+    }
+
+    async fn screenshot(&self) -> Result<Screenshot, BackendError> {
+        let shown = {
+            let world = self.shared.world();
+            world.reachable(self.uuid)?;
+            let entry = world.entries.get(&self.uuid).filter(|entry| entry.machine.stage() != Stage::Off);
+            entry.map(|entry| entry.serial.shown())
+        };
+        // Drawn outside the lock.
+        let picture = shown.and_then(|shown| TextScreen::after(&shown).picture());
+        picture.ok_or_else(|| {
+            BackendError::new(BackendErrorKind::InvalidState, "the machine is off, and so is its screen")
+        })
     }
 
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {

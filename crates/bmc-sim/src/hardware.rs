@@ -86,6 +86,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
         nics,
         pci_devices: pci_devices(),
         graphics: Vec::new(),
+        vnc: None,
         serial_ports: 1,
         disks: DISKS.iter().zip(1_u8..).map(|(name, number)| disk(config, uuid, name, number)).collect(),
         raid: RaidController::uniform(

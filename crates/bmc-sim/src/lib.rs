@@ -25,6 +25,7 @@ pub mod faults;
 pub mod hardware;
 mod load;
 pub mod machine;
+pub mod screen;
 mod serial;
 pub mod terminal;
 mod variables;

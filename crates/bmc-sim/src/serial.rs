@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bmc_core::console::{Console, ConsoleInput, ConsolePort, ConsoleState, TakeInput, direct_console};
+use bmc_core::console::{
+    Console, ConsoleInput, ConsolePort, ConsoleState, TakeInput, Viewer, direct_console,
+};
 
 use crate::machine::{SimMachine, Stage};
 use crate::terminal::{Action, Moment, Terminal};
@@ -19,18 +21,34 @@ pub(crate) struct Serial {
     stage: Stage,
     run: u64,
     interrupts: u64,
+    /// Sees what was shown since the firmware began, which is when the screen was cleared.
+    since_start: Viewer,
 }
 
 impl Serial {
     /// The line of a machine that is off; `take` is called with what is typed.
     pub(crate) fn new(take: Arc<TakeInput>) -> Self {
         let (console, port) = direct_console(take);
-        Self { console, port, terminal: Terminal::default(), stage: Stage::Off, run: 0, interrupts: 0 }
+        let since_start = console.view();
+        Self {
+            console,
+            port,
+            terminal: Terminal::default(),
+            stage: Stage::Off,
+            run: 0,
+            interrupts: 0,
+            since_start,
+        }
     }
 
     /// The line's other end.
     pub(crate) fn console(&self) -> Console {
         self.console.clone()
+    }
+
+    /// What the machine has shown since it started, as far as that is kept: its screen shows the same as its line.
+    pub(crate) fn shown(&self) -> Vec<u8> {
+        self.since_start.clone().take(usize::MAX).bytes
     }
 
     /// Shows what has happened to the machine since the last call.
@@ -49,6 +67,7 @@ impl Serial {
         } else {
             self.port.set_state(ConsoleState::Open);
             if run != self.run {
+                self.since_start = self.console.view_from_now();
                 self.show(now, Moment::Post(machine.info()));
             }
             match stage {

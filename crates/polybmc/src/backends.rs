@@ -58,9 +58,11 @@ impl Backends {
         let by = self.configured(name);
         let backend = match &by {
             Some(BackendConfig::Sim(settings)) => self.sim(settings),
-            Some(BackendConfig::Libvirt { uri, console, raid }) => self.libvirt(uri, *console, raid)?,
+            Some(BackendConfig::Libvirt { uri, console, media_tray, raid }) => {
+                self.libvirt(uri, *console, *media_tray, raid)?
+            }
             None if name == SIM => self.sim(&SimSettings::default()),
-            None if name.contains("://") => self.libvirt(name, true, &RaidSettings::default())?,
+            None if name.contains("://") => self.libvirt(name, true, false, &RaidSettings::default())?,
             None => {
                 return Err(BackendError::new(
                     bmc_core::error::BackendErrorKind::NotFound,
@@ -118,6 +120,7 @@ impl Backends {
         &self,
         uri: &str,
         console: bool,
+        media_tray: bool,
         raid: &RaidSettings,
     ) -> Result<Arc<dyn Backend>, BackendError> {
         let _entered = self.runtime.enter();
@@ -129,7 +132,8 @@ impl Backends {
             drives: raid.drives.unwrap_or(own.drives),
             drive_bytes: raid.drive_gib.map_or(own.drive_bytes, gib),
         };
-        let mut options = bmc_libvirt::Options { console, raid, ..bmc_libvirt::Options::default() };
+        let mut options =
+            bmc_libvirt::Options { console, raid, media_tray, ..bmc_libvirt::Options::default() };
         if uri.contains("/session") {
             options.firmware_folders.extend(Environment::of_process().firmware_dir());
         }
@@ -138,7 +142,7 @@ impl Backends {
 
     #[cfg(not(feature = "libvirt"))]
     #[expect(clippy::unused_self, reason = "the same shape with and without the feature")]
-    fn libvirt(&self, _: &str, _: bool, _: &RaidSettings) -> Result<Arc<dyn Backend>, BackendError> {
+    fn libvirt(&self, _: &str, _: bool, _: bool, _: &RaidSettings) -> Result<Arc<dyn Backend>, BackendError> {
         Err(BackendError::unsupported(NO_LIBVIRT))
     }
 }

@@ -11,7 +11,7 @@ use crate::bench::BenchCommand;
 
 mod machine;
 
-pub(crate) use machine::{Boot, Console, Media, MediaVerb, Power, Sel, SelVerb};
+pub(crate) use machine::{Boot, Console, Media, MediaVerb, Power, Screenshot, Sel, SelVerb};
 
 /// Every virtual machine gets a baseboard management controller: IPMI and Redfish over one truth.
 #[derive(Debug, Parser)]
@@ -93,7 +93,7 @@ Example: polybmc boot node-0 pxe
 Example: polybmc media node-0 insert http://192.0.2.1/live.iso
          polybmc media node-0 insert file:///srv/images/config.img --drive usb
          polybmc media node-0 eject
-         polybmc media node-0 show -o json
+         polybmc media node-0 -o json
 
 Inserting neither starts the machine nor changes what it boots from.")]
     Media(Media),
@@ -110,6 +110,13 @@ Example: polybmc console node-0
 Shows what was printed before, then what comes. At the beginning of a line:
 ~. leaves, ~B sends a break, ~? lists these, ~~ types ~.")]
     Console(Console),
+    /// Save what a machine's screen shows as a PNG picture
+    #[command(after_help = "\
+Example: polybmc screenshot node-0 screen.png
+         polybmc screenshot node-0 - | display
+
+A file that is there already is replaced. `-` is stdout.")]
+    Screenshot(Screenshot),
     /// Show what a machine's sensors read
     #[command(after_help = "\
 Example: polybmc sensors node-0

@@ -12,8 +12,13 @@ use serde::Serialize;
 
 /// Writes a text to stdout. That nobody reads it any more (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes bytes to stdout, as [`print`] does.
+pub(crate) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -99,6 +104,9 @@ pub(crate) fn show(bmc: &BmcDetail) -> String {
     row("processors", bmc.processors.map_or_else(unknown, |count| count.to_string()));
     row("memory", bmc.memory_bytes.map_or_else(unknown, |bytes| format!("{} MiB", bytes >> 20)));
     row("nics", bmc.nics.join(", "));
+    if let Some(vnc) = &bmc.vnc {
+        row("vnc", vnc.clone());
+    }
     row("manufacturer", bmc.manufacturer.clone());
     row("model", bmc.model.clone());
     row("serial", bmc.serial.clone());

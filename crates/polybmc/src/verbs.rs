@@ -1,5 +1,6 @@
 //! The verbs that ask a running daemon.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -8,7 +9,7 @@ use bmc_control::{Client, ClientError};
 use bmc_core::account::Secret;
 
 use crate::cli::{
-    Add, Boot, Events, Format, Media, MediaVerb, Output, Power, Remove, Sel, SelVerb, Set, Verb,
+    Add, Boot, Events, Format, Media, MediaVerb, Output, Power, Remove, Screenshot, Sel, SelVerb, Set, Verb,
 };
 use crate::config::{first_line, read_password};
 use crate::output;
@@ -51,6 +52,7 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         Verb::Media(verb) => media(client, verb).await,
         Verb::Sel(verb) => sel(client, verb).await,
         Verb::Console(verb) => crate::console::run(client, verb).await,
+        Verb::Screenshot(verb) => screenshot(client, &verb).await,
         Verb::Sensors(show) => {
             let sensors = client.sensors(&show.name).await?;
             print(show.output, &sensors, |sensors| output::sensors(sensors))
@@ -167,7 +169,8 @@ async fn boot(client: &Client, verb: Boot) -> Result<()> {
     print(verb.output, &view, |view| output::boot(view) + "\n")
 }
 
-async fn media(client: &Client, Media { name, verb }: Media) -> Result<()> {
+async fn media(client: &Client, Media { name, output, verb }: Media) -> Result<()> {
+    let verb = verb.unwrap_or(MediaVerb::Show { output });
     let (drives, output) = match verb {
         MediaVerb::Show { output } => (client.media(&name).await?, output),
         MediaVerb::Eject { drive, output } => (client.eject(&name, drive.slot()).await?, output),
@@ -178,6 +181,19 @@ async fn media(client: &Client, Media { name, verb }: Media) -> Result<()> {
         }
     };
     print(output, &drives, |drives| output::media(drives))
+}
+
+async fn screenshot(client: &Client, verb: &Screenshot) -> Result<()> {
+    let to_stdout = verb.file == Path::new("-");
+    anyhow::ensure!(
+        !to_stdout || !std::io::stdout().is_terminal(),
+        "a terminal cannot show a picture; name a file, or send the output elsewhere"
+    );
+    let picture = client.screenshot(&verb.name).await?;
+    if to_stdout {
+        return output::print_bytes(&picture).context("cannot write to stdout");
+    }
+    std::fs::write(&verb.file, &picture).with_context(|| format!("cannot write {}", verb.file.display()))
 }
 
 async fn sel(client: &Client, verb: Sel) -> Result<()> {

@@ -5,9 +5,9 @@ use crate::control::{
     BUSY_RETRY_AFTER, CallId, Control, Effect, Interval, NMI_CALLS_MAX, Now, Op, RESTART_SETTLES, RequestId,
     SHUTDOWN_TIMEOUT, Timer, Waiters,
 };
-use crate::error::{BackendError, RequestError};
+use crate::error::{BackendError, BackendErrorKind, RequestError};
 use crate::event::EventKind;
-use crate::power::{Origin, PowerAction};
+use crate::power::{Origin, PowerAction, PowerState};
 use crate::power_table::{Decision, decide};
 use crate::request::{ACKNOWLEDGE_AFTER, Outcome};
 use crate::settings::bios::BiosPending;
@@ -117,6 +117,16 @@ impl Control {
             Some(Health::Unavailable(error)) => Err(error.clone()),
             None => Err(BackendError::unavailable("the backend has not answered yet; try again in a moment")),
         }
+    }
+
+    /// Whether there is anything on the screen.
+    pub(crate) fn has_picture(&self) -> Result<(), BackendError> {
+        self.reachable()?;
+        if self.power() == PowerState::Off {
+            let message = "the machine is off, and so is its screen; switch it on first";
+            return Err(BackendError::new(BackendErrorKind::InvalidState, message));
+        }
+        Ok(())
     }
 
     pub(super) fn restart_under_way(&self, now: Now) -> Option<PowerAction> {

@@ -4,8 +4,8 @@
 //! is told.
 
 use bmc_core::inventory::{
-    Attachment, Cpu, Graphics, LinkId, MemoryModule, Neighbor, Nic, PciAddress, PciDevice, Topology,
-    memory_modules,
+    Attachment, Cpu, Graphics, LinkId, Listening, MemoryModule, Neighbor, Nic, PciAddress, PciDevice,
+    Topology, memory_modules,
 };
 use roxmltree::{Document, Node};
 
@@ -112,6 +112,20 @@ pub(super) fn graphics(domain: Node<'_, '_>) -> Vec<Graphics> {
         _ => None,
     });
     known.collect()
+}
+
+/// Where the screen of a running instance answers by VNC. Its password is nobody's business here.
+pub(crate) fn vnc(live_xml: &str) -> Option<Listening> {
+    let document = Document::parse(live_xml).ok()?;
+    let graphics = children(child(document.root_element(), "devices")?, "graphics");
+    graphics.filter(|graphics| graphics.attribute("type") == Some("vnc")).find_map(|graphics| {
+        let port = graphics.attribute("port")?.parse().ok().filter(|port| *port > 0)?;
+        let listen = children(graphics, "listen")
+            .find_map(|listen| listen.attribute("address"))
+            .or_else(|| graphics.attribute("listen"));
+        // What QEMU does when it is not told.
+        Some(Listening { address: listen.unwrap_or("127.0.0.1").to_owned(), port })
+    })
 }
 
 /// How many serial ports there are.
@@ -313,6 +327,32 @@ mod tests {
         );
         let test = PARTS.replace("type='kvm'", "type='test'");
         assert!(machine_info(&test).unwrap().pci_devices.is_empty(), "QEMU's numbers are QEMU's");
+    }
+
+    #[test]
+    fn a_running_instance_tells_where_its_screen_answers() {
+        let of = |graphics: &str| vnc(&format!("<domain><devices>{graphics}</devices></domain>"));
+        let here = |address: &str, port| Some(Listening { address: address.to_owned(), port });
+        let known = "<graphics type='spice' port='5901'/>\
+            <graphics type='vnc' port='5900' autoport='yes' listen='10.0.0.1' passwd='hush'><listen type='address' address='10.0.0.1'/></graphics>";
+        assert_eq!(of(known), here("10.0.0.1", 5900));
+        assert_eq!(
+            of(
+                "<graphics type='vnc' port='5902'><listen type='network' network='n' address='10.0.0.2'/></graphics>"
+            ),
+            here("10.0.0.2", 5902)
+        );
+        assert_eq!(of("<graphics type='vnc' port='5903'/>"), here("127.0.0.1", 5903));
+        for unknown in [
+            "",
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+            "<graphics type='vnc' socket='/run/x'><listen type='socket' socket='/run/x'/></graphics>",
+            "<graphics type='spice' port='5900'/>",
+            "<graphics type='vnc' port='70000'/>",
+        ] {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
+        assert_eq!(vnc("no XML"), None);
     }
 
     #[test]

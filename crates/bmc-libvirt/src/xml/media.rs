@@ -68,6 +68,21 @@ pub(crate) fn with_medium(xml: &str, image: &MediaImage) -> Result<String, Backe
     Ok(splices.apply())
 }
 
+/// The XML with the BMC's CD drive, empty where it is not there. As it is where the chipset has no place for it: by USB it can be
+/// plugged in at any time.
+pub(crate) fn with_tray(xml: &str) -> Result<String, BackendError> {
+    let document = parse(xml)?;
+    let domain = document.root_element();
+    let mut splices = Splices::new(xml);
+    if drive(domain, MediaSlot::Cd).is_none()
+        && let Some(devices) = child(domain, "devices")
+        && let Some(place) = sata_place(domain).or_else(|| ide_place(domain))
+    {
+        splices.append_child(devices, &element(MediaSlot::Cd, None, &place)?);
+    }
+    Ok(splices.apply())
+}
+
 /// The definition without this drive.
 pub(crate) fn without_medium(xml: &str, slot: MediaSlot) -> Result<String, BackendError> {
     let document = parse(xml)?;
@@ -358,6 +373,32 @@ mod tests {
         assert!(matches!(insert_live(&with, &other), Ok(Live::Attach { first_detach: Some(_), .. })));
         let no_usb = domain(OWN);
         assert_eq!(insert_live(&no_usb, &stick).unwrap_err().kind, BackendErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_tray_is_put_where_the_disc_would_be() {
+        let bare = domain(&format!("{SATA}{USB}{OWN}"));
+        let with = with_tray(&bare).unwrap();
+        assert_eq!(with_tray(&with).unwrap(), with, "there is one");
+        assert_eq!(without_medium(&with, MediaSlot::Cd).unwrap(), bare);
+        assert_eq!(media(&with).unwrap(), []);
+        let disc = image(MediaSlot::Cd);
+        let of = |xml: &str| {
+            let document = parse(xml).unwrap();
+            let drive = drive(document.root_element(), MediaSlot::Cd).unwrap();
+            let [bus, target] = ["bus", "dev"]
+                .map(|name| child(drive, "target").unwrap().attribute(name).unwrap().to_owned());
+            (bus, target, child(drive, "address").unwrap().attribute("unit").unwrap().to_owned())
+        };
+        assert_eq!(of(&with), of(&with_medium(&bare, &disc).unwrap()));
+        // A disc goes into it, and out of it.
+        let Ok(Live::Update(update)) = insert_live(&with, &disc) else { panic!("it is there") };
+        assert!(update.contains("/spool/it"));
+        let filled = with_medium(&bare, &disc).unwrap();
+        assert_eq!(with_tray(&filled).unwrap(), filled);
+        // Without a place for it there is none.
+        let no_place = domain(&format!("{USB}{OWN}"));
+        assert_eq!(with_tray(&no_place).unwrap(), no_place);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bmc_core::firmware::{BootDevice, BootDeviceKind};
 use roxmltree::{Document, Node};
 use uuid::Uuid;
 
-use super::{BOOT_NS, child, child_text, inventory};
+use super::{BOOT_NS, child, child_text, children, inventory};
 
 /// Deepest domain XML that is read; libvirt's own is about ten deep.
 const NODES_MAX: u32 = 200_000;
@@ -78,6 +78,15 @@ pub(super) fn serves(device: Node<'_, '_>, target: BootTarget) -> bool {
     target != BootTarget::Http || model().is_some_and(|model| model.starts_with("virtio"))
 }
 
+/// Whether a domain has a screen, with or without a way to it.
+pub(crate) fn has_screen(xml: &str) -> Result<bool, BackendError> {
+    let document = parse(xml)?;
+    let devices = child(document.root_element(), "devices");
+    let mut models =
+        devices.into_iter().flat_map(|devices| children(devices, "video")).map(|video| child(video, "model"));
+    Ok(models.any(|model| model.and_then(|model| model.attribute("type")) != Some("none")))
+}
+
 /// Reads a domain's XML.
 ///
 /// # Errors
@@ -112,6 +121,7 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
         nics: inventory::nics(domain),
         pci_devices: if is_qemu(domain) { inventory::pci_devices(domain) } else { Vec::new() },
         graphics: inventory::graphics(domain),
+        vnc: None,
         serial_ports: inventory::serial_ports(domain),
         disks: super::disk::disks(domain),
         raid: None,

@@ -33,7 +33,16 @@ pub(super) fn serial(snapshot: &Snapshot) -> Value {
     })
 }
 
-/// `GraphicalConsole` of a System: enabled where the machine offers VNC.
+/// `GraphicalConsole` of a System: as the Manager's, and while the machine runs the port.
+pub(super) fn system_graphical(snapshot: &Snapshot) -> Value {
+    let mut console = graphical(snapshot);
+    if let Some(vnc) = snapshot.info.as_ref().and_then(|info| info.vnc.as_ref()) {
+        console["Port"] = vnc.port.into();
+    }
+    console
+}
+
+/// `GraphicalConsole` of a Manager: enabled where the machine offers VNC.
 pub(super) fn graphical(snapshot: &Snapshot) -> Value {
     if has_screen(snapshot) {
         json!({"ServiceEnabled": true, "ConnectTypesSupported": ["KVMIP"]})

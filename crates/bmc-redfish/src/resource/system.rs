@@ -152,7 +152,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         "PCIeFunctions": links(&pcie::function_uris(snapshot, &uris.chassis)),
         "PCIeFunctions@odata.count": pcie::function_uris(snapshot, &uris.chassis).len(),
         "SerialConsole": console::serial(snapshot),
-        "GraphicalConsole": console::graphical(snapshot),
+        "GraphicalConsole": console::system_graphical(snapshot),
         "Links": {
             "Chassis": [link(&uris.chassis)],
             "Chassis@odata.count": 1,

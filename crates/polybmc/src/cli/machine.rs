@@ -83,8 +83,11 @@ pub(crate) struct Boot {
 pub(crate) struct Media {
     /// The BMC
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// What to do; without a word it shows what is in the drives
     #[command(subcommand)]
-    pub(crate) verb: MediaVerb,
+    pub(crate) verb: Option<MediaVerb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -206,4 +209,12 @@ pub(crate) struct Console {
     /// Show only what is printed from now on
     #[arg(long)]
     pub(crate) no_history: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Screenshot {
+    /// The BMC
+    pub(crate) name: String,
+    /// Where the picture goes; `-` is stdout
+    pub(crate) file: PathBuf,
 }

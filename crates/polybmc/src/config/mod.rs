@@ -145,6 +145,8 @@ pub(crate) enum BackendConfig {
         uri: String,
         /// Whether the machines' serial consoles are held, and served, or left to others.
         console: bool,
+        /// Whether machines have the BMC's CD drive from their start on.
+        media_tray: bool,
         raid: RaidSettings,
     },
 }

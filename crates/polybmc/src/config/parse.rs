@@ -197,6 +197,7 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
             table.required("uri", "given, for instance \"qemu:///system\"");
             let console = table.word("console", &[("held", true), ("off", false)]);
             let console = console.is_none_or(|console| console.value);
+            let media_tray = table.boolean("media_tray").unwrap_or(false);
             if name == SIM {
                 table.wrong(
                     table.line(),
@@ -206,7 +207,7 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
             }
             let pool = table.string("raid_pool").map(|pool| pool.value);
             let raid = RaidSettings { pool, ..raid(&mut table) };
-            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console, raid })
+            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console, media_tray, raid })
         }
     };
     table.finish();

@@ -14,6 +14,7 @@ use bmc_core::fleet::MachineHandle;
 use bmc_core::media::{InsertMedia, MediaRequest, MediaSlot, TransferMethod};
 use bmc_core::power::{Origin, PowerAction};
 use bmc_core::request::{Change, Outcome, Request, SelRequest};
+use bmc_core::screen::Screenshot;
 use percent_encoding::percent_decode_str;
 use tokio::sync::broadcast;
 use url::Url;
@@ -132,6 +133,10 @@ impl Admin for Daemon {
         let none =
             || ControlError::new(ErrorKind::Unsupported, "this machine's backend has no serial console");
         machine.console().cloned().ok_or_else(none)
+    }
+
+    async fn screenshot(&self, name: &str) -> Result<Screenshot, ControlError> {
+        Ok(self.machine(name)?.screenshot().await?)
     }
 
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {

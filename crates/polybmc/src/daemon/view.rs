@@ -75,6 +75,7 @@ pub(super) fn detail(bmc: &Bmc, secure: bool) -> BmcDetail {
         firmware: info.map(|info| info.firmware),
         processors: info.map(|info| info.processors),
         memory_bytes: info.map(|info| info.memory_bytes),
+        vnc: info.and_then(|info| info.vnc.as_ref()).map(ToString::to_string),
         nics: info.map(|info| info.nics.iter().map(|nic| nic.mac.clone()).collect()).unwrap_or_default(),
         manufacturer: snapshot.identity.manufacturer.clone(),
         model: snapshot.identity.model.clone(),

@@ -63,6 +63,31 @@ fn power_and_boot_from_the_command_line() {
 }
 
 #[test]
+fn the_screen_is_a_picture_and_the_drives_show_without_a_word() {
+    let mut lab = Lab::new("");
+    lab.start(&["--sim", "1"]);
+    let file = lab.path().join("screen.png");
+    let verb = format!("screenshot node-0 {}", file.display());
+    assert!(lab.fails(&verb).contains("is off"));
+    assert!(!file.exists());
+    assert!(lab.fails("screenshot node-9 x.png").contains("node-9"));
+    let events = lab.follow(0);
+    lab.json("power node-0 on");
+    events.wait_for("node-0", "powered-on");
+    std::fs::write(&file, "what was there before").unwrap();
+    assert_eq!(lab.ok(&verb), "");
+    let png = std::fs::read(&file).unwrap();
+    assert!(png.starts_with(b"\x89PNG\r\n"), "{png:?}");
+    // The firmware may have said more meanwhile; it is a picture of the same size all the same.
+    let to_stdout = lab.run("screenshot node-0 -").stdout;
+    assert_eq!((to_stdout.get(..24), png.len() > 500), (png.get(..24), true));
+    assert!(lab.fails("screenshot node-0 /nonexistent/x.png").contains("/nonexistent/x.png"));
+
+    assert_eq!(lab.ok("media node-0"), lab.ok("media node-0 show"));
+    assert_eq!(lab.json("media node-0")[0]["drive"], "cd");
+}
+
+#[test]
 fn the_life_of_a_bmc() {
     let mut lab = Lab::new("");
     lab.start(&["--sim", "1"]);
