@@ -37,7 +37,11 @@ fn boot_devices_once_and_persistent_by_bios_and_by_efi() {
             assert_eq!(shown["uefi"], efi, "{device} {options}: {shown}");
 
             let read = ok(&node, "chassis bootparam get 5");
-            let how_long = if persistent { "all future boots" } else { "only next boot" };
+            // Nothing is overridden then, for however many boots.
+            let overrides = device != "none";
+            let valid = if overrides { "Boot Flag Valid" } else { "Boot Flag Invalid" };
+            assert!(read.contains(&format!("   - {valid}\n")), "{device} {options}\n{read}");
+            let how_long = if persistent && overrides { "all future boots" } else { "only next boot" };
             assert!(
                 read.contains(&format!("   - Options apply to {how_long}\n")),
                 "{device} {options}\n{read}"

@@ -92,7 +92,7 @@ pub enum BootEnabled {
     /// Not at all.
     #[default]
     Disabled,
-    /// For the next boot, however it comes about.
+    /// For the next boot, however it comes about. A start that ends before the firmware has handed over was none.
     Once,
     /// For every boot until it is changed.
     Continuous,

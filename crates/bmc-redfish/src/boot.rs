@@ -85,7 +85,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> Value {
     let targets = offered_targets(snapshot);
     let mut boot = Map::new();
     let mut put = |name: &str, value: Value| boot.insert(name.to_owned(), value);
-    put("BootSourceOverrideEnabled", name_of(&ENABLED, &record.enabled).into());
+    // IPMI's flags can be valid and override nothing.
+    let enabled = if record.is_active() { record.enabled } else { BootEnabled::Disabled };
+    put("BootSourceOverrideEnabled", name_of(&ENABLED, &enabled).into());
     put("BootSourceOverrideEnabled@Redfish.AllowableValues", values(&ENABLED));
     put("BootSourceOverrideTarget", target_name(record.target).into());
     put("BootSourceOverrideTarget@Redfish.AllowableValues", values(&targets));

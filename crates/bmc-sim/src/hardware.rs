@@ -28,6 +28,8 @@ pub const NICS: [&str; 2] = ["nic0", "nic1"];
 pub const CPU_MODEL: &str = "qemu64";
 /// The slot of the first network interface; the others are in those behind it.
 const NIC_SLOT: u8 = 3;
+/// The slot of the RAID controller, which is one that QEMU has, too.
+const RAID_SLOT: u8 = 7;
 /// How fast the interfaces are, in megabits per second.
 const NIC_MBPS: u32 = 10_000;
 /// Pairs of MAC addresses there are below QEMU's prefix `52:54:00`: the lowest bit tells a machine's two interfaces apart.
@@ -84,7 +86,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
         cpu: Cpu { model: Some(CPU_MODEL.to_owned()), ..Cpu::default() },
         memory_modules: memory_modules(config.memory_bytes),
         nics,
-        pci_devices: pci_devices(),
+        pci_devices: pci_devices(config.raid_drives > 0),
         graphics: Vec::new(),
         vnc: None,
         serial_ports: 1,
@@ -104,8 +106,8 @@ fn pci_slot(slot: u8) -> PciAddress {
     PciAddress { slot, ..PciAddress::default() }
 }
 
-/// The devices on the bus: the network interfaces, and the controller of disks and CD-ROM.
-fn pci_devices() -> Vec<PciDevice> {
+/// The devices on the bus: the network interfaces, the controller of disks and CD-ROM, and the RAID controller where there is one.
+fn pci_devices(has_raid: bool) -> Vec<PciDevice> {
     let nic = |index: u8| PciDevice {
         address: pci_slot(NIC_SLOT + index),
         vendor: 0x1af4,
@@ -120,7 +122,14 @@ fn pci_devices() -> Vec<PciDevice> {
         class: 0x01_06_01,
         name: "Intel ICH9 SATA AHCI controller".to_owned(),
     };
-    (0..NICS.len() as u8).map(nic).chain([sata]).collect()
+    let raid = has_raid.then(|| PciDevice {
+        address: pci_slot(RAID_SLOT),
+        vendor: 0x1000,
+        device: 0x0060,
+        class: 0x01_04_00,
+        name: "MegaRAID SAS 1078".to_owned(),
+    });
+    (0..NICS.len() as u8).map(nic).chain(raid).chain([sata]).collect()
 }
 
 /// The switch that an interface is plugged into: the first ones all into one, the second ones into another, each machine into a port of its own.
@@ -172,6 +181,11 @@ pub fn volume_disk(info: &MachineInfo, volume: &Volume) -> Disk {
         rotational: Some(false),
         ..Disk::default()
     }
+}
+
+/// A volume's disk as a device to boot from.
+pub fn volume_boot_device(disk: &Disk) -> BootDevice {
+    BootDevice { name: disk.name.clone(), kind: BootDeviceKind::Disk }
 }
 
 /// What a machine in this firmware mode can be told to boot from: everything, but HTTP only under UEFI.

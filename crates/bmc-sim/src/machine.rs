@@ -342,15 +342,22 @@ impl SimMachine {
             return Vec::new();
         }
         let disk = hardware::volume_disk(&self.info, volume);
+        // What is tried stays as it is until somebody puts it into the order.
+        self.info.boot_devices.push(hardware::volume_boot_device(&disk));
         self.info.disks.push(disk);
-        vec![Report::Info(self.info.clone())]
+        self.make_up_changed()
     }
 
-    /// Takes the disk of a volume away; nothing if it is not there.
+    /// Takes the disk of a volume away, from the boot order too; nothing if it is not there.
     pub fn delete_volume(&mut self, volume: &Volume) -> Vec<Report> {
-        let (serial, before) = (volume.serial(), self.info.disks.len());
-        self.info.disks.retain(|disk| disk.serial.as_ref() != Some(&serial));
-        if self.info.disks.len() == before { Vec::new() } else { vec![Report::Info(self.info.clone())] }
+        let serial = volume.serial();
+        let Some(at) = self.info.disks.iter().position(|disk| disk.serial.as_ref() == Some(&serial)) else {
+            return Vec::new();
+        };
+        let name = self.info.disks.remove(at).name;
+        self.info.boot_devices.retain(|device| device.name != name);
+        self.info.boot_order.retain(|device| *device != name);
+        self.make_up_changed()
     }
 
     /// Erases a volume. No data are simulated, so that nothing is left to be done but to say whether that is possible now.

@@ -11,6 +11,7 @@ use crate::control::{Control, Effect, Now, Op, PendingChange, RequestId, Timer, 
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::request::{ASSET_TAG_MAX_BYTES, Change, Identify, Outcome};
+use crate::settings::bios::{BOOT_MODE, POWER_POLICY};
 use crate::settings::{Edit, Editable, Settings};
 use crate::snapshot::{IdentifyState, Identity};
 
@@ -97,6 +98,10 @@ impl Control {
             && let Some(reason) = self.info.as_ref().and_then(|info| info.uefi_missing.as_ref())
         {
             return Err(BackendError::unsupported(reason.as_str()).into());
+        }
+        // Neither before nor behind a boot that is switching it could this be made true.
+        if change.firmware.is_some() && self.call.as_ref().is_some_and(|call| call.bios.names(BOOT_MODE)) {
+            return Err(busy());
         }
         if let Some(order) = &change.boot_order {
             self.check_boot_order(order)?;
@@ -194,7 +199,12 @@ impl Control {
         if let Some(options) = change.boot_options {
             self.record.boot_options = Arc::new(options);
         }
+        // The last word counts, also over what was to come into force with the next boot.
+        if change.firmware.is_some() {
+            self.forget_pending_bios(BOOT_MODE);
+        }
         if let Some(policy) = change.power_policy {
+            self.forget_pending_bios(POWER_POLICY);
             self.record.power_policy = policy;
             self.note_was_on();
         }

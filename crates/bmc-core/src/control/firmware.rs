@@ -12,7 +12,7 @@ use crate::backend::ObservedPower;
 use crate::control::{CallId, Control, Now, Op};
 use crate::error::BackendError;
 use crate::firmware::FirmwareSetup;
-use crate::settings::bios::{BiosPending, Surroundings};
+use crate::settings::bios::{BOOT_MODE, BiosPending, Surroundings};
 
 impl Op {
     /// Whether it changes what the machine is rather than what it does.
@@ -94,9 +94,18 @@ impl Control {
     /// The machine was made another by `op`; one that runs is what it was until it boots afresh.
     pub(super) fn definition_changed(&mut self, op: &Op) {
         self.outdated |= self.observed != ObservedPower::Off;
-        if matches!(op, Op::SetFirmware(_)) && self.record.settings.bios.pending_mode().is_some() {
-            // The last word counts.
-            Arc::make_mut(&mut self.record.settings).bios.forget_pending_mode();
+        if matches!(op, Op::SetFirmware(_)) {
+            self.forget_pending_bios(BOOT_MODE);
+        }
+    }
+
+    /// What stands behind an attribute was set through another door: nothing of it is left for the next boot, nor for one under way.
+    pub(super) fn forget_pending_bios(&mut self, attribute: &str) {
+        if let Some(call) = &mut self.call {
+            call.bios.forget(attribute);
+        }
+        if self.record.settings.bios.is_pending(attribute) {
+            Arc::make_mut(&mut self.record.settings).bios.forget_pending(attribute);
         }
     }
 }

@@ -548,10 +548,18 @@ impl Control {
         })
     }
 
-    /// Notes that an instance was started with the override of `generation`, and uses it up if it was for once.
+    /// Notes that an instance was started with the override of `generation`.
     fn boot_began(&mut self, generation: Option<u64>, effects: &mut Vec<Effect>) {
         self.running_boot = generation;
-        let current = generation == Some(self.record.boot_generation);
+        // While the firmware is still at its self-test, nothing has been booted from yet: a start that is broken off then leaves the override.
+        if !matches!(self.observed, ObservedPower::Off | ObservedPower::Starting) {
+            self.boot_took_place(effects);
+        }
+    }
+
+    /// The running instance has come to boot: an override for once that it carries out is used up.
+    fn boot_took_place(&mut self, effects: &mut Vec<Effect>) {
+        let current = self.running_boot == Some(self.record.boot_generation);
         if current && self.record.boot.is_active() && self.record.boot.enabled == BootEnabled::Once {
             effects.push(Effect::Emit(EventKind::BootOverrideUsed { target: self.record.boot.target }));
             self.record.boot = Arc::default();

@@ -33,7 +33,10 @@ impl Control {
                 self.check_boot = true;
             }
             Report::Statistics(statistics) => self.statistics = statistics,
-            Report::Booted { from } => effects.push(Effect::Emit(EventKind::Booted { from })),
+            Report::Booted { from } => {
+                self.boot_took_place(effects);
+                effects.push(Effect::Emit(EventKind::Booted { from }));
+            }
         }
     }
 
@@ -193,6 +196,7 @@ impl Control {
         cause: ChangeCause,
         effects: &mut Vec<Effect>,
     ) {
+        self.boot_took_place(effects);
         if !std::mem::replace(&mut self.lit, true) {
             effects.push(Effect::Emit(EventKind::PoweredOn { cause }));
         } else if power == ObservedPower::Paused && before != power {

@@ -27,6 +27,8 @@ use crate::settings::bios::attributes::{ATTRIBUTES, Attribute, Meaning, find, po
 
 /// The name of the attribute behind the firmware mode.
 pub const BOOT_MODE: &str = "BootMode";
+/// The name of the attribute behind the power restore policy.
+pub const POWER_POLICY: &str = "AcPowerRecovery";
 /// The name of the attribute behind Secure Boot.
 pub const SECURE_BOOT: &str = "SecureBoot";
 /// The longest password of the BIOS in bytes.
@@ -118,6 +120,16 @@ impl BiosPending {
     /// Whether there is nothing to apply.
     pub(crate) fn is_empty(&self) -> bool {
         !self.reset && self.values.is_empty() && self.keys.is_none() && self.databases.is_none()
+    }
+
+    /// Whether an attribute gets a value.
+    pub(crate) fn names(&self, attribute: &str) -> bool {
+        self.values.contains_key(attribute)
+    }
+
+    /// It does not, after all.
+    pub(crate) fn forget(&mut self, attribute: &str) {
+        self.values.remove(attribute);
     }
 }
 
@@ -214,9 +226,14 @@ impl BiosSettings {
             .find(|mode| *value == BiosValue::Text(attributes::mode_name(*mode).to_owned()))
     }
 
-    /// The mode was switched at once, so that nothing of it is left for the next boot.
-    pub(crate) fn forget_pending_mode(&mut self) {
-        self.pending.remove(BOOT_MODE);
+    /// Whether the next boot is to give an attribute another value.
+    pub(crate) fn is_pending(&self, attribute: &str) -> bool {
+        self.pending.contains_key(attribute)
+    }
+
+    /// What stands behind an attribute was set at once, so that nothing of it is left for the next boot.
+    pub(crate) fn forget_pending(&mut self, attribute: &str) {
+        self.pending.remove(attribute);
     }
 
     /// How the last application went; `None` before the first.

@@ -211,9 +211,12 @@ fn unpack([channel, s0, s1, s2, s3, t0, t1, t2, t3]: [u8; 9]) -> BootInitiator {
 
 /// The override that these flags ask for. The HTTP boot URI, which IPMI cannot name, stays as it is.
 fn override_from(flags: BootFlags, present: &BootOverride) -> BootOverride {
+    // Flags that override nothing are how clients clear an override; other bits, which name no device, stand for themselves.
+    let others = [flags.data2, flags.data3, flags.data4, flags.data5];
+    let clears = flags.device == DeviceSelector::None && others == [0; 4];
     BootOverride {
         target: target_of(flags.device),
-        enabled: match (flags.valid, flags.persistent) {
+        enabled: match (flags.valid && !clears, flags.persistent) {
             (false, _) => BootEnabled::Disabled,
             (true, false) => BootEnabled::Once,
             (true, true) => BootEnabled::Continuous,

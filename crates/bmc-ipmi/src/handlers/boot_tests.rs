@@ -23,7 +23,7 @@ async fn get(bench: &Bench, parameter: u8, set: u8) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_written_is_read_back() {
     let bench = Bench::new().await;
-    let rows: [(&[u8], &[u8]); 14] = [
+    let rows: [(&[u8], &[u8]); 15] = [
         // Ironic: the valid bit's timer off.
         (&[3, 0x08], &[3, 0x08]),
         // ipmitool: acknowledged by the firmware. The mask reads as 0.
@@ -39,7 +39,9 @@ async fn what_is_written_is_read_back() {
         // Bits that name no device.
         (&[5, 0xc0, 0xcb, 0xff, 0x0f, 0x1f], &[5, 0xc0, 0xcb, 0xff, 0x0f, 0x1f]),
         (&[5, 0x00, 0x08, 0, 0, 0], &[5, 0x00, 0x08, 0, 0, 0]),
-        (&[5, 0x80, 0x00, 0, 0, 0], &[5, 0x80, 0x00, 0, 0, 0]),
+        // ipmitool's `bootdev none`: nothing is overridden, and real BMCs say so; bits that name no device stand all the same.
+        (&[5, 0x80, 0x00, 0, 0, 0], &[5, 0x00, 0x00, 0, 0, 0]),
+        (&[5, 0x80, 0x80, 0, 0, 0], &[5, 0x80, 0x80, 0, 0, 0]),
         // Without a value: only the mark.
         (&[3], &[3, 0x08]),
     ];
@@ -61,9 +63,13 @@ async fn every_device_is_the_cores_target_and_reads_back() {
         }
         assert_eq!(code, 0, "{device:?}");
         let boot = bench.machine.snapshot().boot.clone();
-        assert_eq!((boot.target, boot.enabled), (target_of(device), BootEnabled::Once));
+        let (enabled, valid) = match device {
+            DeviceSelector::None => (BootEnabled::Disabled, 0x00),
+            _ => (BootEnabled::Once, 0x80),
+        };
+        assert_eq!((boot.target, boot.enabled), (target_of(device), enabled));
         assert_eq!(device_of(boot.target), device);
-        assert_eq!(get(&bench, 5, 0).await, [5, 0x80, byte, 0, 0, 0]);
+        assert_eq!(get(&bench, 5, 0).await, [5, valid, byte, 0, 0, 0]);
     }
     for reserved in [0xa_u8, 0xc, 0xd, 0xe] {
         assert_eq!(set(&bench, &[5, 0x80, reserved << 2, 0, 0, 0]).await, 0xcc);

@@ -1,6 +1,6 @@
 //! The boot override over Redfish, on a machine that really boots by it.
 
-use bmc_core::boot::{BootFlagsKept, BootOverride, BootTarget, FirmwareMode};
+use bmc_core::boot::{BootEnabled, BootFlagsKept, BootOverride, BootTarget, FirmwareMode};
 use bmc_core::event::EventKind;
 use bmc_core::request::{Change, Request as CoreRequest};
 
@@ -80,12 +80,7 @@ async fn what_ipmi_set_reads_as_the_nearest_redfish_name() {
         .filter(|target| *target != BootTarget::None && *target != BootTarget::Http)
     {
         let kept = BootFlagsKept { data3: 0x40, ..BootFlagsKept::default() };
-        let record = BootOverride {
-            target,
-            enabled: bmc_core::boot::BootEnabled::Once,
-            kept,
-            ..BootOverride::default()
-        };
+        let record = BootOverride { target, enabled: BootEnabled::Once, kept, ..BootOverride::default() };
         let change = Change { boot: Some(record), ..Change::default() };
         lab.machine.request(CoreRequest::Change(Box::new(change))).await.unwrap();
         // The check against the schema, on the way, says that the name is one of Redfish's.
@@ -148,4 +143,19 @@ async fn a_machine_never_seen_offers_nothing_yet_and_its_boot_is_to_be_set_later
     let tag = json!({"AssetTag": "x"});
     let answer = Ask::new("PATCH", "/redfish/v1/Systems/m0").json(&tag).send(&router).await;
     assert_eq!(answer.status, 204, "what the BMC itself keeps can be written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn valid_flags_of_ipmi_that_override_nothing_are_shown_as_disabled() {
+    let lab = lab().await;
+    let kept = BootFlagsKept { data2: 0x80, ..Default::default() };
+    let enabled = BootEnabled::Once;
+    let boot = BootOverride { enabled, kept, has_valid_bit: true, ..Default::default() };
+    let change = Change { boot: Some(boot), ..Default::default() };
+    lab.machine.request(CoreRequest::Change(Box::new(change))).await.unwrap();
+    let shown = lab.get(&lab.system()).await.json()["Boot"].clone();
+    assert_eq!(
+        (&shown["BootSourceOverrideEnabled"], &shown["BootSourceOverrideTarget"]),
+        (&json!("Disabled"), &json!("None"))
+    );
 }

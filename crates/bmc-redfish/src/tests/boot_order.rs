@@ -147,3 +147,25 @@ async fn one_option_for_one_boot() {
     assert_eq!(lab.patch(json!({"Boot": {"BootNext": null}})).await.status, 204);
     assert_eq!(lab.get(&lab.system()).await.json()["Boot"]["BootSourceOverrideEnabled"], "Disabled");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_booted_from_where_it_is_in_the_order_and_leaves_it_when_it_goes() {
+    let lab = lab().await;
+    let before = order(&lab).await;
+    let volumes = format!("{}/Storage/RAID/Volumes", lab.system());
+    let made = Ask::new("POST", &volumes).json(&json!({"RAIDType": "RAID1"})).send(&lab.one).await;
+    assert_eq!(made.status, 201);
+    let uri = made.header("location").to_owned();
+    let all = lab.get(&format!("{}/BootOptions", lab.system())).await.json();
+    assert_eq!(all["Members"].as_array().unwrap().len(), before.len() + 1);
+    let last = all["Members"].as_array().unwrap().last().unwrap()["@odata.id"].as_str().unwrap().to_owned();
+    let volume = lab.get(&last).await.json();
+    assert_eq!((&volume["DisplayName"], &volume["BootOptionEnabled"]), (&json!("Disk sdc"), &json!(false)));
+    assert_eq!(order(&lab).await, before, "nobody has ordered it yet");
+    assert_eq!(set(&lab, json!([name(&volume), before[0]])).await.status, 204);
+    assert_eq!(booted_after(&lab, "On").await, "disk sdc");
+    assert_eq!(Ask::new("DELETE", &uri).send(&lab.one).await.status, 204);
+    assert_eq!(order(&lab).await, [before[0].clone()]);
+    lab.get(&last).await.refused(404, &["ResourceNotFound"]);
+    assert_eq!(booted_after(&lab, "ForceRestart").await, "disk sda");
+}

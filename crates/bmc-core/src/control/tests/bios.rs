@@ -314,3 +314,35 @@ fn a_reboot_from_inside_during_a_reset_leaves_the_reset_nothing_to_apply() {
     assert_eq!(bench.value("NumLock"), Some(BiosValue::Flag(false)));
     assert!(!bench.is_pending());
 }
+
+#[test]
+fn a_newer_word_through_another_door_is_not_undone_by_what_was_pending() {
+    let policy = |power_policy| Change { power_policy: Some(power_policy), ..Change::default() };
+    let mut bench = Bench::uefi(ObservedPower::Off);
+    bench.ask("AcPowerRecovery", text("AlwaysOn"));
+    bench.change(policy(PowerPolicy::Previous)).unwrap();
+    assert!(!bench.is_pending());
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(bench.control.record().power_policy, PowerPolicy::Previous);
+    // The other way round the pending one is the last.
+    bench.change(policy(PowerPolicy::AlwaysOff)).unwrap();
+    bench.ask("AcPowerRecovery", text("AlwaysOn"));
+    bench.power(PowerAction::Reset);
+    // And while the boot that is to bring it about is under way.
+    bench.change(policy(PowerPolicy::Previous)).unwrap();
+    bench.finish(Ok(()));
+    assert_eq!(bench.control.record().power_policy, PowerPolicy::Previous);
+    assert!(!bench.is_pending());
+
+    // Asking for the mode that the machine has is a word, too.
+    let mode = |mode| Change { firmware: Some(mode), ..Change::default() };
+    bench.ask("BootMode", text("LegacyBios"));
+    bench.change(mode(FirmwareMode::Uefi)).unwrap();
+    assert!(!bench.is_pending());
+    bench.ask("BootMode", text("LegacyBios"));
+    bench.pass(RESTART_SETTLES);
+    bench.power(PowerAction::Reset);
+    assert!(matches!(bench.change(mode(FirmwareMode::Uefi)), Err(RequestError::Busy { .. })));
+}

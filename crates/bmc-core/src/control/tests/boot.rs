@@ -18,6 +18,45 @@ fn once_is_used_up_by_the_start_and_kept_when_the_start_fails() {
 }
 
 #[test]
+fn a_start_that_is_broken_off_before_it_came_to_boot_leaves_the_override() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.boot(BootTarget::Pxe, BootEnabled::Once);
+    let set = bench.events.len();
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Starting);
+    bench.finish(Ok(()));
+    assert!(bench.control.snapshot().boot.is_active(), "the firmware is at its self-test");
+    bench.power(PowerAction::Off);
+    bench.observe(ObservedPower::Off);
+    bench.finish(Ok(()));
+    assert!(bench.control.snapshot().boot.is_active());
+    assert_eq!(bench.events.len(), set, "it was never told to be on: nor is it told to be off");
+    // The next start has it still; what the firmware hands over to uses it up, once.
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Starting);
+    assert!(matches!(bench.finish(Ok(())), Op::Start(BootPlan::Override(_))));
+    bench.report(Report::Booted { from: "network".to_owned() });
+    assert!(!bench.control.snapshot().boot.is_active());
+    bench.observe(ObservedPower::Running);
+    bench.power(PowerAction::Off);
+    bench.observe(ObservedPower::Off);
+    bench.finish(Ok(()));
+    let told: Vec<&EventKind> = bench.events[set..].iter().collect();
+    assert!(
+        matches!(
+            told[..],
+            [
+                EventKind::BootOverrideUsed { target: BootTarget::Pxe },
+                EventKind::Booted { .. },
+                EventKind::PoweredOn { .. },
+                EventKind::PoweredOff { .. }
+            ]
+        ),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn an_override_set_while_the_start_is_under_way_is_for_the_next_boot() {
     let mut bench = Bench::new(ObservedPower::Off);
     bench.boot(BootTarget::Pxe, BootEnabled::Once);
