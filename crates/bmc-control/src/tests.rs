@@ -33,6 +33,7 @@ fn summary() -> BmcSummary {
         name: "node-0".to_owned(),
         backend: "sim".to_owned(),
         machine: "node-0".to_owned(),
+        origin: Origin::Added,
         uuid: Uuid::from_u128(7),
         ipmi: Some("127.0.0.1:6230".to_owned()),
         redfish: Some("https://127.0.0.1:8100".to_owned()),
@@ -75,7 +76,6 @@ fn sensor() -> SensorView {
 fn detail() -> BmcDetail {
     BmcDetail {
         summary: summary(),
-        origin: Origin::Added,
         username: "admin".to_owned(),
         power_fault: false,
         power_policy: PowerPolicy::AlwaysOff,

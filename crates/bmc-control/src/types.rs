@@ -66,6 +66,20 @@ pub enum Origin {
     Added,
     /// `polybmc serve --sim N`, or the machines that a daemon without configuration starts.
     Sim,
+    /// `discover` of a libvirt backend.
+    Discovered,
+}
+
+impl Origin {
+    /// The name used in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Added => "added",
+            Self::Sim => "sim",
+            Self::Discovered => "discovered",
+        }
+    }
 }
 
 /// One line of `polybmc list`.
@@ -77,6 +91,8 @@ pub struct BmcSummary {
     pub backend: String,
     /// The machine's name in the backend.
     pub machine: String,
+    /// Where the BMC comes from.
+    pub origin: Origin,
     /// The machine's UUID.
     pub uuid: Uuid,
     /// The IPMI endpoint, `ADDR:PORT`.
@@ -99,8 +115,6 @@ pub struct BmcDetail {
     /// What the list shows.
     #[serde(flatten)]
     pub summary: BmcSummary,
-    /// Where the BMC comes from.
-    pub origin: Origin,
     /// The administrator's name (IPMI user 2).
     pub username: String,
     /// An operation that had been acknowledged failed, and none succeeded since.

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
+use crate::discovery::Listing;
 use crate::error::BackendError;
 use crate::firmware::{BootDevice, FirmwareSetup, KeptFirmware, SecureBoot};
 use crate::inventory::{Cpu, Graphics, Listening, MemoryModule, Nic, PciDevice};
@@ -26,6 +27,7 @@ use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
 use crate::screen::Screenshot;
 use crate::storage::{Disk, RaidController, Volume};
+use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction};
 
 /// Which machine of a backend a BMC belongs to. Bound by UUID once that is known; the name finds it the first time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,27 @@ pub struct Statistics {
     pub network_bytes_per_second: u64,
 }
 
+/// Something bad that happened within a machine. What it does to the power is a report of its own, that follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The guest's operating system said that it panicked.
+    Panicked,
+    /// The guest no longer feeds a watchdog that the machine has as a device. (The BMC's own watchdog is the core's.)
+    Watchdog {
+        /// What the hypervisor does about it.
+        action: TimeoutAction,
+        /// The interrupt that it raises instead.
+        interrupt: PreTimeoutInterrupt,
+    },
+    /// The hypervisor could not read or write what lies behind a disk. Told once for each disk, until the machine starts or runs on.
+    DiskError {
+        /// The disk's name, as in [`Disk`]; where that is not known, what the hypervisor calls it.
+        disk: String,
+        /// Why, in a few words.
+        reason: String,
+    },
+}
+
 /// Something that happened to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -150,6 +173,8 @@ pub enum Report {
     },
     /// The guest restarted itself from inside; it is at the very start of its boot. Never sent for a reset of ours.
     Rebooted,
+    /// Something bad happened within it.
+    Trouble(Trouble),
     /// What it is doing has changed. Told now and then while it runs; off, it does nothing.
     Statistics(Statistics),
     /// Firmware handed over to what it found; a device in plain words, e.g. `disk vda`. Only backends that can know send it.
@@ -210,6 +235,12 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Why the hypervisor cannot be asked.
     async fn machines(&self) -> Result<Vec<MachineInfo>, BackendError>;
+
+    /// Which machines there are, kept up to date from now on for as long as the receiver and the backend live; `None` where machines only
+    /// come into being when they are attached to.
+    fn follow(&self) -> Option<watch::Receiver<Listing>> {
+        None
+    }
 
     /// Watches a machine. Never fails and never blocks: a machine or hypervisor that is not there is reported as
     /// [`Report::Unavailable`] and watched until it is. Watching ends when the returned machine is dropped.

@@ -75,9 +75,22 @@ pub enum EventKind {
     /// The guest restarted itself.
     Rebooted,
     /// The hypervisor holds the machine.
-    Paused,
+    Paused {
+        /// Who or what did it.
+        #[serde(default)]
+        cause: ChangeCause,
+    },
     /// The machine runs on after a pause.
     Resumed,
+    /// The guest's operating system panicked.
+    Panicked,
+    /// What lies behind a disk of the machine could not be read or written.
+    DiskFailed {
+        /// The disk's name.
+        disk: String,
+        /// Why.
+        reason: String,
+    },
     /// A shutdown was asked of the operating system.
     ShutdownRequested,
     /// The operating system did not shut down in time; the machine stays on.

@@ -16,6 +16,7 @@ pub mod console;
 pub mod control;
 pub mod directory;
 pub mod disable;
+pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod firmware;

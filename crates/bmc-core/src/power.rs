@@ -186,8 +186,16 @@ pub enum ChangeCause {
     Guest,
     /// Another tool did it through the hypervisor (`virsh`).
     Outside,
-    /// The guest or its emulator crashed.
+    /// The emulator crashed, or the guest in a way that nothing more is known of.
     Crash,
     /// A watchdog fired.
     Watchdog,
+    /// The guest's operating system panicked, which was told before.
+    Panic,
+    /// The hypervisor could not read or write a disk, which was told before.
+    DiskError,
+    /// Its state was saved to a file, or it goes on from one: this is no boot.
+    Saved,
+    /// It moved to another host, or came from one: this is no boot.
+    Migrated,
 }

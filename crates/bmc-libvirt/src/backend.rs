@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, Reports};
+use bmc_core::discovery::Listing;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -130,6 +131,10 @@ impl Backend for LibvirtBackend {
             Ok(machines)
         };
         self.hub.caller.call(CALL_TIMEOUT, "list the domains", list).await
+    }
+
+    fn follow(&self) -> Option<tokio::sync::watch::Receiver<Listing>> {
+        Some(self.hub.follow())
     }
 
     fn attach(&self, machine: MachineRef, reports: Reports) -> Arc<dyn Machine> {

@@ -27,7 +27,8 @@ pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 /// Time-out of opening a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seconds between keepalive messages, and how many may stay unanswered before the connection counts as dead.
-const KEEPALIVE: (i32, u32) = (5, 3);
+/// A daemon that hangs is found out after the first times one more than the second; one that is merely busy answers these all the same.
+const KEEPALIVE: (i32, u32) = (2, 3);
 
 /// A live connection with its callbacks. The callbacks go before the connection, as libvirt needs it.
 pub(crate) struct Live {
@@ -75,13 +76,10 @@ impl Caller {
         }
     }
 
-    /// Opens a connection and registers for its events.
-    pub(crate) async fn open(
-        &self,
-        sink: impl Fn() -> Sink + Send + 'static,
-    ) -> Result<Arc<Live>, BackendError> {
+    /// Begins to open a connection and to register for its events. A libvirt that hangs holds this for as long as it hangs.
+    pub(crate) fn open(&self, sink: impl Fn() -> Sink + Send + 'static) -> Opening {
         let uri = Arc::clone(&self.uri);
-        let open = tokio::task::spawn_blocking(move || {
+        Opening(tokio::task::spawn_blocking(move || {
             start_event_loop().map_err(|reason| BackendError::new(BackendErrorKind::Internal, reason))?;
             let connect = Connect::open(Some(&uri)).map_err(|error| from_libvirt(&uri, &error))?;
             if let Err(error) = connect.set_keep_alive(KEEPALIVE.0, KEEPALIVE.1) {
@@ -91,9 +89,7 @@ impl Caller {
             let registration =
                 Registration::new(&connect, sink).map_err(|error| from_libvirt(&uri, &error))?;
             Ok(Arc::new(Live { registration: Some(registration), connect }))
-        });
-        bounded(CONNECT_TIMEOUT, "connect", async { open.await.unwrap_or_else(|join| Err(died(&join))) })
-            .await
+        }))
     }
 
     /// Runs `work` on the connection.
@@ -121,6 +117,18 @@ impl Caller {
             run.await.unwrap_or_else(|join| Err(died(&join)))
         })
         .await
+    }
+}
+
+/// A connection that is being opened.
+pub(crate) struct Opening(tokio::task::JoinHandle<Result<Arc<Live>, BackendError>>);
+
+impl Opening {
+    /// Its end; or `None` after [`CONNECT_TIMEOUT`], when it goes on and can be waited for again. It is not given up for another attempt,
+    /// which would occupy one more thread.
+    pub(crate) async fn end(&mut self) -> Option<Result<Arc<Live>, BackendError>> {
+        let ended = tokio::time::timeout(CONNECT_TIMEOUT, &mut self.0).await.ok()?;
+        Some(ended.unwrap_or_else(|join| Err(died(&join))))
     }
 }
 

@@ -11,10 +11,11 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bmc_core::backend::{MachineRef, Reports};
+use bmc_core::discovery::Listing;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +24,7 @@ use virt_sys as c;
 
 use crate::connection::{CALL_TIMEOUT, Caller};
 use crate::console::Streams;
+use crate::discovery::{Lister, Look};
 use crate::firmware::HostFirmware;
 use crate::poll::poll;
 use crate::storage::RaidOptions;
@@ -35,7 +37,7 @@ const RECONNECT_MIN: Duration = Duration::from_millis(500);
 /// Longest wait between connection attempts.
 const RECONNECT_MAX: Duration = Duration::from_secs(15);
 /// Wait before asking again for a domain whose state libvirt did not tell, other than for its absence.
-const REFRESH_AGAIN: Duration = Duration::from_secs(10);
+pub(crate) const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 /// How often an answer that events have overtaken is asked for anew before it is taken as it is.
 const REFRESH_OVERTAKEN_MAX: u32 = 8;
 
@@ -49,6 +51,8 @@ pub(crate) struct Hub {
     /// What firmware its machines can have.
     pub(crate) firmware: Arc<HostFirmware>,
     watches: Mutex<Watches>,
+    /// Tells which domains there are, once somebody wants to know.
+    lister: OnceLock<Lister>,
     /// Where tasks run: machines are attached from anywhere.
     pub(crate) runtime: Handle,
     /// Its drop ends the task.
@@ -93,6 +97,7 @@ impl Hub {
             raid: Arc::new(raid),
             firmware: Arc::new(firmware),
             watches: Mutex::default(),
+            lister: OnceLock::new(),
             runtime: Handle::current(),
             _alive: alive,
         });
@@ -107,6 +112,12 @@ impl Hub {
         self.file(&watch);
         self.refresh(&watch);
         watch
+    }
+
+    /// Which domains there are, kept up to date from now on.
+    pub(crate) fn follow(self: &Arc<Self>) -> tokio::sync::watch::Receiver<Listing> {
+        let start = || Lister::start(Arc::downgrade(self), self.caller.clone(), &self.runtime);
+        self.lister.get_or_init(start).follow()
     }
 
     fn watches(&self) -> MutexGuard<'_, Watches> {
@@ -135,11 +146,19 @@ impl Hub {
     fn dispatch(self: &Arc<Self>, event: RawEvent) {
         let (uuid, name) = match &event {
             RawEvent::Lifecycle { uuid, name, .. } => (*uuid, Some(name.clone())),
-            RawEvent::Reboot { uuid } | RawEvent::Watchdog { uuid } | RawEvent::Devices { uuid } => {
-                (*uuid, None)
+            RawEvent::Reboot { uuid }
+            | RawEvent::Watchdog { uuid, .. }
+            | RawEvent::DiskError { uuid, .. }
+            | RawEvent::Devices { uuid } => (*uuid, None),
+            RawEvent::Metadata { uuid } => {
+                self.look(Look::At(*uuid));
+                return;
             }
             RawEvent::Closed { .. } => return,
         };
+        if may_come_or_go(&event) {
+            self.look(Look::At(uuid));
+        }
         let mut watches = self.watches();
         let mut concerned = watches.bound.get_mut(&uuid).map(live_of).unwrap_or_default();
         concerned
@@ -150,16 +169,20 @@ impl Hub {
             let refresh = watch.on_event(|track| match &event {
                 RawEvent::Lifecycle { event, detail, .. } => track.lifecycle(*event, *detail),
                 RawEvent::Reboot { .. } => track.reboot(now),
-                RawEvent::Watchdog { .. } => {
-                    track.watchdog();
-                    Step::default()
-                }
+                RawEvent::Watchdog { action, .. } => track.watchdog(*action),
+                RawEvent::DiskError { path, alias, reason, .. } => track.disk_error(path, alias, reason),
                 RawEvent::Devices { .. } => Step { refresh: true, ..Step::default() },
-                RawEvent::Closed { .. } => Step::default(),
+                RawEvent::Metadata { .. } | RawEvent::Closed { .. } => Step::default(),
             });
             if refresh {
                 self.refresh(&watch);
             }
+        }
+    }
+
+    fn look(&self, look: Look) {
+        if let Some(lister) = self.lister.get() {
+            lister.look(look);
         }
     }
 
@@ -228,6 +251,7 @@ impl Hub {
     }
 
     fn connected(self: &Arc<Self>) {
+        self.look(Look::All);
         let watches = self.watches().all();
         for watch in watches {
             self.refresh(&watch);
@@ -240,6 +264,19 @@ impl Hub {
             watch.lose(error.clone());
         }
     }
+}
+
+/// Whether there may be a domain more, less, or one by another name after this event. A transient one comes with its start and goes with its
+/// stop.
+fn may_come_or_go(event: &RawEvent) -> bool {
+    let RawEvent::Lifecycle { event, .. } = event else { return false };
+    matches!(
+        *event,
+        c::VIR_DOMAIN_EVENT_DEFINED
+            | c::VIR_DOMAIN_EVENT_UNDEFINED
+            | c::VIR_DOMAIN_EVENT_STARTED
+            | c::VIR_DOMAIN_EVENT_STOPPED
+    )
 }
 
 /// The connection's task.
@@ -255,9 +292,23 @@ async fn keep_connected(hub: Weak<Hub>, caller: Caller, mut ended: oneshot::Rece
                 let _ = sender.send(event);
             })
         };
-        let opened = tokio::select! {
-            opened = caller.open(sink) => opened,
-            _ = &mut ended => return,
+        let mut opening = caller.open(sink);
+        let opened = loop {
+            let opened = tokio::select! {
+                opened = opening.end() => opened,
+                _ = &mut ended => return,
+            };
+            if let Some(opened) = opened {
+                break opened;
+            }
+            let error = BackendError::unavailable(format!(
+                "libvirt at {} does not answer; waiting for it",
+                caller.uri()
+            ));
+            tracing::warn!(uri = caller.uri(), %error, "no connection to libvirt");
+            caller.set(Err(error.clone()));
+            let Some(hub) = hub.upgrade() else { return };
+            hub.disconnected(&error);
         };
         let error = match opened {
             Ok(live) => {

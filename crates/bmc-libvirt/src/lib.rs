@@ -9,6 +9,7 @@
 //! | `watch` | one watched domain: takes news in, sends reports |
 //! | `track` | pure: what libvirt's events mean for one domain |
 //! | `console` | a machine's serial console: opens it, holds it, opens it again |
+//! | `discovery` | which domains there are, for BMCs that come and go with them |
 //! | `poll` | asks for statistics now and then |
 //! | `statistics` | pure: from libvirt's counters to percent and bytes per second |
 //! | `firmware` | what UEFI images a host has, and setting a domain's firmware up |
@@ -25,6 +26,7 @@
 mod backend;
 mod connection;
 mod console;
+mod discovery;
 mod error;
 pub mod firmware;
 mod hub;

@@ -34,10 +34,15 @@ pub(crate) enum RawEvent {
     Lifecycle { uuid: Uuid, name: String, event: u32, detail: u32 },
     /// The machine's processors were reset (`VIR_DOMAIN_EVENT_ID_REBOOT`): by the guest, or by a reset through the hypervisor.
     Reboot { uuid: Uuid },
-    /// The guest's watchdog fired (`VIR_DOMAIN_EVENT_ID_WATCHDOG`).
-    Watchdog { uuid: Uuid },
+    /// The guest's watchdog fired (`VIR_DOMAIN_EVENT_ID_WATCHDOG`); `action` is a `virDomainEventWatchdogAction`.
+    Watchdog { uuid: Uuid, action: u32 },
+    /// What lies behind a disk could not be read or written (`VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON`): where it lies, the device's alias,
+    /// and why; each may be empty.
+    DiskError { uuid: Uuid, path: String, alias: String, reason: String },
     /// A device was plugged into the running machine, or out of it.
     Devices { uuid: Uuid },
+    /// The metadata of a definition has changed without a new definition.
+    Metadata { uuid: Uuid },
     /// The connection is gone; the number is a `virConnectCloseReason`.
     Closed { reason: u32 },
 }
@@ -114,7 +119,23 @@ impl Registration {
                 c::virConnectDomainEventGenericCallback,
             >(Some(on_device))
         };
+        // SAFETY: as above, with the signature of `on_metadata`.
+        let metadata = unsafe {
+            std::mem::transmute::<
+                c::virConnectDomainEventMetadataChangeCallback,
+                c::virConnectDomainEventGenericCallback,
+            >(Some(on_metadata))
+        };
+        // SAFETY: as above, with the signature of `on_disk_error`.
+        let disk_error = unsafe {
+            std::mem::transmute::<
+                c::virConnectDomainEventIOErrorReasonCallback,
+                c::virConnectDomainEventGenericCallback,
+            >(Some(on_disk_error))
+        };
         for (id, callback) in [
+            (c::VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, disk_error),
+            (c::VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, metadata),
             (c::VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, device),
             (c::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, device),
             (c::VIR_DOMAIN_EVENT_ID_REBOOT, Some(on_reboot as _)),
@@ -225,6 +246,18 @@ unsafe fn name_of(domain: c::virDomainPtr) -> Option<String> {
     }
 }
 
+/// A string lent to a callback; nothing for none.
+///
+/// # Safety
+/// `text` is null, or a C string that is valid for the duration of the call.
+unsafe fn text_of(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
 unsafe extern "C" fn on_lifecycle(
     _connect: c::virConnectPtr,
     domain: c::virDomainPtr,
@@ -250,11 +283,29 @@ unsafe extern "C" fn on_reboot(_connect: c::virConnectPtr, domain: c::virDomainP
 unsafe extern "C" fn on_watchdog(
     _connect: c::virConnectPtr,
     domain: c::virDomainPtr,
-    _action: c_int,
+    action: c_int,
     opaque: *mut c_void,
 ) {
     // SAFETY: as in `on_lifecycle`.
-    unsafe { deliver(opaque, || Some(RawEvent::Watchdog { uuid: uuid_of(domain)? })) };
+    unsafe { deliver(opaque, || Some(RawEvent::Watchdog { uuid: uuid_of(domain)?, action: action as u32 })) };
+}
+
+unsafe extern "C" fn on_disk_error(
+    _connect: c::virConnectPtr,
+    domain: c::virDomainPtr,
+    path: *const c_char,
+    alias: *const c_char,
+    _action: c_int,
+    reason: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as in `on_lifecycle`; the strings are lent for this call, too.
+    unsafe {
+        deliver(opaque, || {
+            let (path, alias, reason) = (text_of(path), text_of(alias), text_of(reason));
+            Some(RawEvent::DiskError { uuid: uuid_of(domain)?, path, alias, reason })
+        });
+    }
 }
 
 unsafe extern "C" fn on_device(
@@ -265,6 +316,17 @@ unsafe extern "C" fn on_device(
 ) {
     // SAFETY: as in `on_lifecycle`.
     unsafe { deliver(opaque, || Some(RawEvent::Devices { uuid: uuid_of(domain)? })) };
+}
+
+unsafe extern "C" fn on_metadata(
+    _connect: c::virConnectPtr,
+    domain: c::virDomainPtr,
+    _kind: c_int,
+    _namespace: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as in `on_lifecycle`.
+    unsafe { deliver(opaque, || Some(RawEvent::Metadata { uuid: uuid_of(domain)? })) };
 }
 
 unsafe extern "C" fn on_close(_connect: c::virConnectPtr, reason: c_int, opaque: *mut c_void) {

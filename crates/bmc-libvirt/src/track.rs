@@ -11,16 +11,22 @@
 //!   no operation    STARTED, STOPPED, REBOOT, ... ─► reported with who did it
 //! ```
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bmc_core::backend::{MachineInfo, ObservedPower, Report};
+use bmc_core::backend::{MachineInfo, ObservedPower, Report, Trouble};
 use bmc_core::error::BackendError;
 use bmc_core::power::ChangeCause;
+use bmc_core::storage::Backing;
+use bmc_core::watchdog::{PreTimeoutInterrupt, TimeoutAction};
 use virt_sys as c;
 
 /// One reset of the machine can raise several reboot events: SeaBIOS resets the chipset once more about 40 ms after a warm reboot.
 /// Those within this time of the last are its echo.
 pub(crate) const REBOOT_ECHO: Duration = Duration::from_secs(1);
+
+/// How many disks' errors are told of one run.
+const FAILED_DISKS_MAX: usize = 64;
 
 /// The operation of ours that is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub(crate) enum Op {
 /// What an event calls for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
+    /// Tell the owner, first.
+    pub(crate) trouble: Option<Trouble>,
     /// Tell the owner.
     pub(crate) report: Option<Report>,
     /// Ask libvirt for the domain's whole state: it was defined, undefined, renamed, or may have vanished.
@@ -80,6 +88,10 @@ pub(crate) struct Track {
     pub(crate) events: u64,
     instance: Instance,
     watchdog: bool,
+    /// The guest has panicked since it started.
+    panicked: bool,
+    /// The disks of which an error was told since the machine runs.
+    failed_disks: BTreeSet<String>,
     last_reboot: Option<Instant>,
 }
 
@@ -97,7 +109,13 @@ impl Track {
             _ if self.power.is_none() => Step { refresh: true, ..Step::default() },
             // A guest that wakes from its sleep is the same instance still.
             c::VIR_DOMAIN_EVENT_STARTED if detail == c::VIR_DOMAIN_EVENT_STARTED_WAKEUP => self.resumed(),
-            c::VIR_DOMAIN_EVENT_STARTED => self.started(),
+            c::VIR_DOMAIN_EVENT_STARTED => self.started(match detail {
+                c::VIR_DOMAIN_EVENT_STARTED_RESTORED | c::VIR_DOMAIN_EVENT_STARTED_FROM_SNAPSHOT => {
+                    ChangeCause::Saved
+                }
+                c::VIR_DOMAIN_EVENT_STARTED_MIGRATED => ChangeCause::Migrated,
+                _ => ChangeCause::Outside,
+            }),
             c::VIR_DOMAIN_EVENT_STOPPED => self.stopped(detail),
             c::VIR_DOMAIN_EVENT_SHUTDOWN => {
                 let cause = match detail {
@@ -110,7 +128,8 @@ impl Track {
             c::VIR_DOMAIN_EVENT_SUSPENDED => {
                 let cause = match detail {
                     c::VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG => ChangeCause::Watchdog,
-                    c::VIR_DOMAIN_EVENT_SUSPENDED_IOERROR => ChangeCause::Unknown,
+                    c::VIR_DOMAIN_EVENT_SUSPENDED_IOERROR => ChangeCause::DiskError,
+                    c::VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED => ChangeCause::Migrated,
                     _ => ChangeCause::Outside,
                 };
                 self.change_alive(ObservedPower::Paused, cause)
@@ -119,12 +138,47 @@ impl Track {
             c::VIR_DOMAIN_EVENT_PMSUSPENDED if detail == c::VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY => {
                 self.change_alive(ObservedPower::Paused, ChangeCause::Guest)
             }
-            // `on_crash=preserve` keeps the emulator, its processors held; otherwise the stop follows.
-            c::VIR_DOMAIN_EVENT_CRASHED => self.change_alive(ObservedPower::Paused, ChangeCause::Crash),
+            c::VIR_DOMAIN_EVENT_CRASHED => self.crashed(detail),
             // A starting domain is resumed just before it says that it has started.
             c::VIR_DOMAIN_EVENT_RESUMED => self.resumed(),
             _ => Step::default(),
         }
+    }
+
+    /// The guest says that it panicked.
+    fn crashed(&mut self, detail: u32) -> Step {
+        // That of an instance that a restart of ours ends is no news.
+        let news = !matches!(self.op, Op::Restarting { .. }) && self.power != Some(ObservedPower::Off);
+        let trouble = (news && !std::mem::replace(&mut self.panicked, true)).then_some(Trouble::Panicked);
+        if detail == c::VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED {
+            // It runs on, in a kernel that saves what there is to save.
+            return Step { trouble, ..Step::default() };
+        }
+        // `on_crash=preserve` keeps the emulator, its processors held; otherwise the stop or the reset follows.
+        Step { trouble, ..self.change_alive(ObservedPower::Paused, ChangeCause::Panic) }
+    }
+
+    /// What lies behind a disk could not be read or written. A guest that tries again and again is told of once.
+    pub(crate) fn disk_error(&mut self, path: &str, alias: &str, reason: &str) -> Step {
+        self.events += 1;
+        let disks = self.info.iter().flat_map(|info| &info.disks);
+        let its = |backing: &Option<Backing>| matches!(backing, Some(Backing::Path(its)) if its == path);
+        let known = disks.into_iter().find(|disk| !path.is_empty() && its(&disk.backing));
+        let disk = match known {
+            Some(known) => known.name.clone(),
+            None if alias.is_empty() => path.to_owned(),
+            None => alias.to_owned(),
+        };
+        let news = self.power.is_some_and(|power| power != ObservedPower::Off)
+            && self.failed_disks.len() < FAILED_DISKS_MAX
+            && self.failed_disks.insert(disk.clone());
+        let reason = match reason {
+            "" => "input/output error",
+            "enospc" => "the storage behind it is full",
+            other => other,
+        };
+        let trouble = news.then(|| Trouble::DiskError { disk, reason: reason.to_owned() });
+        Step { trouble, ..Step::default() }
     }
 
     /// The instance that has power, or in words why there is none.
@@ -156,6 +210,7 @@ impl Track {
         let echo = self.last_reboot.is_some_and(|last| now.saturating_duration_since(last) < REBOOT_ECHO);
         self.last_reboot = Some(now);
         self.watchdog = false;
+        self.panicked = false;
         match self.op {
             Op::Resetting => {
                 self.op = Op::None;
@@ -168,15 +223,28 @@ impl Track {
                 Step::default()
             }
             Op::None | Op::Resuming | Op::Starting { .. } => {
-                Step { report: Some(Report::Rebooted), refresh: false }
+                Step { report: Some(Report::Rebooted), ..Step::default() }
             }
         }
     }
 
     /// Takes in a watchdog event: it explains the reboot, stop or pause that follows.
-    pub(crate) fn watchdog(&mut self) {
+    pub(crate) fn watchdog(&mut self, action: u32) -> Step {
         self.events += 1;
-        self.watchdog = true;
+        if self.power.is_none_or(|power| power == ObservedPower::Off) {
+            return Step::default();
+        }
+        let (action, interrupt, changes) = match action {
+            c::VIR_DOMAIN_EVENT_WATCHDOG_RESET => (TimeoutAction::HardReset, PreTimeoutInterrupt::None, true),
+            c::VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF | c::VIR_DOMAIN_EVENT_WATCHDOG_SHUTDOWN => {
+                (TimeoutAction::PowerDown, PreTimeoutInterrupt::None, true)
+            }
+            c::VIR_DOMAIN_EVENT_WATCHDOG_INJECTNMI => (TimeoutAction::None, PreTimeoutInterrupt::Nmi, false),
+            c::VIR_DOMAIN_EVENT_WATCHDOG_PAUSE => (TimeoutAction::None, PreTimeoutInterrupt::None, true),
+            _ => (TimeoutAction::None, PreTimeoutInterrupt::None, false),
+        };
+        self.watchdog = changes;
+        Step { trouble: Some(Trouble::Watchdog { action, interrupt }), ..Step::default() }
     }
 
     /// Changes the power; a report only if it is news.
@@ -190,7 +258,9 @@ impl Track {
     }
 
     /// What only a running instance has (its port of VNC, its ends of the network) is asked for then, and is no longer so when it stops.
-    fn started(&mut self) -> Step {
+    fn started(&mut self, outside: ChangeCause) -> Step {
+        self.panicked = false;
+        self.failed_disks.clear();
         self.instance.starts += 1;
         self.redefined = false;
         self.watchdog = false;
@@ -199,22 +269,25 @@ impl Track {
         match op {
             Op::Starting { generation } => {
                 self.generation = generation;
-                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: true }
+                let report = self.change(ObservedPower::Running, ChangeCause::Requested);
+                Step { report, refresh: true, ..Step::default() }
             }
             Op::Restarting { generation } => {
                 self.generation = generation;
                 // Whatever it was before (paused, on its way down), it runs now.
-                Step { report: self.change(ObservedPower::Running, ChangeCause::Requested), refresh: true }
+                let report = self.change(ObservedPower::Running, ChangeCause::Requested);
+                Step { report, refresh: true, ..Step::default() }
             }
             Op::None | Op::Stopping | Op::Resetting | Op::Resuming => {
                 self.op = op;
                 self.generation = None;
-                Step { report: self.change(ObservedPower::Running, ChangeCause::Outside), refresh: true }
+                Step { report: self.change(ObservedPower::Running, outside), refresh: true, ..Step::default() }
             }
         }
     }
 
     fn resumed(&mut self) -> Step {
+        self.failed_disks.clear();
         let step = self.change_alive(ObservedPower::Running, ChangeCause::Outside);
         if self.op == Op::Resuming {
             self.op = Op::None;
@@ -232,10 +305,13 @@ impl Track {
         let cause = match detail {
             _ if ours => ChangeCause::Requested,
             c::VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN => ChangeCause::Guest,
+            c::VIR_DOMAIN_EVENT_STOPPED_SAVED => ChangeCause::Saved,
+            c::VIR_DOMAIN_EVENT_STOPPED_MIGRATED => ChangeCause::Migrated,
+            c::VIR_DOMAIN_EVENT_STOPPED_CRASHED if self.panicked => ChangeCause::Panic,
             c::VIR_DOMAIN_EVENT_STOPPED_CRASHED | c::VIR_DOMAIN_EVENT_STOPPED_FAILED => ChangeCause::Crash,
             _ => ChangeCause::Outside,
         };
-        Step { report: self.change(ObservedPower::Off, cause), refresh: true }
+        Step { report: self.change(ObservedPower::Off, cause), refresh: true, ..Step::default() }
     }
 
     /// A change that only a machine with power can make, and that is not worth telling while an operation of ours is at it.
@@ -244,7 +320,7 @@ impl Track {
             return Step::default();
         }
         let cause = if self.op == Op::None { cause } else { ChangeCause::Requested };
-        Step { report: self.change(power, cause), refresh: false }
+        Step { report: self.change(power, cause), ..Step::default() }
     }
 }
 

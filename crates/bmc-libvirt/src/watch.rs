@@ -84,7 +84,7 @@ impl Watch {
     pub(crate) fn on_event(&self, step: impl FnOnce(&mut Track) -> Step) -> bool {
         let mut track = self.track();
         let step = step(&mut track);
-        if let Some(report) = step.report {
+        for report in step.trouble.map(Report::Trouble).into_iter().chain(step.report) {
             self.reports.send(report);
         }
         drop(track);

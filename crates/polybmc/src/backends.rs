@@ -58,7 +58,7 @@ impl Backends {
         let by = self.configured(name);
         let backend = match &by {
             Some(BackendConfig::Sim(settings)) => self.sim(settings),
-            Some(BackendConfig::Libvirt { uri, console, media_tray, raid }) => {
+            Some(BackendConfig::Libvirt { uri, console, media_tray, raid, discover: _ }) => {
                 self.libvirt(uri, *console, *media_tray, raid)?
             }
             None if name == SIM => self.sim(&SimSettings::default()),
@@ -80,7 +80,11 @@ impl Backends {
     pub(crate) fn outdated(&self) -> Vec<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.iter()
-            .filter(|(name, made)| made.by != self.configured(name))
+            .filter(|(name, made)| {
+                // Which machines get a BMC does not concern the backend.
+                let plain = |by: Option<BackendConfig>| by.map(BackendConfig::without_discover);
+                plain(made.by.clone()) != plain(self.configured(name))
+            })
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -89,6 +93,14 @@ impl Backends {
     pub(crate) fn keep_only(&self, used: impl Fn(&str) -> bool) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|name, _| self.makes_machines(name) || used(name));
+    }
+
+    /// Where a backend's machines are: its URI. Two backends of one place have the same machines.
+    pub(crate) fn place(&self, name: &str) -> String {
+        match self.configured(name) {
+            Some(BackendConfig::Libvirt { uri, .. }) => uri,
+            Some(BackendConfig::Sim(_)) | None => name.to_owned(),
+        }
     }
 
     /// Whether a machine comes into being when a BMC is attached to its name.

@@ -44,7 +44,7 @@ pub(crate) fn list(bmcs: &[BmcSummary]) -> String {
         return "no BMCs; `polybmc add NAME` makes one\n".to_owned();
     }
     let mut table = table();
-    table.set_header(["NAME", "BACKEND", "MACHINE", "IPMI", "REDFISH", "POWER", "STATE"]);
+    table.set_header(["NAME", "BACKEND", "MACHINE", "ORIGIN", "IPMI", "REDFISH", "POWER", "STATE"]);
     for bmc in bmcs {
         let state = match &bmc.problem {
             Some(_) => format!("{}, see below", bmc.state.as_str()),
@@ -55,6 +55,7 @@ pub(crate) fn list(bmcs: &[BmcSummary]) -> String {
             bmc.name.clone(),
             bmc.backend.clone(),
             bmc.machine.clone(),
+            bmc.origin.as_str().to_owned(),
             bmc.ipmi.clone().unwrap_or_else(none),
             bmc.redfish.clone().unwrap_or_else(none),
             power(bmc).to_owned(),
@@ -88,6 +89,7 @@ pub(crate) fn show(bmc: &BmcDetail) -> String {
     }
     row("backend", summary.backend.clone());
     row("machine", summary.machine.clone());
+    row("origin", summary.origin.as_str().to_owned());
     row("uuid", summary.uuid.to_string());
     row("ipmi", summary.ipmi.clone().unwrap_or_else(|| "off".to_owned()));
     row("redfish", summary.redfish.clone().unwrap_or_else(|| "off".to_owned()));

@@ -31,11 +31,11 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         Verb::Add(new) => add(client, new).await,
         Verb::Set(change) => set(client, change).await,
         Verb::Remove(Remove { name, keep_state }) => {
-            let origin = client.show(&name).await?.origin;
+            let origin = client.show(&name).await?.summary.origin;
             client.remove(&name, keep_state).await?;
             let returns = match origin {
                 Origin::Sim => "; it belongs to `serve --sim` and comes back when the daemon starts again",
-                Origin::File | Origin::Added => "",
+                Origin::File | Origin::Added | Origin::Discovered => "",
             };
             say(&format!("{name} removed{returns}\n"))
         }

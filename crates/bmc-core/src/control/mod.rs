@@ -292,6 +292,8 @@ pub struct Control {
     shutdown: Option<u64>,
     /// The running instance boots; whether from the right device is to be checked.
     check_boot: bool,
+    /// A watchdog device of the machine has expired and resets it: the next reboot is its doing.
+    device_watchdog_resets: bool,
     /// The restart under way, and until when it counts as such once done.
     restart: Option<(PowerAction, Option<Instant>)>,
     /// Why the start or reset that is under way or waits was asked for, until it has begun.
@@ -362,6 +364,7 @@ impl Control {
             shutdown_next: false,
             shutdown: None,
             check_boot: false,
+            device_watchdog_resets: false,
             restart: None,
             wanted_by: None,
             interval: Interval::None,

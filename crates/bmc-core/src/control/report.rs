@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
+use crate::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics, Trouble};
 use crate::control::{Control, Effect, Interval, Now, Op, RESTART_SETTLES, Waiters};
 use crate::event::EventKind;
 use crate::power::{ChangeCause, PowerPolicy, RestartCause};
 use crate::request::Outcome;
 use crate::snapshot::Health;
+use crate::watchdog::{TimeoutAction, TimerUse};
 
 impl Control {
     pub(super) fn report(&mut self, now: Now, report: Report, effects: &mut Vec<Effect>) {
@@ -26,18 +27,33 @@ impl Control {
             Report::Power { power, cause } => self.power_changed(now, power, cause, effects),
             Report::Rebooted => {
                 effects.push(Effect::Emit(EventKind::Rebooted));
-                self.restarted(now, RestartCause::SoftReset.into());
+                let by_watchdog = std::mem::take(&mut self.device_watchdog_resets);
+                let cause = if by_watchdog { RestartCause::Watchdog } else { RestartCause::SoftReset };
+                self.restarted(now, cause.into());
                 self.watchdog_stop(now);
-                self.clear_valid_bit(RestartCause::SoftReset, effects);
+                self.clear_valid_bit(cause, effects);
                 self.booted_as_it_was(now);
                 self.check_boot = true;
             }
+            Report::Trouble(trouble) => self.trouble(trouble, effects),
             Report::Statistics(statistics) => self.statistics = statistics,
             Report::Booted { from } => {
                 self.boot_took_place(effects);
                 effects.push(Effect::Emit(EventKind::Booted { from }));
             }
         }
+    }
+
+    fn trouble(&mut self, trouble: Trouble, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Emit(match trouble {
+            Trouble::Panicked => EventKind::Panicked,
+            Trouble::DiskError { disk, reason } => EventKind::DiskFailed { disk, reason },
+            Trouble::Watchdog { action, interrupt } => {
+                self.device_watchdog_resets = action == TimeoutAction::HardReset;
+                // It is fed by the operating system that runs, whoever that is.
+                EventKind::WatchdogExpired { timer_use: TimerUse::SmsOs, interrupt, action, log: true }
+            }
+        }));
     }
 
     /// The whole state after attaching or reconnecting: whatever happened meanwhile is caught up with.
@@ -128,6 +144,7 @@ impl Control {
                 self.shutdown_next = false;
                 self.statistics = Statistics::default();
                 self.check_boot = false;
+                self.device_watchdog_resets = false;
                 (self.outdated, self.secure_boot) = (false, None);
                 self.running_boot = None;
                 let goes_on = self.start_next.is_some()
@@ -171,6 +188,8 @@ impl Control {
 
     /// The next boot uses the override however it comes about, so a start behind our back is made to follow it too.
     fn started_by_others(&mut self, now: Now, cause: ChangeCause, effects: &mut Vec<Effect>) {
+        // What goes on where it was does not boot: a reset for the sake of an override would throw its memory away.
+        let boots = !matches!(cause, ChangeCause::Saved | ChangeCause::Migrated);
         let cause = match cause {
             ChangeCause::Watchdog => RestartCause::Watchdog,
             _ => RestartCause::PowerButton,
@@ -178,9 +197,11 @@ impl Control {
         self.wanted_by = None;
         self.restarted(now, cause.into());
         self.history().on_by_command = false;
-        self.clear_valid_bit(cause, effects);
-        self.booted_as_it_was(now);
-        self.check_boot = true;
+        if boots {
+            self.clear_valid_bit(cause, effects);
+            self.booted_as_it_was(now);
+        }
+        self.check_boot = boots;
         // A start that waits, for the end of a power cycle's time off or for a drive, has found the machine started.
         self.interval = Interval::None;
         for request in self.start_next.take().into_iter().flat_map(|start| start.requests) {
@@ -200,7 +221,7 @@ impl Control {
         if !std::mem::replace(&mut self.lit, true) {
             effects.push(Effect::Emit(EventKind::PoweredOn { cause }));
         } else if power == ObservedPower::Paused && before != power {
-            effects.push(Effect::Emit(EventKind::Paused));
+            effects.push(Effect::Emit(EventKind::Paused { cause }));
         } else if before == ObservedPower::Paused && power == ObservedPower::Running {
             effects.push(Effect::Emit(EventKind::Resumed));
         }

@@ -11,7 +11,9 @@ pub(super) fn words(kind: &EventKind) -> String {
         EventKind::PoweredOff { cause } => format!("powered off{}", by(*cause)),
         EventKind::Reset => "reset".to_owned(),
         EventKind::Rebooted => "rebooted from inside".to_owned(),
-        EventKind::Paused => "paused".to_owned(),
+        EventKind::Paused { cause } => format!("paused{}", by(*cause)),
+        EventKind::Panicked => "the operating system panicked".to_owned(),
+        EventKind::DiskFailed { disk, reason } => format!("disk {disk} failed: {reason}"),
         EventKind::Resumed => "resumed".to_owned(),
         EventKind::ShutdownRequested => "asked to shut down".to_owned(),
         EventKind::MainsLost => "lost mains power".to_owned(),
@@ -83,5 +85,9 @@ fn by(cause: ChangeCause) -> &'static str {
         ChangeCause::Outside => " from outside",
         ChangeCause::Crash => " by a crash",
         ChangeCause::Watchdog => " by a watchdog",
+        ChangeCause::Panic => " by a panic",
+        ChangeCause::DiskError => " by an error of a disk",
+        ChangeCause::Saved => ", with its state saved",
+        ChangeCause::Migrated => ", on its way between hosts",
     }
 }

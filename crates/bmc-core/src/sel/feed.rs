@@ -11,7 +11,7 @@ use crate::account::Accounts;
 use crate::boot::BootTarget;
 use crate::event::EventKind;
 use crate::power::{ChangeCause, PowerAction, Restart, RestartCause};
-use crate::sensor::{Sensor, ThresholdEvent, number};
+use crate::sensor::{Sensor, SensorType, ThresholdEvent, drive_name, number};
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
 /// The BMC as the generator of an event: its address, channel 0, LUN 0.
@@ -30,6 +30,9 @@ const THRESHOLD_ONLY: u8 = 0x10;
 pub(crate) const LIMIT: u8 = 0x05;
 /// Of such an event: the limit is exceeded.
 const OFFSET_LIMIT_EXCEEDED: u8 = 1;
+
+/// Of a drive slot's sensor: the drive is at fault.
+const OFFSET_DRIVE_FAULT: u8 = 1;
 
 /// What else an entry tells.
 pub(crate) struct Circumstances<'a> {
@@ -53,6 +56,8 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
             };
             stop.into_iter().chain([power_unit(0)]).collect()
         }
+        EventKind::Panicked => vec![os_stop(1)],
+        EventKind::DiskFailed { disk, .. } => drive_fault(disk, of).into_iter().collect(),
         EventKind::MainsLost => vec![power_unit(4)],
         EventKind::PowerFault { .. } => vec![power_unit(5)],
         EventKind::Reset | EventKind::Rebooted => vec![restart(of.restart)],
@@ -105,7 +110,7 @@ pub(crate) fn events_for(kind: &EventKind, of: &Circumstances<'_>) -> Vec<EventM
         | EventKind::VolumeInitialized { .. }
         | EventKind::MediaEjected { .. }
         | EventKind::MediaFailed { .. }
-        | EventKind::Paused
+        | EventKind::Paused { .. }
         | EventKind::Resumed
         | EventKind::ShutdownRequested
         | EventKind::BootOverrideSet { .. }
@@ -152,6 +157,14 @@ fn power_unit(offset: u8) -> EventMessage {
 /// 1: stopped while it ran; 3: shut down in order; 5: did not shut down although asked.
 fn os_stop(offset: u8) -> EventMessage {
     sensor_event(sensor_type::OS_STOP, number::OS_STOP, offset)
+}
+
+/// The fault of a drive. One without a sensor, such as a CD drive, has no entry.
+fn drive_fault(disk: &str, of: &Circumstances<'_>) -> Option<EventMessage> {
+    let name = drive_name(disk);
+    let is_its = |sensor: &&Sensor| sensor.sensor_type == SensorType::DriveSlot && sensor.name == name;
+    let sensor = of.sensors.iter().find(is_its)?;
+    Some(sensor_event(sensor.sensor_type.code(), sensor.number, OFFSET_DRIVE_FAULT))
 }
 
 /// "System restart", with the cause as Get System Restart Cause tells it and, where it was a command, its channel.

@@ -39,8 +39,8 @@ fn scaled(slots: &DriveSlots, scale: PowerScale) -> Vec<Sensor> {
         |((disk, number), instance)| {
             Sensor {
                 instance,
-                // Drive presence.
-                ..states(number, &name(disk), SensorType::DriveSlot, Place::Disk, 0x0001, 0x0001)
+                // Drive presence, drive fault.
+                ..states(number, &drive_name(disk), SensorType::DriveSlot, Place::Disk, 0x0003, 0x0001)
             }
         },
     ));
@@ -160,7 +160,7 @@ fn power_supply(number: u8, instance: u8) -> Sensor {
 }
 
 /// The name of a slot: that of its disk as far as it fits and can be shown.
-fn name(disk: &str) -> String {
+pub(crate) fn drive_name(disk: &str) -> String {
     let shown = disk.chars().filter(|c| c.is_ascii_graphic());
     "Disk ".chars().chain(shown).take(NAME_MAX).collect()
 }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_shown_of_a_disk_is_left_out() {
-        assert_eq!(name("vda"), "Disk vda");
-        assert_eq!(name("v\u{e4}\nd a/very-long-name"), "Disk vda/very-lo");
+        assert_eq!(drive_name("vda"), "Disk vda");
+        assert_eq!(drive_name("v\u{e4}\nd a/very-long-name"), "Disk vda/very-lo");
     }
 }

@@ -20,6 +20,7 @@ mod threshold;
 
 use ipmi_wire::record::sel::{AVAILABILITY, SENSOR_SPECIFIC, THRESHOLD};
 
+pub(crate) use list::drive_name;
 pub use list::{NAME_MAX, list, list_of};
 pub use reading::{Readings, SensorReading, ThresholdEvent};
 pub use threshold::{Hysteresis, Severity, Threshold, Thresholds, severity};

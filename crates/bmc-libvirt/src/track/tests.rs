@@ -56,8 +56,11 @@ fn a_guest_that_powers_off_says_so() {
 fn a_crash_is_told_from_a_stop() {
     let mut track = tracked(Running);
     let crashed = (c::VIR_DOMAIN_EVENT_CRASHED, c::VIR_DOMAIN_EVENT_CRASHED_PANICKED);
-    let crash = |power| (power, ChangeCause::Crash);
-    assert_eq!(feed(&mut track, &[crashed, STOPPED_CRASHED]), [Paused, Off].map(crash));
+    assert_eq!(track.lifecycle(crashed.0, crashed.1).trouble, Some(Trouble::Panicked));
+    assert_eq!(track.lifecycle(crashed.0, crashed.1), Step::default(), "told once");
+    assert_eq!(feed(&mut track, &[STOPPED_CRASHED]), [(Off, ChangeCause::Panic)]);
+    let mut track = tracked(Running);
+    assert_eq!(feed(&mut track, &[STOPPED_CRASHED]), [(Off, ChangeCause::Crash)], "the emulator itself");
 }
 
 #[test]
@@ -106,10 +109,10 @@ fn a_reset_of_ours_and_its_echo_are_not_reboots() {
 #[test]
 fn a_watchdog_explains_what_follows() {
     let mut track = tracked(Running);
-    track.watchdog();
+    assert!(track.watchdog(c::VIR_DOMAIN_EVENT_WATCHDOG_RESET).trouble.is_some());
     assert_eq!(feed(&mut track, &[STOPPED_SHUTDOWN]), [(Off, ChangeCause::Watchdog)]);
     let mut track = tracked(Running);
-    track.watchdog();
+    assert!(track.watchdog(c::VIR_DOMAIN_EVENT_WATCHDOG_RESET).trouble.is_some());
     assert_eq!(track.reboot(Instant::now()).report, Some(Report::Rebooted));
     assert_eq!(
         feed(&mut track, &[STOPPED_SHUTDOWN]),
@@ -144,7 +147,7 @@ fn a_changed_definition_is_asked_for_and_remembered_while_it_runs() {
 fn a_domain_that_is_not_known_yet_only_asks() {
     let mut track = Track::default();
     for (event, detail) in [STARTED, STOPPED_DESTROYED, SUSPENDED] {
-        assert_eq!(track.lifecycle(event, detail), Step { report: None, refresh: true });
+        assert_eq!(track.lifecycle(event, detail), Step { refresh: true, ..Step::default() });
     }
     assert_eq!(track.events, 3);
     assert_eq!(track.reboot(Instant::now()), Step::default());
@@ -181,4 +184,71 @@ fn each_start_and_each_loss_makes_another_instance_and_a_reboot_does_not() {
     track.power = Some(Running);
     assert_ne!(track.running(), Ok(second));
     assert_eq!(track.running().map(|back| back.starts), Ok(second.starts));
+}
+
+#[test]
+fn a_kernel_that_saves_what_a_panic_left_runs_on() {
+    let mut track = tracked(Running);
+    let step = track.lifecycle(c::VIR_DOMAIN_EVENT_CRASHED, c::VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED);
+    assert_eq!(step, Step { trouble: Some(Trouble::Panicked), ..Step::default() });
+    // `on_crash=restart` resets; what comes then is another kernel.
+    track.reboot(Instant::now());
+    let again = track.lifecycle(c::VIR_DOMAIN_EVENT_CRASHED, c::VIR_DOMAIN_EVENT_CRASHED_PANICKED);
+    let paused = Report::Power { power: Paused, cause: ChangeCause::Panic };
+    assert_eq!((again.trouble, again.report), (Some(Trouble::Panicked), Some(paused)));
+}
+
+#[test]
+fn each_action_of_a_watchdog_device_is_told_and_explains_only_what_it_does() {
+    use PreTimeoutInterrupt::{Nmi, None as Nothing};
+    use TimeoutAction::{HardReset, None as Stay, PowerDown};
+    for (raw, action, interrupt, paused_by) in [
+        (c::VIR_DOMAIN_EVENT_WATCHDOG_NONE, Stay, Nothing, ChangeCause::Outside),
+        (c::VIR_DOMAIN_EVENT_WATCHDOG_PAUSE, Stay, Nothing, ChangeCause::Watchdog),
+        (c::VIR_DOMAIN_EVENT_WATCHDOG_RESET, HardReset, Nothing, ChangeCause::Watchdog),
+        (c::VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF, PowerDown, Nothing, ChangeCause::Watchdog),
+        (c::VIR_DOMAIN_EVENT_WATCHDOG_SHUTDOWN, PowerDown, Nothing, ChangeCause::Watchdog),
+        (c::VIR_DOMAIN_EVENT_WATCHDOG_INJECTNMI, Stay, Nmi, ChangeCause::Outside),
+        (1000, Stay, Nothing, ChangeCause::Outside),
+    ] {
+        let mut track = tracked(Running);
+        assert_eq!(track.watchdog(raw).trouble, Some(Trouble::Watchdog { action, interrupt }));
+        assert_eq!(feed(&mut track, &[SUSPENDED]), [(Paused, paused_by)], "{raw}");
+    }
+    assert_eq!(tracked(Off).watchdog(0), Step::default());
+}
+
+#[test]
+fn an_error_of_a_disk_is_told_once_until_the_machine_runs_on() {
+    let disk = bmc_core::storage::Disk {
+        name: "vda".to_owned(),
+        backing: Some(Backing::Path("/pool/a".to_owned())),
+        ..bmc_core::storage::Disk::default()
+    };
+    let mut track = tracked(Running);
+    track.info = Some(MachineInfo { disks: vec![disk], ..MachineInfo::default() });
+    let told = |disk: &str, reason: &str| {
+        Some(Trouble::DiskError { disk: disk.to_owned(), reason: reason.to_owned() })
+    };
+    let full = "the storage behind it is full";
+    assert_eq!(track.disk_error("/pool/a", "virtio-disk0", "enospc").trouble, told("vda", full));
+    assert_eq!(track.disk_error("/pool/a", "virtio-disk0", "enospc").trouble, None);
+    let other = "input/output error";
+    assert_eq!(track.disk_error("", "virtio-disk1", "").trouble, told("virtio-disk1", other));
+    let paused = (c::VIR_DOMAIN_EVENT_SUSPENDED, c::VIR_DOMAIN_EVENT_SUSPENDED_IOERROR);
+    let powers = [(Paused, ChangeCause::DiskError), (Running, ChangeCause::Outside)];
+    assert_eq!(feed(&mut track, &[paused, RESUMED]), powers);
+    assert_eq!(track.disk_error("/pool/a", "virtio-disk0", "").trouble, told("vda", other));
+}
+
+#[test]
+fn what_goes_on_from_a_file_or_another_host_is_no_boot() {
+    let mut track = tracked(Running);
+    let saved = (c::VIR_DOMAIN_EVENT_STOPPED, c::VIR_DOMAIN_EVENT_STOPPED_SAVED);
+    let restored = (c::VIR_DOMAIN_EVENT_STARTED, c::VIR_DOMAIN_EVENT_STARTED_RESTORED);
+    let cause = |cause| move |power| (power, cause);
+    assert_eq!(feed(&mut track, &[saved, restored]), [Off, Running].map(cause(ChangeCause::Saved)));
+    let away = (c::VIR_DOMAIN_EVENT_STOPPED, c::VIR_DOMAIN_EVENT_STOPPED_MIGRATED);
+    let here = (c::VIR_DOMAIN_EVENT_STARTED, c::VIR_DOMAIN_EVENT_STARTED_MIGRATED);
+    assert_eq!(feed(&mut track, &[away, here]), [Off, Running].map(cause(ChangeCause::Migrated)));
 }

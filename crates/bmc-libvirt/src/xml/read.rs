@@ -16,7 +16,7 @@ const NODES_MAX: u32 = 200_000;
 ///
 /// # Errors
 /// `Internal`: libvirt gave us something that is no XML.
-pub(super) fn parse(xml: &str) -> Result<Document<'_>, BackendError> {
+pub(crate) fn parse(xml: &str) -> Result<Document<'_>, BackendError> {
     let options = roxmltree::ParsingOptions { nodes_limit: NODES_MAX, ..Default::default() };
     Document::parse_with_options(xml, options).map_err(|error| {
         BackendError::new(BackendErrorKind::Internal, format!("the domain's XML cannot be read: {error}"))

@@ -195,7 +195,13 @@ fn row(kind: &EventKind, bmc: &str) -> Option<(Message, Origin, Type)> {
         EventKind::Reset => (reset("ForceRestart"), System, StatusChange),
         EventKind::Rebooted => (reset("GracefulRestart"), System, StatusChange),
         EventKind::Nmi => (reset("Nmi"), System, Alert),
-        EventKind::Paused => (Message::new(resource_event::ResourcePaused, [bmc]), System, StatusChange),
+        EventKind::Panicked => (faulty("Status", "the operating system has panicked"), System, Alert),
+        EventKind::DiskFailed { disk, reason } => {
+            (faulty("Storage", &format!("the disk {disk} failed: {reason}")), System, Alert)
+        }
+        EventKind::Paused { .. } => {
+            (Message::new(resource_event::ResourcePaused, [bmc]), System, StatusChange)
+        }
         EventKind::Resumed => (state(bmc, "Enabled"), System, StatusChange),
         EventKind::ShutdownRequested => {
             (Message::new(resource_event::ResourcePoweringOff, [bmc]), System, StatusChange)

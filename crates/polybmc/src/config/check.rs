@@ -11,7 +11,7 @@ use super::reader::Notes;
 use super::{ALLOW_DEFAULT_PASSWORD, BackendConfig, BmcConfig, Config, DEFAULT_PASSWORD, Located, SIM};
 
 /// Longest name of a BMC in bytes, as of a host name's label.
-const NAME_MAX_BYTES: usize = 63;
+pub(super) const NAME_MAX_BYTES: usize = 63;
 /// What a name has to be, in words.
 pub(crate) const NAME_RULE: &str =
     "has 1 to 63 letters, digits, dots, underscores and hyphens, and begins with a letter or digit";

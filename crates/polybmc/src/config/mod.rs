@@ -3,6 +3,7 @@
 //! All problems of a file are told at once, each as `FILE:LINE: what is wrong and what would be right`.
 
 mod check;
+mod discover;
 mod kg;
 mod nearest;
 mod parse;
@@ -25,6 +26,7 @@ use ipmi_wire::session::v15::AuthType;
 use thiserror::Error;
 
 pub(crate) use check::{EXPOSED_MEND, NAME_RULE, exposed, is_bmc_name};
+pub(crate) use discover::Discover;
 use kg::Kg;
 pub(crate) use nearest::nearest;
 pub(crate) use parse::{first_line, read_password};
@@ -148,7 +150,19 @@ pub(crate) enum BackendConfig {
         /// Whether machines have the BMC's CD drive from their start on.
         media_tray: bool,
         raid: RaidSettings,
+        /// Which of its domains get a BMC by themselves; `None`: none.
+        discover: Option<Discover>,
     },
+}
+
+impl BackendConfig {
+    /// What the backend itself is made by.
+    pub(crate) fn without_discover(mut self) -> Self {
+        if let Self::Libvirt { discover, .. } = &mut self {
+            *discover = None;
+        }
+        self
+    }
 }
 
 /// A simulator's manners; what is `None` is the simulator's own default.

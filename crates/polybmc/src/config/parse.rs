@@ -14,7 +14,7 @@ use super::reader::{Notes, Reader};
 use super::{
     ALLOW_DEFAULT_PASSWORD, AggregateConfig, BackendConfig, BmcConfig, Config, ConfigError, DaemonConfig,
     Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, MediaConfig, Places, Pool, Problem,
-    REDFISH_STANDARD_PORT, RaidSettings, SIM, SimSettings, TlsConfig, check, is_bmc_name, suites,
+    REDFISH_STANDARD_PORT, RaidSettings, SIM, SimSettings, TlsConfig, check, discover, is_bmc_name, suites,
 };
 
 /// Most machines of one `[[fleet]]`.
@@ -207,7 +207,8 @@ fn backend(name: &str, mut table: Reader<'_>) -> Option<BackendConfig> {
             }
             let pool = table.string("raid_pool").map(|pool| pool.value);
             let raid = RaidSettings { pool, ..raid(&mut table) };
-            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console, media_tray, raid })
+            let discover = discover::discover(&mut table);
+            uri.map(|uri| BackendConfig::Libvirt { uri: uri.value, console, media_tray, raid, discover })
         }
     };
     table.finish();

@@ -330,7 +330,7 @@ fn the_documented_samples_are_valid() {
     }
     let without_libvirt = |text: &str| {
         let text = text.replace("type = \"libvirt\"\nuri = \"qemu:///system\"", "type = \"sim\"");
-        let text = text.replace("console = \"held\"", "post_ms = 1");
+        let text = text.replace("console = \"held\"", "post_ms = 1").replace("discover = \"web-*\"", "");
         text.replace("raid_pool = \"default\"", "boot_ms = 1")
     };
     for sample in samples {
@@ -379,4 +379,33 @@ fn the_examples_are_valid() {
             assert!(!cfg!(feature = "libvirt") && error.to_string().contains("without libvirt"), "{error}")
         }
     }
+}
+
+#[test]
+fn discover_has_several_forms_and_wrong_ones_are_told() {
+    let backend = |discover: &str| {
+        parse(&format!("[backend.x]\ntype = 'libvirt'\nuri = 'test:///default'\n{discover}\n"))
+    };
+    for right in [
+        "discover = 'web-*'",
+        "discover = []",
+        "discover = ['a', 'b?']",
+        "discover = { names = '*', except = ['x'], bmc = 'lab.{name}' }",
+    ] {
+        if let Err(error) = backend(right) {
+            panic!("{right}: {error}");
+        }
+    }
+    for (wrong, words) in [
+        ("discover = 1", "must be a pattern of names"),
+        ("discover = ['a', 1]", "must be a pattern of names"),
+        ("discover = { name = 'x' }", "did you mean `names`?"),
+        ("discover = { names = 2 }", "`names` in `discover` must be a pattern"),
+        ("discover = { bmc = 'x' }", "`bmc` in `discover` must be a name with `{name}`"),
+    ] {
+        let error = backend(wrong).unwrap_err().to_string();
+        assert!(error.contains(":4: ") && error.contains(words), "{wrong}: {error}");
+    }
+    let sim = parse("[backend.x]\ntype = 'sim'\ndiscover = '*'").unwrap_err().to_string();
+    assert!(sim.contains("unknown key `discover`"), "{sim}");
 }

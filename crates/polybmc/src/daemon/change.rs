@@ -211,10 +211,21 @@ impl Daemon {
             );
             return Err(ControlError::invalid(message));
         }
+        let discovered = |bmc: &&Bmc| bmc.record.origin == Origin::Discovered;
+        let backend = self.bmcs().get(&name).filter(discovered).map(|bmc| bmc.record.backend.clone());
+        if let Some(backend) = backend {
+            let message = format!(
+                "{name} was discovered and would be again; change `discover` in [backend.{backend}] and run `polybmc reload`, mark its \
+                 domain with <polybmc:bmc xmlns:polybmc='urn:polybmc:bmc:1' enabled='no'/>, or stop it: polybmc stop {name}"
+            );
+            return Err(ControlError::invalid(message));
+        }
         // Its record goes first: after a power cut in between, nothing half comes back.
         self.save(&name, None).await?;
         self.take_down(&mut present.ports, &name, !keep_state).await?;
         self.drop_unused_backends();
+        // Its machine may be one that has a BMC by itself.
+        self.discovery.ring();
         tracing::info!(bmc = %name, "removed");
         Ok(())
     }
@@ -358,7 +369,7 @@ fn refuse_what_the_file_says(
         ]
         .into_iter()
         .find_map(|(key, line)| line.map(|line| (key, line))),
-        Origin::Added | Origin::Sim => None,
+        Origin::Added | Origin::Sim | Origin::Discovered => None,
     };
     match refused {
         None => Ok(()),

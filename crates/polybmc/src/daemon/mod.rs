@@ -12,6 +12,7 @@
 
 mod admin;
 mod change;
+mod discover;
 mod endpoints;
 mod plan;
 mod ports;
@@ -37,6 +38,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use self::discover::Discovery;
 use self::endpoints::{BindFailure, Binder, Endpoints};
 use self::plan::Wanted;
 use self::ports::{Kind, Ports};
@@ -67,6 +69,7 @@ pub(crate) struct Daemon {
     started: Timestamp,
     bmcs: RwLock<BTreeMap<String, Bmc>>,
     changes: Mutex<Present>,
+    discovery: Discovery,
     aggregate: std::sync::Mutex<Option<RedfishServer>>,
 }
 
@@ -74,6 +77,12 @@ pub(crate) struct Daemon {
 struct Present {
     config: Config,
     ports: Ports,
+    /// Records of discovered BMCs whose machine is gone, for when it comes back.
+    gone: BTreeMap<String, BmcRecord>,
+    /// Why machines have no BMC although they shall have one, as last logged.
+    refused: BTreeMap<Uuid, String>,
+    /// The daemon is on its way down.
+    ended: bool,
 }
 
 /// One BMC.
@@ -112,7 +121,7 @@ impl Daemon {
         plan::check_sim(&config, sim)?;
         let mut stored: BTreeMap<String, BmcRecord> =
             record::load_all(store.as_ref()).await?.into_iter().collect();
-        let (wanted, forgotten) = plan::want(&config, sim, &mut stored);
+        let plan::Plan { wanted, forgotten, gone } = plan::want(&config, sim, &mut stored);
         plan::speak_for(&mut ports, &config, &wanted);
 
         let aggregate = binder.bind_aggregate(&mut ports, &config.aggregate).await.map_err(|error| {
@@ -128,7 +137,14 @@ impl Daemon {
             config_file: config.file.clone(),
             started: Timestamp::now(),
             bmcs: RwLock::default(),
-            changes: Mutex::new(Present { config: config.clone(), ports }),
+            changes: Mutex::new(Present {
+                config: config.clone(),
+                ports,
+                gone,
+                refused: BTreeMap::new(),
+                ended: false,
+            }),
+            discovery: Discovery::default(),
             aggregate: std::sync::Mutex::new(aggregate),
         });
 
@@ -158,7 +174,6 @@ impl Daemon {
                 },
             }
         }
-        drop(present);
         anyhow::ensure!(problems.is_empty(), problems.join("\n"));
         for name in forgotten {
             writes.push(record::write(&name, None)?);
@@ -166,6 +181,8 @@ impl Daemon {
         if !writes.is_empty() {
             daemon.store.commit(writes).await?;
         }
+        daemon.discover(&mut present).await;
+        drop(present);
         let machines: Vec<MachineHandle> = daemon.bmcs().values().map(|bmc| bmc.handle.clone()).collect();
         first_reports(machines).await;
         Ok(daemon)
@@ -182,7 +199,7 @@ impl Daemon {
         let name = bmc.name.as_str();
         let backend = self.backends.get(&bmc.backend)?;
         if let Some(stored) = &stored
-            && (stored.backend != bmc.backend || stored.machine != bmc.machine)
+            && !self.is_same_machine(stored, bmc).await?
         {
             // Another machine's boot override and identity are not this one's.
             self.fleet.remove(name, true).await?;
@@ -207,6 +224,7 @@ impl Daemon {
             redfish: had_redfish,
             stopped,
             administrator: (origin == Origin::Added).then_some(administrator),
+            gone: None,
         };
         let serving = if stopped || !bmc.enabled {
             Serving::Stopped
@@ -222,6 +240,25 @@ impl Daemon {
             }
         };
         Ok(Bmc { record, config: bmc.clone(), handle, serving })
+    }
+
+    /// Whether what is stored under a BMC's name is of the machine that it is to have now. A UUID means the same machine everywhere.
+    async fn is_same_machine(&self, stored: &BmcRecord, bmc: &BmcConfig) -> Result<bool, StoreError> {
+        let same_place = self.backends.place(&stored.backend) == self.backends.place(&bmc.backend);
+        if stored.machine == bmc.machine {
+            return Ok(same_place || Uuid::try_parse(&bmc.machine).is_ok());
+        }
+        // What was discovered by its UUID and is declared by its name, or the other way round.
+        let record = self.store.get(&format!("machine/{}", bmc.name)).await?;
+        let record = record.and_then(|record| serde_json::from_slice::<MachineRecord>(&record.value).ok());
+        Ok(same_place
+            && record.is_some_and(|MachineRecord { machine, .. }| {
+                let means = |text: &str| {
+                    *text == machine.name
+                        || machine.uuid.is_some_and(|uuid| Uuid::try_parse(text) == Ok(uuid))
+                };
+                means(&stored.machine) && means(&bmc.machine)
+            }))
     }
 
     /// Ends a BMC's endpoints and lets its machine go. Its endpoints are free for others then.
@@ -251,7 +288,8 @@ impl Daemon {
 
     /// Ends connections to hypervisors without BMCs.
     fn drop_unused_backends(&self) {
-        let used: BTreeSet<String> = self.bmcs().values().map(|bmc| bmc.record.backend.clone()).collect();
+        let mut used: BTreeSet<String> = self.bmcs().values().map(|bmc| bmc.record.backend.clone()).collect();
+        used.extend(self.discovery.followed());
         self.backends.keep_only(|name| used.contains(name));
     }
 
@@ -319,7 +357,7 @@ impl Daemon {
 
     /// Ends everything in order: endpoints first, so that no request is taken that nobody will answer.
     pub(crate) async fn shut_down(&self) {
-        let _alone = self.changes.lock().await;
+        self.changes.lock().await.ended = true;
         let aggregate = self.aggregate.lock().unwrap_or_else(PoisonError::into_inner).take();
         let bmcs = std::mem::take(&mut *self.bmcs_mut());
         let mut endings = tokio::task::JoinSet::new();

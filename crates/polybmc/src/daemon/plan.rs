@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use bmc_control::types::Origin;
 use bmc_core::account::Secret;
 
+use super::discover;
 use super::endpoints::AGGREGATE;
 use super::ports::{Kind, Ports};
 use super::record::{self, BmcRecord};
@@ -30,12 +31,18 @@ pub(super) fn check_sim(config: &Config, sim: u32) -> anyhow::Result<()> {
     }
 }
 
-/// Who shall be there: the file's, `--sim`'s, and those that were added; and whose records are to be forgotten.
-pub(super) fn want(
-    config: &Config,
-    sim: u32,
-    stored: &mut BTreeMap<String, BmcRecord>,
-) -> (Vec<Wanted>, Vec<String>) {
+/// Who shall be there when a daemon starts, and what becomes of the other records.
+pub(super) struct Plan {
+    /// The file's, `--sim`'s, those that were added, and those that were discovered.
+    pub(super) wanted: Vec<Wanted>,
+    /// Whose records are to be forgotten.
+    pub(super) forgotten: Vec<String>,
+    /// Records of discovered BMCs whose machine is gone.
+    pub(super) gone: BTreeMap<String, BmcRecord>,
+}
+
+/// Who shall be there.
+pub(super) fn want(config: &Config, sim: u32, stored: &mut BTreeMap<String, BmcRecord>) -> Plan {
     let mut wanted: Vec<Wanted> = Vec::new();
     for bmc in &config.bmcs {
         let record = stored.remove(&bmc.name);
@@ -61,19 +68,30 @@ pub(super) fn want(
         choose(&mut bmc, record.as_ref());
         wanted.push(Wanted { config: bmc, origin: Origin::Sim, record });
     }
-    let mut forgotten = Vec::new();
+    let (mut forgotten, mut gone) = (Vec::new(), BTreeMap::new());
+    let discovers = |name: &str| discover::discovering(config).any(|(backend, _)| backend == name);
     for (name, record) in std::mem::take(stored) {
-        if record.origin == Origin::Added {
-            wanted.push(Wanted {
+        match record.origin {
+            Origin::Added => wanted.push(Wanted {
                 config: added(config, &name, &record),
                 origin: Origin::Added,
                 record: Some(record),
-            });
-        } else {
-            forgotten.push(name);
+            }),
+            // Also while its hypervisor cannot be reached: the BMC answers and says so.
+            Origin::Discovered if record.gone.is_none() && discovers(&record.backend) => {
+                wanted.push(Wanted {
+                    config: discover::discovered(config, &name, &record),
+                    origin: Origin::Discovered,
+                    record: Some(record),
+                })
+            }
+            Origin::Discovered => {
+                gone.insert(name, record);
+            }
+            Origin::File | Origin::Sim => forgotten.push(name),
         }
     }
-    (wanted, forgotten)
+    Plan { wanted, forgotten, gone }
 }
 
 /// An added BMC as if the file declared it.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bmc_control::types::Origin;
 use bmc_core::account::Secret;
 use bmc_core::store::{Expect, Store, StoreError, Write};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Keys of these records begin so.
@@ -33,6 +34,9 @@ pub(super) struct BmcRecord {
     /// The account an added BMC was given. What clients made of it since is in the machine's record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) administrator: Option<(String, Secret)>,
+    /// Since when the machine of a discovered BMC is gone. The record waits for its return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gone: Option<Timestamp>,
 }
 
 /// All records, in order of name. One that cannot be read is logged and left alone.

@@ -67,10 +67,16 @@ impl Daemon {
                 },
             }
         }
-        self.drop_unused_backends();
         report.needs_restart = restarts(&present.config, &new);
         report.needs_restart.extend(self.backends.outdated().iter().map(|name| format!("[backend.{name}]")));
         present.config = in_effect(&present.config, new);
+        self.follow(&present.config);
+        let met = self.meet(&mut present).await;
+        report.added.extend(met.added);
+        report.changed.extend(met.changed);
+        report.removed.extend(met.removed);
+        report.failed.extend(met.failed);
+        self.drop_unused_backends();
         tracing::info!(
             added = report.added.len(),
             changed = report.changed.len(),
@@ -130,7 +136,7 @@ impl Daemon {
 }
 
 /// Whether the file's new word on a BMC changes nothing: endpoints that were set at run time stay where the file names none.
-fn unchanged(running: &BmcConfig, record: &BmcRecord, new: &BmcConfig) -> bool {
+pub(super) fn unchanged(running: &BmcConfig, record: &BmcRecord, new: &BmcConfig) -> bool {
     let mut expected = new.clone();
     super::plan::choose(&mut expected, Some(record));
     running.same_as(&expected) || running.same_as(new)

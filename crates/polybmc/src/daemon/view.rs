@@ -52,6 +52,7 @@ pub(super) fn summary(bmc: &Bmc, secure: bool) -> BmcSummary {
         name: snapshot.name.to_string(),
         backend: bmc.record.backend.clone(),
         machine: snapshot.info.as_ref().map_or_else(|| bmc.record.machine.clone(), |info| info.name.clone()),
+        origin: bmc.record.origin,
         uuid: snapshot.uuid,
         ipmi: bmc.record.ipmi.map(|endpoint| endpoint.address.to_string()),
         redfish: bmc.record.redfish.map(|endpoint| format!("{scheme}://{}", endpoint.address)),
@@ -67,7 +68,6 @@ pub(super) fn detail(bmc: &Bmc, secure: bool) -> BmcDetail {
     let info = snapshot.info.as_ref();
     BmcDetail {
         summary: summary(bmc, secure),
-        origin: bmc.record.origin,
         username: username(&snapshot),
         power_fault: snapshot.power_fault,
         power_policy: snapshot.power_policy,
