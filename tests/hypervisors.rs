@@ -5,6 +5,12 @@
 
 #[path = "hypervisors/discovery.rs"]
 mod discovery;
+#[path = "hypervisors/many.rs"]
+mod many;
+#[path = "hypervisors/rounds.rs"]
+mod rounds;
+#[path = "hypervisors/trouble.rs"]
+mod trouble;
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -77,6 +83,17 @@ fn domain(name: &str, number: u32, metadata: &str) -> String {
     format!(
         "<domain type='test'><name>{name}</name><uuid>{}</uuid><metadata>{metadata}</metadata>\
          <memory unit='MiB'>64</memory><os><type arch='x86_64'>hvm</type></os></domain>",
+        uuid(number)
+    )
+}
+
+/// A machine of QEMU with nothing to boot: it is on within a second, and then waits.
+fn bare(name: &str, number: u32) -> String {
+    format!(
+        "<domain type='qemu'><name>{name}</name><uuid>{}</uuid><memory unit='MiB'>32</memory>\
+         <os><type arch='x86_64' machine='q35'>hvm</type><boot dev='hd'/></os><devices>\
+         <disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>\
+         <interface type='user'><model type='virtio'/></interface></devices></domain>",
         uuid(number)
     )
 }

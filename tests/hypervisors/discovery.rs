@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use polybmc_tests::doors::{Door, Machine, OFF, ON, Reply};
 use polybmc_tests::lab::Lab;
 
-use super::{Host, await_names, domain, list, names, uuid};
+use super::{Host, await_names, bare, domain, list, names, uuid};
 
 /// A new domain has its BMC within a second.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -178,13 +178,6 @@ fn a_domain_that_has_a_bmc_gets_no_second_one() {
 #[test]
 fn a_hypervisor_that_is_away_keeps_its_bmcs() {
     let mut host = Host::start("qemu:///session");
-    let bare = |name: &str, number: u32| {
-        format!(
-            "<domain type='qemu'><name>{name}</name><uuid>{}</uuid><memory unit='MiB'>32</memory>\
-             <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>",
-            uuid(number)
-        )
-    };
     host.define(&bare("web-1", 1));
     host.define(&bare("web-2", 2));
     let mut lab = serve(&host, "discover = \"*\"");

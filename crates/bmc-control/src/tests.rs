@@ -108,6 +108,7 @@ impl Admin for Small {
             state_dir: PathBuf::from("/s"),
             config: None,
             redfish: None,
+            hypervisors: Vec::new(),
         }
     }
     async fn list(&self) -> Vec<BmcSummary> {

@@ -31,6 +31,26 @@ pub struct VersionInfo {
     pub config: Option<PathBuf>,
     /// The Redfish root over all BMCs, where it is on.
     pub redfish: Option<String>,
+    /// The hypervisors it has a connection to, or tries to have.
+    #[serde(default)]
+    pub hypervisors: Vec<Hypervisor>,
+}
+
+/// One line of `polybmc hypervisors`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hypervisor {
+    /// The backend's name.
+    pub name: String,
+    /// Where it is.
+    pub uri: String,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// Why there is none.
+    pub problem: Option<String>,
+    /// How many BMCs are on it.
+    pub bmcs: usize,
+    /// How many questions and orders it was given since the daemon began to use it. Reads of BMCs are none.
+    pub calls: u64,
 }
 
 /// Whether a BMC serves.

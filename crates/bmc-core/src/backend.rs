@@ -218,6 +218,17 @@ impl fmt::Debug for Reports {
     }
 }
 
+/// How a backend that has to be reached is reached at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Where to: a URI.
+    pub uri: String,
+    /// Why it cannot be reached; `None` while it is.
+    pub problem: Option<String>,
+    /// How many questions and orders it was given since the backend was made. Reads of BMCs are none.
+    pub calls: u64,
+}
+
 /// A hypervisor, or what plays one.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -235,6 +246,11 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Why the hypervisor cannot be asked.
     async fn machines(&self) -> Result<Vec<MachineInfo>, BackendError>;
+
+    /// How it is reached; `None` where there is nothing to reach.
+    fn link(&self) -> Option<Link> {
+        None
+    }
 
     /// Which machines there are, kept up to date from now on for as long as the receiver and the backend live; `None` where machines only
     /// come into being when they are attached to.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, Reports};
+use bmc_core::backend::{Backend, Link, Machine, MachineInfo, MachineRef, Reports};
 use bmc_core::discovery::Listing;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use uuid::Uuid;
@@ -131,6 +131,10 @@ impl Backend for LibvirtBackend {
             Ok(machines)
         };
         self.hub.caller.call(CALL_TIMEOUT, "list the domains", list).await
+    }
+
+    fn link(&self) -> Option<Link> {
+        Some(self.hub.caller.link())
     }
 
     fn follow(&self) -> Option<tokio::sync::watch::Receiver<Listing>> {

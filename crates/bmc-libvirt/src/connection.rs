@@ -5,8 +5,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bmc_core::backend::Link;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
@@ -49,15 +51,32 @@ pub(crate) struct Caller {
     /// `None` until the first attempt has ended.
     state: watch::Sender<Option<Result<Arc<Live>, BackendError>>>,
     permits: Arc<Semaphore>,
+    /// How many calls were begun.
+    calls: Arc<AtomicU64>,
 }
 
 impl Caller {
     pub(crate) fn new(uri: Arc<str>) -> Self {
-        Self { uri, state: watch::Sender::new(None), permits: Arc::new(Semaphore::new(CALLS_IN_FLIGHT_MAX)) }
+        Self {
+            uri,
+            state: watch::Sender::new(None),
+            permits: Arc::new(Semaphore::new(CALLS_IN_FLIGHT_MAX)),
+            calls: Arc::default(),
+        }
     }
 
     pub(crate) fn uri(&self) -> &str {
         &self.uri
+    }
+
+    /// How it is reached, and how much it was asked.
+    pub(crate) fn link(&self) -> Link {
+        let problem = match &*self.state.borrow() {
+            None => Some("the first attempt to connect is under way".to_owned()),
+            Some(Ok(_)) => None,
+            Some(Err(error)) => Some(error.message.clone()),
+        };
+        Link { uri: self.uri.to_string(), problem, calls: self.calls.load(Ordering::Relaxed) }
     }
 
     /// The connection, or why there is none; waits for the end of the first attempt.
@@ -107,6 +126,7 @@ impl Caller {
             let live = self.live().await?;
             let permits = Arc::clone(&self.permits);
             let permit = permits.acquire_owned().await;
+            self.calls.fetch_add(1, Ordering::Relaxed);
             let run = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 work(&live.connect).map_err(|failure| match failure {

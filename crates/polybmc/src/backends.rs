@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use bmc_core::backend::Backend;
+use bmc_core::backend::{Backend, Link};
 use bmc_core::error::BackendError;
 use bmc_sim::{SimBackend, SimConfig};
 use tokio::runtime::Handle;
@@ -101,6 +101,12 @@ impl Backends {
             Some(BackendConfig::Libvirt { uri, .. }) => uri,
             Some(BackendConfig::Sim(_)) | None => name.to_owned(),
         }
+    }
+
+    /// The hypervisors that there are connections to, or should be, by the backend's name.
+    pub(crate) fn links(&self) -> Vec<(String, Link)> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().filter_map(|(name, made)| Some((name.clone(), made.backend.link()?))).collect()
     }
 
     /// Whether a machine comes into being when a BMC is attached to its name.

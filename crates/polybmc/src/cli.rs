@@ -74,6 +74,9 @@ Example: polybmc set web1 --ipmi 127.0.0.1:7001
     /// List the BMCs
     #[command(visible_alias = "ls", after_help = "Example: polybmc list -o json")]
     List(List),
+    /// List the hypervisors, and how they are reached
+    #[command(after_help = "Example: polybmc hypervisors -o json")]
+    Hypervisors(List),
     /// Show one BMC
     #[command(after_help = "Example: polybmc show node-0")]
     Show(Show),

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write as _};
 
-use bmc_control::types::{BmcDetail, BmcSummary, BootView, DriveView, ReloadReport, SelView, SensorView};
+use bmc_control::types::{
+    BmcDetail, BmcSummary, BootView, DriveView, Hypervisor, ReloadReport, SelView, SensorView,
+};
 use bmc_core::boot::{BootEnabled, FirmwareMode};
 use bmc_core::event::Event;
 use bmc_core::power::PowerPolicy;
@@ -65,6 +67,29 @@ pub(crate) fn list(bmcs: &[BmcSummary]) -> String {
     let mut text = finish(&table);
     for (bmc, problem) in bmcs.iter().filter_map(|bmc| Some((bmc, bmc.problem.as_ref()?))) {
         text.push_str(&format!("\n{}: {problem}\n", bmc.name));
+    }
+    text
+}
+
+/// The hypervisors as a table, and below it why which cannot be reached.
+pub(crate) fn hypervisors(hypervisors: &[Hypervisor]) -> String {
+    if hypervisors.is_empty() {
+        return "no hypervisors; simulated machines need none\n".to_owned();
+    }
+    let mut table = table();
+    table.set_header(["NAME", "URI", "STATE", "BMCS", "CALLS"]);
+    for hypervisor in hypervisors {
+        table.add_row([
+            hypervisor.name.clone(),
+            hypervisor.uri.clone(),
+            if hypervisor.connected { "connected" } else { "unreachable, see below" }.to_owned(),
+            hypervisor.bmcs.to_string(),
+            hypervisor.calls.to_string(),
+        ]);
+    }
+    let mut text = finish(&table);
+    for (hypervisor, problem) in hypervisors.iter().filter_map(|one| Some((one, one.problem.as_ref()?))) {
+        text.push_str(&format!("\n{}: {problem}\n", hypervisor.name));
     }
     text
 }

@@ -24,6 +24,10 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
             let bmcs = client.list().await?;
             print(list.output, &bmcs, |bmcs| output::list(bmcs))
         }
+        Verb::Hypervisors(list) => {
+            let version = client.version().await?;
+            print(list.output, &version.hypervisors, |hypervisors| output::hypervisors(hypervisors))
+        }
         Verb::Show(show) => {
             let bmc = client.show(&show.name).await?;
             print(show.output, &bmc, output::show)

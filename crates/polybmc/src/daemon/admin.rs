@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use bmc_control::types::{
-    AddBmc, BmcDetail, BmcSummary, BootView, DriveView, InsertImage, PowerOutcome, PowerReply, ReloadReport,
-    SelView, SensorView, SetBmc, SetBoot, VersionInfo,
+    AddBmc, BmcDetail, BmcSummary, BootView, DriveView, Hypervisor, InsertImage, PowerOutcome, PowerReply,
+    ReloadReport, SelView, SensorView, SetBmc, SetBoot, VersionInfo,
 };
 use bmc_control::{Admin, ControlError, ErrorKind};
 use bmc_core::account::Secret;
+use bmc_core::backend::Link;
 use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
 use bmc_core::console::Console;
 use bmc_core::event::Event;
@@ -32,6 +33,20 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    fn hypervisors(&self) -> Vec<Hypervisor> {
+        let bmcs = self.bmcs();
+        let count = |backend: &str| bmcs.values().filter(|bmc| bmc.record.backend == backend).count();
+        let links = self.backends.links().into_iter();
+        links
+            .map(|(name, Link { uri, problem, calls })| {
+                let (bmcs, connected) = (count(&name), problem.is_none());
+                Hypervisor { name, uri, connected, problem, bmcs, calls }
+            })
+            .collect()
+    }
+}
+
 #[async_trait]
 impl Admin for Daemon {
     async fn version(&self) -> VersionInfo {
@@ -44,6 +59,7 @@ impl Admin for Daemon {
             state_dir: self.state_dir.clone(),
             config: self.config_file.clone(),
             redfish: self.aggregate_url(),
+            hypervisors: self.hypervisors(),
         }
     }
 

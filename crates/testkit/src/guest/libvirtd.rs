@@ -92,6 +92,15 @@ impl Libvirtd {
         });
     }
 
+    /// Sends the daemon a signal by name: `STOP` lets it hang, `CONT` ends that.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("the daemon was started");
+        assert!(tools::signal(name, child.id()), "the daemon is there");
+    }
+
     /// Kills the daemon, without a chance to say good-bye. Guests go on.
     ///
     /// # Panics
