@@ -281,7 +281,11 @@ impl Track {
             Op::None | Op::Stopping | Op::Resetting | Op::Resuming => {
                 self.op = op;
                 self.generation = None;
-                Step { report: self.change(ObservedPower::Running, outside), refresh: true, ..Step::default() }
+                Step {
+                    report: self.change(ObservedPower::Running, outside),
+                    refresh: true,
+                    ..Step::default()
+                }
             }
         }
     }
