@@ -5,6 +5,7 @@ What a scenario prints is one JSON document for the test to compare with what ot
 
 import http.server
 import json
+import logging
 import queue
 import sys
 import threading
@@ -231,13 +232,24 @@ def media_inserted(client, target):
     raise AssertionError(f"no drive for a {target}")
 
 
+def registries(client):
+    """The message registries, as they are loaded without the internet, and what was warned of."""
+    warned = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: warned.append(record.getMessage())
+    logging.getLogger("sushy").addHandler(handler)
+    loaded = client.root.lazy_registries
+    keys = {name: sorted(loaded[name].messages) for name in list(loaded) if hasattr(loaded[name], "messages")}
+    return {"warned": warned, "loaded": keys}
+
+
 def update(client):
     """SimpleUpdate of what can be updated: the version changes when the task is done."""
-    files = Files(firmware_bin=b"\x7fELF" + b"\0" * 4096)
+    files = Files(**{"bios-9_1_bin": b"\x7fELF" + b"\0" * 4096})
     service = client.root.get_update_service()
     inventory = {one.identity: [one.version, one.updateable] for one in service.firmware_inventory.get_members()}
     protocols = sorted(map(value, service.get_allowed_transfer_protocols()))
-    monitor = service.simple_update(files.url + "/firmware.bin")
+    monitor = service.simple_update(files.url + "/bios-9.1.bin")
     states = []
     if monitor.check_is_processing:
         monitor.wait(WAIT_LIMIT_S)
@@ -327,8 +339,8 @@ def certificates(client):
 def main():
     scenario, url, user, password, *arguments = sys.argv[1:]
     scenarios = [
-        inventory, sensors, chassis, manager, bios, secure_boot, virtual_media, media_inserted, update, sessions, events, storage,
-        certificates,
+        inventory, sensors, chassis, manager, bios, secure_boot, virtual_media, media_inserted, registries, update, sessions, events,
+        storage, certificates,
     ]
     run = {function.__name__: function for function in scenarios}[scenario]
     json.dump(run(Client(url, user, password), *arguments), sys.stdout)

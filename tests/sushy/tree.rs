@@ -122,10 +122,21 @@ fn firmware_is_updated_by_a_task() {
     let node = lab.node(0);
     let seen = tree(&node, "update", &[]);
     assert_eq!(seen["states"][0][0], "Completed", "{seen:#}");
-    assert!(seen["asked"].to_string().contains("/firmware.bin"), "{seen:#}");
+    assert!(seen["asked"].to_string().contains("/bios-9.1.bin"), "{seen:#}");
     let changed = seen["after"].as_object().unwrap().iter();
     let changed = changed.filter(|(id, version)| seen["before"][id.as_str()][0] != **version).count();
     assert!(changed > 0, "a version has changed: {seen:#}");
+}
+
+#[test]
+fn message_registries_come_from_the_service() {
+    let lab = Lab::builder(1).start();
+    let seen = tree(&lab.node(0), "registries", &[]);
+    assert_eq!(seen["warned"], json!([]), "{seen:#}");
+    for (registry, message) in [("Base.1.22", "AccessUnauthorized"), ("Update.1.3", "UpdateSuccessful")] {
+        let messages = seen["loaded"][registry].as_array().unwrap_or_else(|| panic!("{seen:#}"));
+        assert!(messages.contains(&message.into()), "{seen:#}");
+    }
 }
 
 #[test]

@@ -231,6 +231,11 @@ impl Fleet {
         let _ = self.0.surroundings.media.set(library);
     }
 
+    /// Who fetches images, if somebody was named.
+    pub fn media_library(&self) -> Option<Arc<dyn MediaLibrary>> {
+        self.0.surroundings.media.get().map(Arc::clone)
+    }
+
     /// What is in the drives of all stored machines, served or not.
     ///
     /// # Errors

@@ -8,6 +8,8 @@
 //! The drives are the BMC's own, beside those that the machine has: a machine's own drives are never touched.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -80,6 +82,57 @@ pub struct InsertMedia {
     pub write_protected: bool,
     /// How the client wants it transferred.
     pub method: TransferMethod,
+    /// Where whoever asks sees how far it has come.
+    pub transfer: Transfer,
+}
+
+/// How far the fetching of an image has come, seen from outside. Cheap to clone; all clones tell the same. Any two are equal: it is no part of
+/// what is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Transfer(Arc<Counter>);
+
+#[derive(Debug, Default)]
+struct Counter {
+    received: AtomicU64,
+    /// 0 while it is not known.
+    total: AtomicU64,
+    /// Whose counts are shown instead.
+    of: OnceLock<Transfer>,
+}
+
+impl PartialEq for Transfer {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Transfer {}
+
+impl Transfer {
+    /// Notes how many bytes there are, and how many there will be in all where that is known.
+    pub fn note(&self, received: u64, total: Option<u64>) {
+        self.0.total.store(total.unwrap_or(0), Ordering::Relaxed);
+        self.0.received.store(received, Ordering::Relaxed);
+    }
+
+    /// Shows what `other` shows from now on, the first that was named. It must not follow this one in turn.
+    pub fn follow(&self, other: &Self) {
+        if !Arc::ptr_eq(&self.0, &other.0) {
+            // Who follows somebody already goes on doing so.
+            let _ = self.0.of.set(other.clone());
+        }
+    }
+
+    /// How much of the image is there, 0 to 99: it has come when the fetching ends, and not before. `None` while its length is not known.
+    pub fn percent(&self) -> Option<u8> {
+        let mut shown = self;
+        while let Some(other) = shown.0.of.get() {
+            shown = other;
+        }
+        let received = shown.0.received.load(Ordering::Relaxed);
+        let percent = received.saturating_mul(100).checked_div(shown.0.total.load(Ordering::Relaxed))?;
+        Some(u8::try_from(percent).unwrap_or(99).min(99))
+    }
 }
 
 /// What a library is asked to fetch.
@@ -97,6 +150,10 @@ pub struct MediaSource {
     pub certificates: Vec<String>,
     /// The holder will write to it: a copy of its own is needed.
     pub private: bool,
+    /// Largest image in bytes, where that is less than the library's own bound.
+    pub max_bytes: Option<u64>,
+    /// Where whoever asks sees how far it has come.
+    pub transfer: Transfer,
 }
 
 /// An image that was fetched.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bmc_core::media::{MediaError, MediaErrorKind};
+use bmc_core::media::{MediaError, MediaErrorKind, Transfer};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
@@ -39,6 +39,10 @@ pub(crate) struct Partial {
     room: Arc<Room>,
     /// What it has of the room: what was announced, and no less than it is long.
     share: Share,
+    /// The whole length, where the source says it.
+    whole: Option<u64>,
+    /// Who waits sees by it how far it has come.
+    transfer: Transfer,
 }
 
 /// A file that is whole.
@@ -87,7 +91,14 @@ impl Partial {
             check_at: 0,
             room: Arc::clone(room),
             share: room.nothing(),
+            whole: None,
+            transfer: Transfer::default(),
         })
+    }
+
+    /// The same, watched by who waits for it.
+    pub(crate) fn watched(self, transfer: Transfer) -> Self {
+        Self { transfer, ..self }
     }
 
     /// The bytes so far.
@@ -99,8 +110,9 @@ impl Partial {
         self.path.0.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"))
     }
 
-    /// Says early that what will come has no place.
+    /// Takes the whole length, and says early that what will come has no place.
     pub(crate) async fn announce(&mut self, length: u64) -> Result<(), MediaError> {
+        self.whole = Some(length);
         if length > self.limit {
             return Err(self.too_large(Some(length)));
         }
@@ -153,6 +165,7 @@ impl Partial {
         }
         self.hash.update(bytes);
         self.length += bytes.len() as u64;
+        self.transfer.note(self.length, self.whole);
         let written = self.file.write_all(bytes).await;
         written.map_err(|error| disk(&self.uri, self.folder(), &error))
     }
@@ -162,6 +175,7 @@ impl Partial {
         self.hash = Sha256::new();
         self.length = 0;
         self.check_at = 0;
+        self.whole = None;
         let emptied = async {
             self.file.flush().await?;
             self.file.get_mut().set_len(0).await?;

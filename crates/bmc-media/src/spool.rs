@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
-use bmc_core::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary, MediaSource};
+use bmc_core::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary, MediaSource, Transfer};
 use bmc_core::settings::media::Medium;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
@@ -68,6 +68,7 @@ struct Asked {
     way: Way,
     username: Option<String>,
     password: Option<String>,
+    max_bytes: Option<u64>,
 }
 
 /// Where an image comes from, and who is trusted to be that: what came unverified is nothing to who wants it verified.
@@ -84,6 +85,8 @@ type Landed = Option<Result<Arc<Content>, MediaError>>;
 #[derive(Debug)]
 struct Flight {
     landed: watch::Receiver<Landed>,
+    /// How far it has come.
+    transfer: Transfer,
     task: AbortHandle,
 }
 
@@ -155,13 +158,14 @@ impl Spool {
         }
         let (sender, landed) = watch::channel(None);
         // The task must not keep the spool: a daemon that ends waits for nothing.
-        let (inner, source) = (Arc::clone(&self.0), source.clone());
+        let (inner, transfer) = (Arc::clone(&self.0), Transfer::default());
+        let source = MediaSource { transfer: transfer.clone(), ..source.clone() };
         let private = source.private;
         let task = tokio::spawn(async move {
             let content = inner.fetch(&source).await;
             sender.send_replace(Some(content));
         });
-        let flight = Arc::new(Flight { landed, task: task.abort_handle() });
+        let flight = Arc::new(Flight { landed, transfer, task: task.abort_handle() });
         if !private {
             state.under_way.insert(asked, Arc::downgrade(&flight));
         }
@@ -173,6 +177,7 @@ impl Spool {
 impl MediaLibrary for Spool {
     async fn fetch(&self, source: &MediaSource) -> Result<FetchedImage, MediaError> {
         let flight = self.join(source);
+        source.transfer.follow(&flight.transfer);
         let mut landed = flight.landed.clone();
         let landed = landed.wait_for(Option::is_some).await;
         let content = match landed.map(|landed| landed.clone()) {
@@ -225,7 +230,9 @@ impl Inner {
         let url = Url::parse(&source.uri).map_err(|error| {
             MediaError::new(MediaErrorKind::Uri, &source.uri, format!("this is no URI: {error}"))
         })?;
-        let mut file = Partial::create(&self.folder, &source.uri, self.limits.bytes, &self.room).await?;
+        let limit = source.max_bytes.map_or(self.limits.bytes, |bytes| bytes.min(self.limits.bytes));
+        let file = Partial::create(&self.folder, &source.uri, limit, &self.room).await?;
+        let mut file = file.watched(source.transfer.clone());
         match url.scheme() {
             "file" => {
                 local::copy(&source.uri, &url, &self.limits.folders, &mut file).await?;
@@ -289,7 +296,7 @@ impl Inner {
 
 fn asked(source: &MediaSource) -> Asked {
     let password = source.password.as_ref().map(|password| hex::encode(Sha256::digest(password.expose())));
-    Asked { way: way(source), username: source.username.clone(), password }
+    Asked { way: way(source), username: source.username.clone(), password, max_bytes: source.max_bytes }
 }
 
 fn way(source: &MediaSource) -> Way {

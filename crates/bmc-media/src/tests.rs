@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bmc_core::account::Secret;
-use bmc_core::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary as _, MediaSource};
+use bmc_core::media::{FetchedImage, MediaError, MediaErrorKind, MediaLibrary as _, MediaSource, Transfer};
 use bmc_core::settings::media::Medium;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -141,6 +141,8 @@ fn source(uri: &str) -> MediaSource {
         verify_certificate: true,
         certificates: Vec::new(),
         private: false,
+        max_bytes: None,
+        transfer: Transfer::default(),
     }
 }
 

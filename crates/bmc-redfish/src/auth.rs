@@ -131,8 +131,9 @@ pub(crate) fn authenticate(
     if let Some(token) = headers.get(X_AUTH_TOKEN) {
         return by_token(service, token.as_bytes()).ok_or_else(Problem::unauthorized);
     }
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (user, password) = header.and_then(basic_credentials).ok_or_else(Problem::unauthorized)?;
+    let header = headers.get(AUTHORIZATION).ok_or_else(Problem::unauthorized)?;
+    let credentials = header.to_str().ok().and_then(basic_credentials);
+    let (user, password) = credentials.ok_or_else(Problem::wrong_credentials)?;
     let account = log_in(service, &user, &password, source)?;
     Ok(Caller::new(&account, None))
 }
@@ -182,7 +183,7 @@ pub(crate) fn log_in(
     let right = same(expected.as_bytes(), password);
     let counted = account.map_or(UNKNOWN_USER, |account| account.name.as_bytes());
     if lockouts.is_locked(now, &bmc, counted, source) || lockouts.is_user_locked(now, &bmc, counted) {
-        return Err(Problem::unauthorized());
+        return Err(Problem::wrong_credentials());
     }
     match account {
         Some(account) if right && privilege::has(account.role, Privilege::Login) => {
@@ -201,7 +202,7 @@ pub(crate) fn log_in(
                 let log = here || everywhere == Some(true);
                 tell(service, EventKind::LockedOut { user, source, log });
             }
-            Err(Problem::unauthorized())
+            Err(Problem::wrong_credentials())
         }
     }
 }

@@ -56,9 +56,15 @@ pub fn document() -> String {
          \x20 service is not there, is lost to it. `VerifyCertificate` is false unless asked for, as the schema has it, and means what the\n\
          \x20 system trusts. A stream of server-sent events shows that it is alive every 15 s and ends with the right to\n\
          \x20 read it (account, password, session, reset of the BMC); `$filter` is not supported there.\n\
-         * A firmware image says what it is by being a manifest, `{\"Component\": \"BIOS\", \"Version\": \"2.4.1\"}`, or by its file name, `bmc-2.4.1.bin`;\n\
-         \x20 without a version it has that of the installed firmware with a digest of its content behind it, without a component it is the BIOS.\n\
-         \x20 Targets are Systems, Managers and entries of the inventory; among several machines one has to be named. It applies at once.\n\
+         * A firmware image says what it is by being a manifest, `{\"Component\": \"BIOS\", \"Version\": \"2.4.1\"}`, a UEFI firmware volume or capsule (BIOS), or\n\
+         \x20 by its file name, `bmc-2.4.1.bin`. Without a version it has that of the installed firmware with a digest of its content behind it. What\n\
+         \x20 says nothing is refused (`VerificationFailed`), and so is what is for another component than its target (`UpdateNotApplicable`): a System\n\
+         \x20 is its BIOS, a Manager its BMC. Among several machines one has to be named. Images come by http, https, and `file:` from the folders\n\
+         \x20 that [media] allows. An update applies at once.\n\
+         * Who gives wrong credentials is told `AccessUnauthorized`; who gives none, or the token of no session, `NoValidSession`.\n\
+         * DMTF's registries are named by their published files; what is served of each (`Uri`) are the messages that this service sends, for clients\n\
+         \x20 that cannot get at those.\n\
+         * OpenAPI: no `openapi.yaml` is served; DSP0266 leaves it to the service, and `$metadata` and the JSON schemas describe the same.\n\
          * Sessions live in memory, `SessionTimeout` too: both end with the service.\n\n\
          ## Schemas\n\n| schema | version |\n|---|---|\n",
     );

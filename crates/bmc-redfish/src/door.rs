@@ -288,7 +288,8 @@ fn decode(verb: &Verb, asked: &Asked) -> Result<Map<String, Value>, Problem> {
         let message = Message::new(message::HeaderInvalid, ["Content-Type"]);
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    if verb.empty_body && bytes.is_empty() {
+    // Clients that have nothing to say to an action send nothing.
+    if bytes.is_empty() && asked.parts.uri.path().contains("/Actions/") {
         return Ok(Map::new());
     }
     let body = json::parse_object(bytes)?;

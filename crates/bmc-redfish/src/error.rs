@@ -36,7 +36,13 @@ impl Problem {
         Self { status: StatusCode::BAD_REQUEST, messages, headers: Vec::new() }
     }
 
-    /// 401: not logged in, or not with that password. Says nothing about which (DSP0266, "Error responses" of authentication).
+    /// 401: who asks has said who they are, and it is not so. Says nothing about what is wrong (DSP0266, "Error responses" of
+    /// authentication).
+    pub(crate) fn wrong_credentials() -> Self {
+        Self { messages: vec![Message::new(message::AccessUnauthorized, [])], ..Self::unauthorized() }
+    }
+
+    /// 401: who asks has not said who they are, or by a session that is not open.
     pub(crate) fn unauthorized() -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, Message::new(message::NoValidSession, []));
         problem.headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Redfish\"")));

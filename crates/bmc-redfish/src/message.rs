@@ -19,6 +19,13 @@ pub(crate) struct Registry {
     pub(crate) file: &'static str,
 }
 
+impl Registry {
+    /// Its name without the version.
+    pub(crate) fn prefix(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or(self.name)
+    }
+}
+
 /// What goes wrong with a request, and what goes well.
 pub(crate) const BASE: Registry = Registry { name: REGISTRY, file: REGISTRY_FILE };
 
@@ -39,6 +46,17 @@ pub(crate) struct Entry {
     pub(crate) resolution: &'static str,
 }
 
+impl Entry {
+    /// What kinds of arguments the text takes, as registries call them. A test holds them to the published registries.
+    pub(crate) fn param_types(&self) -> impl Iterator<Item = &'static str> {
+        let (registry, key) = (self.registry.prefix(), self.key);
+        (0..self.args).map(move |at| match (registry, key, at) {
+            ("Base", "ArraySizeTooShort" | "StringValueTooLong", 1) | ("SensorEvent", _, 1 | 3) => "number",
+            _ => "string",
+        })
+    }
+}
+
 macro_rules! entries {
     ($registry:expr; $($name:ident $args:literal $severity:literal $text:literal $resolution:literal;)*) => {
         $(pub(crate) const $name: &Entry = &Entry {
@@ -46,8 +64,7 @@ macro_rules! entries {
             resolution: $resolution,
         };)*
 
-        /// Every message sent, for the test against the published registry.
-        #[cfg(test)]
+        /// Every message sent: what is served of the registry, and what the tests hold to the published one.
         pub(crate) const ALL: &[&Entry] = &[$($name),*];
     };
 }
@@ -68,6 +85,9 @@ mod entries {
         AccountNotModified 0 "Warning"
             "The account modification request failed."
             "The modification may have failed due to permission issues or issues with the request body.";
+        AccessUnauthorized 0 "Critical"
+            "Unauthorized."
+            "Resubmit the request with valid credentials.";
         ActionNotSupported 1 "Critical"
             "The action %1 is not supported by the resource."
             "Check the Actions property in the resource for the supported actions.";
@@ -276,6 +296,8 @@ pub(crate) struct Message {
     pub(crate) resolution: Option<String>,
 }
 
+/// As many values as a message does not list any more.
+const CHOICES_MAX: usize = 33;
 /// Longest argument shown in characters: a hostile value is not echoed in full.
 const ARGUMENT_MAX_CHARS: usize = 256;
 
@@ -296,6 +318,39 @@ impl Message {
     pub(crate) fn resolution(mut self, resolution: impl Into<String>) -> Self {
         self.resolution = Some(resolution.into());
         self
+    }
+
+    /// Says which values there are, unless they are too many to read.
+    pub(crate) fn choices<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut choices: Vec<&str> = Vec::new();
+        for name in names {
+            if !choices.contains(&name) {
+                choices.push(name);
+            }
+        }
+        match choices.len() {
+            0 | CHOICES_MAX.. => self,
+            1 => self.resolution(format!("The only value is: {}.", choices.concat())),
+            _ => self.resolution(format!("Choose one of: {}.", choices.join(", "))),
+        }
+    }
+
+    /// What to do about it: known better than the registry can, the registry's own, or what can be said where the registry says nothing.
+    fn what_to_do(&self) -> &str {
+        let general = match self.entry.key {
+            "ActionParameterValueConflict" => {
+                "Resubmit the request with a value that the resource can have, or without the parameter."
+            }
+            "OperationNotAllowed" => "Use one of the methods that the Allow header lists.",
+            "PropertyValueConflict" => {
+                "Resubmit the request with values that go together, or without one of the two properties."
+            }
+            "PropertyValueResourceConflict" => {
+                "Change the resource that is named first, or choose another value."
+            }
+            _ => self.entry.resolution,
+        };
+        self.resolution.as_deref().unwrap_or(general)
     }
 
     /// As `MessageId` has it: `Base.1.22.Key`.
@@ -334,10 +389,7 @@ impl Message {
         // `Severity` is deprecated in favour of `MessageSeverity`; clients of either age find theirs.
         object.insert("Severity".to_owned(), self.entry.severity.into());
         object.insert("MessageSeverity".to_owned(), self.entry.severity.into());
-        object.insert(
-            "Resolution".to_owned(),
-            self.resolution.as_deref().unwrap_or(self.entry.resolution).into(),
-        );
+        object.insert("Resolution".to_owned(), self.what_to_do().into());
         if let Some(property) = &self.property {
             object.insert("RelatedProperties".to_owned(), json!([format!("#{property}")]));
         }

@@ -63,9 +63,20 @@ impl Faults {
         let text = self.string(pointer, value)?;
         let found = names.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice);
         if found.is_none() {
-            self.push(Message::new(message::PropertyValueNotInList, [text, pointer]).about(pointer));
+            self.not_in_list(pointer, text, names.iter().map(|(name, _)| *name));
         }
         found
+    }
+
+    /// A value that is none of those that it may be.
+    pub(crate) fn not_in_list<'n>(
+        &mut self,
+        pointer: &str,
+        text: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) {
+        let message = Message::new(message::PropertyValueNotInList, [text, pointer]).about(pointer);
+        self.push(message.choices(names));
     }
 
     /// A value of the wrong JSON type.

@@ -173,8 +173,6 @@ pub(crate) struct Verb {
     pub(crate) what: &'static str,
     /// Members of the request body that no journal may show.
     pub(crate) secrets: &'static [&'static str],
-    /// No body at all is as good as `{}`.
-    pub(crate) empty_body: bool,
     /// Its body is no JSON, and is taken as it comes.
     pub(crate) upload: bool,
     /// The status of an answer with this resource.
@@ -222,7 +220,6 @@ pub(crate) const fn get(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'s
         access,
         what,
         secrets: &[],
-        empty_body: false,
         upload: false,
         status: all_is_well,
     }
@@ -246,7 +243,6 @@ pub(crate) const fn show(show: fn(&Call<'_>) -> Result<Content, Problem>, what: 
         access: Access::Public,
         what,
         secrets: &[],
-        empty_body: false,
         upload: false,
         status: all_is_well,
     }
@@ -265,7 +261,6 @@ pub(crate) const fn patch(
         access,
         what,
         secrets: &[],
-        empty_body: false,
         upload: false,
         status: all_is_well,
     }
@@ -303,11 +298,6 @@ impl Verb {
     /// The same, for a resource that tells by its status that it is not done.
     pub(crate) const fn status(self, status: fn(&Value) -> StatusCode) -> Self {
         Self { status, ..self }
-    }
-
-    /// The same, for which no body at all is as good as `{}`.
-    pub(crate) const fn empty_body(self) -> Self {
-        Self { empty_body: true, ..self }
     }
 
     /// The same, with members of its body that no journal may show.

@@ -62,6 +62,7 @@ schemas! {
     MEMORY = "Memory" "v1_23_0";
     MEMORY_COLLECTION = "MemoryCollection";
     MESSAGE = "Message" "v1_3_0";
+    MESSAGE_REGISTRY = "MessageRegistry" "v1_7_0";
     NETWORK_ADAPTER = "NetworkAdapter" "v1_14_0";
     NETWORK_ADAPTER_COLLECTION = "NetworkAdapterCollection";
     NETWORK_DEVICE_FUNCTION = "NetworkDeviceFunction" "v1_11_1";

@@ -13,19 +13,20 @@
 //! An operation does not end with the connection of the client that asked for it. It is cancelled by dropping its future; from the moment it
 //! says [`Progress::commit`] on it is not, because what it does could no longer be undone. Tasks live in memory and end with the service.
 
+mod wait;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bmc_core::event::{EventKind, OperationStep};
+use bmc_core::media::Transfer;
 use http::header::LOCATION;
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::background::Background;
 use crate::error::Problem;
@@ -99,6 +100,24 @@ struct Kept {
     /// It cannot be undone any more.
     committed: bool,
     cancel: CancellationToken,
+    /// What tells whether another request asks for the same.
+    key: Option<String>,
+    /// Requests that wait for its answer.
+    waiting: usize,
+    /// It has ended.
+    over: CancellationToken,
+    /// What it fetches.
+    transfer: Option<Transfer>,
+}
+
+impl Kept {
+    /// The task as clients see it: one that fetches something has come as far as that.
+    fn seen(&self) -> Task {
+        let mut task = self.task.clone();
+        let percent = self.transfer.as_ref().and_then(Transfer::percent);
+        task.percent = percent.filter(|_| !task.state.has_ended()).or(task.percent);
+        task
+    }
 }
 
 #[derive(Debug, Default)]
@@ -152,8 +171,8 @@ impl Tasks {
     where
         W: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
-        let (id, done) = self.begin(call, name, work, false)?;
-        self.answer_in_time(call, id, done).await
+        let (id, over) = self.begin(call, name, work, false)?;
+        self.answer_in_time(call, id, over).await
     }
 
     /// Like [`run`](Self::run) for what ends other operations: with too many under way it is carried out without a task, however long it
@@ -173,30 +192,12 @@ impl Tasks {
         let cancel = CancellationToken::new();
         match self.insert(call, name, false, cancel.clone()) {
             Ok(id) => {
-                let done = self.go(id, cancel, work);
-                self.answer_in_time(call, id, done).await
+                let over = self.go(id, cancel, work);
+                self.answer_in_time(call, id, over).await
             }
             Err(problem) if self.0.background.is_stopping() => Err(problem),
             Err(_) => work(Progress { tasks: self.clone(), id: NO_TASK }).await,
         }
-    }
-
-    /// The answer of a hidden task, or 202 with the task.
-    async fn answer_in_time(
-        &self,
-        call: &Call<'_>,
-        id: u64,
-        done: oneshot::Receiver<()>,
-    ) -> Result<Reply, Problem> {
-        // Also when the client goes away while this waits.
-        let hidden = Hidden { tasks: self, id };
-        let in_time = timeout(call.service.config.direct_answer, done).await.is_ok();
-        if in_time {
-            // Nobody can cancel what nobody has seen but the end of the service.
-            return self.take_answer(id).ok_or_else(too_many);
-        }
-        drop(hidden);
-        self.accepted(id)
     }
 
     /// Begins an operation that is a task in any case, and answers 202.
@@ -218,7 +219,7 @@ impl Tasks {
 
     /// The tasks that clients see, by id.
     pub(crate) fn all(&self) -> Vec<Task> {
-        self.lock().tasks.values().filter(|kept| kept.shown).map(|kept| kept.task.clone()).collect()
+        self.lock().tasks.values().filter(|kept| kept.shown).map(Kept::seen).collect()
     }
 
     /// The task with this id.
@@ -227,7 +228,7 @@ impl Tasks {
         let table = self.lock();
         let kept = table.tasks.get(&kept_as).filter(|kept| kept.shown)?;
         // One task has one id: `+1` and `01` are none.
-        (kept.task.id.to_string() == id).then(|| kept.task.clone())
+        (kept.task.id.to_string() == id).then(|| kept.seen())
     }
 
     /// Forgets a task that has ended; asks one that runs to end.
@@ -257,7 +258,7 @@ impl Tasks {
         name: &str,
         work: impl FnOnce(Progress) -> W,
         shown: bool,
-    ) -> Result<(u64, oneshot::Receiver<()>), Problem>
+    ) -> Result<(u64, CancellationToken), Problem>
     where
         W: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
@@ -266,19 +267,18 @@ impl Tasks {
         Ok((id, self.go(id, cancel, work)))
     }
 
-    /// Carries a task out in the background; what it returns is told of its end.
-    fn go<W>(
-        &self,
-        id: u64,
-        cancel: CancellationToken,
-        work: impl FnOnce(Progress) -> W,
-    ) -> oneshot::Receiver<()>
+    /// Carries a task out in the background; what it returns is cancelled at its end.
+    fn go<W>(&self, id: u64, cancel: CancellationToken, work: impl FnOnce(Progress) -> W) -> CancellationToken
     where
         W: Future<Output = Result<Reply, Problem>> + Send + 'static,
     {
-        let (ended, done) = oneshot::channel();
-        let mut ending =
-            Ending { tasks: self.clone(), id, answer: Some(Err(Problem::internal())), _ended: ended };
+        let over = self.lock().tasks.get(&id).map(|kept| kept.over.clone()).unwrap_or_default();
+        let mut ending = Ending {
+            tasks: self.clone(),
+            id,
+            answer: Some(Err(Problem::internal())),
+            _over: over.clone().drop_guard(),
+        };
         let work = work(Progress { tasks: self.clone(), id });
         let background = self.0.background.clone();
         self.0.background.spawn(async move {
@@ -290,7 +290,7 @@ impl Tasks {
             };
             ending.is(answer);
         });
-        done
+        over
     }
 
     fn insert(
@@ -301,9 +301,7 @@ impl Tasks {
         cancel: CancellationToken,
     ) -> Result<u64, Problem> {
         let start = self.0.scope.fleet().clock().timestamp();
-        let scope = &self.0.scope;
-        let machine = scope.machine().cloned().or_else(|| scope.find(call.id));
-        let machine = machine.map(|machine| Arc::clone(machine.name()));
+        let machine = self.machine(call);
         let mut table = self.lock();
         let takes = |kept: &&Kept| !kept.task.state.has_ended() && kept.machine == machine;
         let running = table.tasks.values().filter(takes).count();
@@ -329,8 +327,26 @@ impl Tasks {
         if shown {
             self.tell(&task, OperationStep::Started);
         }
-        table.tasks.insert(id, Kept { task, machine, shown, committed: false, cancel });
+        let kept = Kept {
+            task,
+            machine,
+            shown,
+            committed: false,
+            cancel,
+            key: None,
+            waiting: usize::from(!shown),
+            over: CancellationToken::new(),
+            transfer: None,
+        };
+        table.tasks.insert(id, kept);
         Ok(id)
+    }
+
+    /// The machine that a request is about.
+    fn machine(&self, call: &Call<'_>) -> Option<Arc<str>> {
+        let scope = &self.0.scope;
+        let machine = scope.machine().cloned().or_else(|| scope.find(call.id));
+        machine.map(|machine| Arc::clone(machine.name()))
     }
 
     /// Notes how a task ended; `None` when it was cancelled.
@@ -368,15 +384,10 @@ impl Tasks {
         ENDED_MAX.saturating_mul(self.0.scope.machines().len().max(1))
     }
 
-    /// The answer of a task that nobody has seen, and that nobody will.
-    fn take_answer(&self, id: u64) -> Option<Reply> {
-        self.lock().tasks.remove(&id)?.task.answer
-    }
-
     /// 202 with the monitor's URI and the task (DSP0266, "Asynchronous operations"). There is no Retry-After: sushy waits a second without
     /// one, and breaks on one in seconds.
     fn accepted(&self, id: u64) -> Result<Reply, Problem> {
-        let task = self.lock().tasks.get(&id).map(|kept| kept.task.clone());
+        let task = self.lock().tasks.get(&id).map(Kept::seen);
         let task = task.ok_or_else(Problem::internal)?;
         Ok(accepted(&task))
     }
@@ -429,34 +440,13 @@ fn forget_oldest(table: &mut Table, most: usize) {
     }
 }
 
-/// Shows a task when it is dropped, unless it is gone by then.
-struct Hidden<'a> {
-    tasks: &'a Tasks,
-    id: u64,
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        let most = self.tasks.ended_max();
-        let mut table = self.tasks.lock();
-        if let Some(kept) = table.tasks.get_mut(&self.id) {
-            kept.shown = true;
-            self.tasks.tell(&kept.task, OperationStep::Started);
-            if kept.task.state.has_ended() {
-                self.tasks.tell(&kept.task, last_step(kept.task.state));
-            }
-            forget_oldest(&mut table, most);
-        }
-    }
-}
-
 /// Notes a task's end when it is dropped, also when the operation panicked.
 struct Ending {
     tasks: Tasks,
     id: u64,
     answer: Option<Result<Reply, Problem>>,
     /// Wakes who waits, after the end was noted: fields are dropped after this value's own `drop`.
-    _ended: oneshot::Sender<()>,
+    _over: DropGuard,
 }
 
 impl Ending {
@@ -480,9 +470,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// How much is done, 0 to 100.
-    pub(crate) fn percent(&self, percent: u8) {
-        self.change(|kept| kept.task.percent = Some(percent.min(100)));
+    /// What is fetched tells how much is done.
+    pub(crate) fn transfer(&self, transfer: Transfer) {
+        self.change(|kept| kept.transfer = Some(transfer));
     }
 
     /// Tells something about the operation.

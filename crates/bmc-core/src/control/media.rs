@@ -123,6 +123,7 @@ impl Control {
             Some(Work { task: Task::Insert(under_way), waiters, eject_next, .. })
                 if *under_way == insert && eject_next.is_empty() =>
             {
+                insert.transfer.follow(&under_way.transfer);
                 waiters.push(id);
                 return Ok(None);
             }
@@ -145,6 +146,8 @@ impl Control {
             verify_certificate: settings.verify_certificate,
             certificates: settings.certificates.iter().map(|kept| kept.pem.clone()).collect(),
             private: !insert.write_protected,
+            max_bytes: None,
+            transfer: insert.transfer.clone(),
         };
         let call = self.next_serial();
         let stage = Stage::Fetching(call);

@@ -232,6 +232,9 @@ pub(crate) mod update {
         ApplyingOnComponent 2 "OK"
             "Image '%1' is being applied on '%2'."
             "None.";
+        TargetDetermined 2 "OK"
+            "The target device '%1' will be updated with image '%2'."
+            "None.";
         TransferFailed 2 "Critical"
             "Transfer of image '%1' to '%2' failed."
             "None.";
@@ -244,14 +247,13 @@ pub(crate) mod update {
         UpdateSuccessful 2 "OK"
             "Device '%1' successfully updated with image '%2'."
             "None.";
-        VerifyingAtComponent 2 "OK"
-            "Image '%1' is being verified at '%2'."
+        VerificationFailed 2 "Critical"
+            "Verification of image '%1' at '%2' failed."
             "None.";
     }
 }
 
-/// Every message of these registries that is sent, for the test against the published ones.
-#[cfg(test)]
+/// Every message of these registries that is sent.
 pub(crate) fn all() -> impl Iterator<Item = &'static super::Entry> {
     [
         resource_event::ALL,

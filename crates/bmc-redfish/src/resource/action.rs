@@ -74,7 +74,7 @@ impl<'a> Parameters<'a> {
         let text = self.string(name, value)?;
         let found = names.iter().find(|(known, _)| *known == text).map(|(_, choice)| *choice);
         if found.is_none() {
-            self.not_in_list(name, text);
+            self.push(self.unlisted(name, text).choices(names.iter().map(|(known, _)| *known)));
         }
         found
     }
@@ -85,10 +85,14 @@ impl<'a> Parameters<'a> {
         self.push(Message::new(message::ActionParameterValueTypeError, args).about(&format!("/{name}")));
     }
 
-    /// The value is none of those that it may be.
-    pub(super) fn not_in_list(&mut self, name: &'static str, text: &str) {
+    /// The value is none of those that it may be; `wanted` says which those are.
+    pub(super) fn not_in_list(&mut self, name: &'static str, text: &str, wanted: &str) {
+        self.push(self.unlisted(name, text).resolution(wanted));
+    }
+
+    fn unlisted(&self, name: &str, text: &str) -> Message {
         let args = [text, name, self.action];
-        self.push(Message::new(message::ActionParameterValueNotInList, args).about(&format!("/{name}")));
+        Message::new(message::ActionParameterValueNotInList, args).about(&format!("/{name}"))
     }
 
     /// Something else that is wrong.

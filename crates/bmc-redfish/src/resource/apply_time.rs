@@ -112,7 +112,8 @@ fn one_of(
     };
     let found = supported.iter().copied().find(|time| time.as_str() == text);
     if found.is_none() {
-        fault(Message::new(message::PropertyValueNotInList, [text, pointer]).about(pointer));
+        let message = Message::new(message::PropertyValueNotInList, [text, pointer]).about(pointer);
+        fault(message.choices(supported.iter().map(|time| time.as_str())));
     }
     found
 }

@@ -7,7 +7,7 @@ use bmc_core::account::Secret;
 use bmc_core::boot::FirmwareMode;
 use bmc_core::request::Change;
 use bmc_core::settings::Edit;
-use bmc_core::settings::bios::attributes::{Attribute, ValueFault, find};
+use bmc_core::settings::bios::attributes::{Attribute, Kind, ValueFault, find};
 use bmc_core::settings::bios::{BIOS_PASSWORD_MAX_BYTES, BOOT_MODE, BiosValue, SECURE_BOOT};
 use bmc_core::snapshot::{Health, Snapshot};
 use http::StatusCode;
@@ -265,7 +265,7 @@ fn read(
         };
         match checked {
             Ok(value) => wanted.push((attribute, value)),
-            Err(fault) => faults.push(message_of(fault, value, &pointer)),
+            Err(fault) => faults.push(message_of(attribute, fault, value, &pointer)),
         }
     }
     check_together(pointer, snapshot, &wanted, faults);
@@ -278,12 +278,15 @@ fn number_fault(attribute: &Attribute, fault: ValueFault) -> Result<BiosValue, V
     Err(if attribute.check(&least) == Err(ValueFault::OutOfRange) { fault } else { ValueFault::Type })
 }
 
-fn message_of(fault: ValueFault, value: &Value, pointer: &str) -> Message {
+fn message_of(attribute: &Attribute, fault: ValueFault, value: &Value, pointer: &str) -> Message {
     let text = shown(value);
     let message = match fault {
         ValueFault::ReadOnly => Message::new(message::PropertyNotWritable, [pointer]),
         ValueFault::Type => Message::new(message::PropertyValueTypeError, [&text, pointer]),
-        ValueFault::NotInList => Message::new(message::PropertyValueNotInList, [&text, pointer]),
+        ValueFault::NotInList => {
+            let names = if let Kind::Choice(names) = attribute.kind { names } else { &[] };
+            Message::new(message::PropertyValueNotInList, [&text, pointer]).choices(names.iter().copied())
+        }
         ValueFault::OutOfRange => Message::new(message::PropertyValueOutOfRange, [&text, pointer]),
         ValueFault::TooLong(most) => Message::new(message::StringValueTooLong, [&text, &most.to_string()]),
         ValueFault::Format => Message::new(message::PropertyValueFormatError, [&text, pointer]),

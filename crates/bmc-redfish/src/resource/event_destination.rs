@@ -376,8 +376,8 @@ fn list(pointer: &str, value: &Value, known: Option<&[&str]>, faults: &mut Fault
     for (pointer, item) in items(pointer, value, faults) {
         let Some(text) = faults.string(&pointer, item) else { continue };
         let Some(text) = short(&pointer, text, TEXT_MAX_CHARS, faults) else { continue };
-        if known.is_some_and(|known| !known.contains(&text.as_str())) {
-            faults.push(Message::new(message::PropertyValueNotInList, [&text, &pointer]).about(&pointer));
+        if let Some(known) = known.filter(|known| !known.contains(&text.as_str())) {
+            faults.not_in_list(&pointer, &text, known.iter().copied());
         } else if !list.contains(&text) {
             list.push(text);
         }

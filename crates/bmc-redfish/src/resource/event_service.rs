@@ -195,7 +195,8 @@ fn submit_test(call: &Call<'_>) -> Result<Reply, Problem> {
     let mut details = Map::new();
     let id = parameters.required("MessageId").and_then(|value| parameters.string("MessageId", value));
     if let Some(id) = id.filter(|id| !is_message_id(id)) {
-        parameters.not_in_list("MessageId", id);
+        let wanted = "Name a message as REGISTRY.MAJOR.MINOR.KEY, such as ResourceEvent.1.4.TestMessage.";
+        parameters.not_in_list("MessageId", id, wanted);
     }
     for name in ["Message", "EventId", "OriginOfCondition", "Severity", "EventTimestamp"] {
         let Some(value) = parameters.optional(name) else { continue };
@@ -206,7 +207,14 @@ fn submit_test(call: &Call<'_>) -> Result<Reply, Problem> {
             _ => true,
         };
         if !fits || text.chars().count() > TEXT_MAX_CHARS {
-            parameters.not_in_list(name, text);
+            let wanted = match name {
+                "EventTimestamp" => "Give a time as 2026-01-31T12:00:00Z.",
+                "OriginOfCondition" => {
+                    "Give the URI of a resource of this service, of at most 1024 characters."
+                }
+                _ => "Give a shorter text.",
+            };
+            parameters.not_in_list(name, text, wanted);
         } else if name == "OriginOfCondition" {
             details.insert(name.to_owned(), link(text));
         } else {

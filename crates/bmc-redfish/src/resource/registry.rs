@@ -1,12 +1,14 @@
-//! `Registries`: where the texts of the messages come from. They are DMTF's own, so their published files are named and no copy is kept;
-//! only the registry of BIOS attributes is ours, and served.
+//! `Registries`: where the texts of the messages come from. They are DMTF's own: their published files are named and no copy is kept. For
+//! clients that cannot get at those, what is served of each are the messages that this service sends, made from the table that it sends
+//! them by. The registry of BIOS attributes is ours.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::Problem;
-use crate::message::{REGISTRY, REGISTRY_FILE};
-use crate::resource::{Call, bios_registry, collection, resource, with};
-use crate::routes::{Route, get};
+use crate::message::{self, Entry, REGISTRY, REGISTRY_FILE};
+use crate::privilege::Privilege;
+use crate::resource::{Call, Content, bios_registry, collection, resource, with};
+use crate::routes::{Access, Route, get, show as show_plain};
 use crate::schema;
 
 pub(super) const COLLECTION_URI: &str = "/redfish/v1/Registries";
@@ -76,7 +78,15 @@ pub(crate) static ROUTES: &[Route] = &[
     Route { path: "/redfish/v1/Registries", verbs: &[get(collection, "MessageRegistryFileCollection")] },
     Route {
         path: "/redfish/v1/Registries/{id}",
-        verbs: &[get(show, "MessageRegistryFile of a registry in use, pointing to DMTF's published file")],
+        verbs: &[get(
+            show,
+            "MessageRegistryFile of a registry in use, pointing to DMTF's published file and to what is served of it",
+        )],
+    },
+    Route {
+        path: "/redfish/v1/Registries/{id}/Registry",
+        verbs: &[show_plain(show_registry, "MessageRegistry: those messages of it that this service sends")
+            .access(Access::Needs(Privilege::Login))],
     },
 ];
 
@@ -102,7 +112,47 @@ fn render(published: &Published) -> Value {
     let members = json!({
         "Languages": ["en"],
         "Registry": published.registry,
-        "Location": [{"Language": "en", "PublicationUri": file}],
+        "Location": [{"Language": "en", "Uri": format!("{uri}/Registry"), "PublicationUri": file}],
     });
     with(object, members)
+}
+
+/// What this service sends of a registry.
+fn show_registry(call: &Call<'_>) -> Result<Content, Problem> {
+    let found = PUBLISHED.iter().find(|registry| registry.prefix == call.id);
+    let published = found.ok_or_else(|| Problem::not_found("MessageRegistry", call.id))?;
+    let ours = message::ALL.iter().copied().chain(message::event::all());
+    let ours = ours.filter(|entry| entry.registry.file == published.file);
+    let messages: Map<String, Value> = ours.map(|entry| (entry.key.to_owned(), describe(entry))).collect();
+    let version = published.file.strip_prefix(published.prefix).and_then(|rest| rest.strip_prefix('.'));
+    Ok(Content::Plain(json!({
+        "@odata.type": schema::MESSAGE_REGISTRY.odata_type(),
+        "Id": published.file,
+        "Name": published.name,
+        "Description": format!(
+            "The messages of DMTF's registry {} that this service sends. The whole registry, with all that it says of them, is what \
+             PublicationUri of its MessageRegistryFile names.",
+            published.file
+        ),
+        "Language": "en",
+        "RegistryPrefix": published.prefix,
+        "RegistryVersion": version,
+        "OwningEntity": "DMTF",
+        "Messages": messages,
+    })))
+}
+
+fn describe(entry: &Entry) -> Value {
+    let mut message = json!({
+        "Description": format!("The message {} of {}.", entry.key, entry.registry.file),
+        "Message": entry.text,
+        "Severity": entry.severity,
+        "MessageSeverity": entry.severity,
+        "NumberOfArgs": entry.args,
+        "Resolution": entry.resolution,
+    });
+    if entry.args > 0 {
+        message["ParamTypes"] = entry.param_types().collect();
+    }
+    message
 }

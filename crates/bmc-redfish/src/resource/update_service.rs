@@ -1,15 +1,18 @@
 //! `UpdateService`: new firmware for machines and their BMCs, by URL or sent by the client; and the inventory of it.
 
+use bmc_core::account::Secret;
 use bmc_core::fleet::MachineHandle;
+use bmc_core::media::{MediaSource, Transfer};
 use bmc_core::request::{Change, Request};
 use bmc_core::settings::Edit;
 use bmc_core::snapshot::Snapshot;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use crate::error::Problem;
+use crate::error::{Problem, sentence};
 use crate::message::event::update;
 use crate::message::{self, Message};
 use crate::privilege::Privilege;
@@ -22,7 +25,7 @@ use crate::scope::Scope;
 use crate::secret;
 use crate::service::{Service, resource_id};
 use crate::tasks::Progress;
-use crate::update::{self as images, Bounds, Component, Image};
+use crate::update::{self as images, Bounds, Component, Image, Unfit};
 
 pub(super) const URI: &str = "/redfish/v1/UpdateService";
 const FIRMWARE_URI: &str = "/redfish/v1/UpdateService/FirmwareInventory";
@@ -34,6 +37,9 @@ const PROTOCOLS: [(&str, &str); 2] = [("HTTP", "http"), ("HTTPS", "https")];
 const APPLY_TIMES: [ApplyTime; 1] = [ApplyTime::Immediate];
 /// Longest URI of an image in characters.
 const IMAGE_URI_MAX_CHARS: usize = 4096;
+/// What to do about an image that says nothing.
+const UNKNOWN_IMAGE: &str = "this is no firmware image that is known here: send a manifest, a UEFI firmware volume or capsule, or name the file \
+                             by component and version, as `bios-2.4.1.bin`";
 
 /// The update service.
 pub(crate) static ROUTES: &[Route] = &[
@@ -182,36 +188,48 @@ fn show_firmware(call: &Call<'_>) -> Result<Value, Problem> {
 struct Target {
     machine: MachineHandle,
     component: Option<Component>,
-    /// As the client named it, or as it is called.
+    /// As the client named it; empty when it named none.
     uri: String,
 }
 
-/// A resource that a client names as a target.
+impl Target {
+    /// What is updated, for messages: what the client named, else the resource that the component is of.
+    fn uri(&self, component: Component) -> String {
+        let uris = || Uris::of(&self.machine.snapshot());
+        match component {
+            _ if !self.uri.is_empty() => self.uri.clone(),
+            Component::Bios => uris().system,
+            Component::Bmc => uris().manager,
+        }
+    }
+}
+
+/// A resource that a client names as a target. A System's firmware is its BIOS, a Manager's the BMC's.
 fn target(call: &Call<'_>, uri: &str) -> Option<Target> {
     let of = |prefix: &str| uri.strip_prefix(prefix)?.strip_prefix('/').filter(|id| !id.contains('/'));
     let scope = &call.service.scope;
     let (machine, component) = if let Some(id) = of(FIRMWARE_URI) {
-        let (machine, component) = find_firmware(call, id)?;
-        (machine, Some(component))
+        find_firmware(call, id)?
     } else if let Some(id) = of(super::manager::COLLECTION_URI) {
-        (scope.find(id)?, Some(Component::Bmc))
+        (scope.find(id)?, Component::Bmc)
     } else {
-        (scope.find(of(super::system::COLLECTION_URI)?)?, None)
+        (scope.find(of(super::system::COLLECTION_URI)?)?, Component::Bios)
     };
-    Some(Target { machine, component, uri: uri.to_owned() })
+    Some(Target { machine, component: Some(component), uri: uri.to_owned() })
 }
 
 /// The one machine there is, for requests that name none.
 fn only_machine(call: &Call<'_>) -> Option<Target> {
     let machines = call.service.scope.machines();
     let [machine] = machines.as_slice() else { return None };
-    Some(Target { machine: machine.clone(), component: None, uri: Uris::of(&machine.snapshot()).system })
+    Some(Target { machine: machine.clone(), component: None, uri: String::new() })
 }
 
-/// Reads `Targets`.
+/// Reads `Targets`. An empty list names none, as if it were not there.
 fn read_targets(call: &Call<'_>, parameters: &mut Parameters<'_>) -> Vec<Target> {
     let mut targets = Vec::new();
-    match parameters.optional("Targets") {
+    let named = parameters.optional("Targets");
+    match named.filter(|value| value.as_array().is_none_or(|items| !items.is_empty())) {
         None => match only_machine(call) {
             Some(target) => targets.push(target),
             None => {
@@ -219,7 +237,7 @@ fn read_targets(call: &Call<'_>, parameters: &mut Parameters<'_>) -> Vec<Target>
                 parameters.push(message.about("/Targets"));
             }
         },
-        Some(value) => match value.as_array().filter(|items| !items.is_empty()) {
+        Some(value) => match value.as_array() {
             None => parameters.wrong_type("Targets", value),
             Some(items) => {
                 for item in items {
@@ -228,7 +246,11 @@ fn read_targets(call: &Call<'_>, parameters: &mut Parameters<'_>) -> Vec<Target>
                     match uri.and_then(|uri| target(call, uri.trim_end_matches('/'))) {
                         Some(target) => targets.push(target),
                         None if uri.is_none() => parameters.wrong_type("Targets", item),
-                        None => parameters.not_in_list("Targets", uri.unwrap_or_default()),
+                        None => {
+                            let wanted =
+                                "Name Systems, Managers or members of FirmwareInventory by their URIs.";
+                            parameters.not_in_list("Targets", uri.unwrap_or_default(), wanted);
+                        }
                     }
                 }
             }
@@ -250,7 +272,8 @@ fn simple_update(call: &Call<'_>) -> Result<Reply, Problem> {
         let url = image_url(image, protocol.unwrap_or("http"));
         if url.is_none() {
             let shown = secret::without_userinfo(image).unwrap_or_else(|| image.to_owned());
-            parameters.not_in_list("ImageURI", &shown);
+            let wanted = "Give a URI of the protocols http, https or file, with a host or a path.";
+            parameters.not_in_list("ImageURI", &shown, wanted);
         }
         url
     });
@@ -270,26 +293,54 @@ fn simple_update(call: &Call<'_>) -> Result<Reply, Problem> {
     let targets = read_targets(call, &mut parameters);
     parameters.end()?;
     let url = url.ok_or_else(Problem::internal)?;
-    let credentials = user.map(|user| (user, password.unwrap_or_default()));
-    let bounds = bounds(call);
-    let updates = updates(call, targets);
+    let source = source(url, user, password, call.service.config.update_max_bytes);
+    let library = call.service.scope.fleet().media_library();
+    let first = targets.iter().map(|target| target.uri.clone()).find(|uri| !uri.is_empty());
+    let first = first.unwrap_or_else(|| URI.to_owned());
+    let own = call.service.profile().firmware_version.clone();
     call.service.tasks.start(call, "Firmware update", |progress| async move {
-        let shown = secret::without_userinfo(url.as_str()).unwrap_or_else(|| url.to_string());
-        let first = updates.first().map(|update| update.target.uri.clone()).unwrap_or_default();
+        let shown = source.uri.clone();
         progress.message(Message::new(update::TransferringToComponent, [&shown, &first]));
-        let credentials = credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
-        let fetched = images::fetch(&url, credentials, bounds, |percent| progress.percent(percent)).await;
-        let image = fetched.map_err(|reason| failed(update::TransferFailed, &shown, &first, &reason))?;
-        install(&image, updates, &progress).await
+        let unfetched = |reason: &str| failed(update::TransferFailed, &shown, &first, reason);
+        let library = library.ok_or_else(|| unfetched("this service fetches no images"))?;
+        progress.transfer(source.transfer.clone());
+        let image = images::fetch(library, source).await.map_err(|reason| unfetched(&reason))?;
+        install(&image, fit(&image, targets)?, &own, &progress).await
     })
 }
 
 /// The URL of an image; one without a scheme has that of the protocol.
 fn image_url(text: &str, protocol: &str) -> Option<Url> {
     let text = if text.contains("://") { text.to_owned() } else { format!("{protocol}://{text}") };
-    let url =
-        Url::parse(&text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    let url = Url::parse(&text).ok().filter(|url| match url.scheme() {
+        "http" | "https" => url.has_host(),
+        // Which folders are allowed is the library's to say.
+        "file" => url.to_file_path().is_ok(),
+        _ => false,
+    });
     url.filter(|_| text.chars().count() <= IMAGE_URI_MAX_CHARS)
+}
+
+/// What a library is asked for. Who asks the server is said by the parameters, else by the URL itself, which is shown without it.
+fn source(mut url: Url, user: Option<String>, password: Option<String>, max_bytes: u64) -> MediaSource {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let within = (!url.username().is_empty())
+        .then(|| (decoded(url.username()), url.password().map(decoded).unwrap_or_default()));
+    let credentials = user.map(|user| (user, password.unwrap_or_default())).or(within);
+    // Only what has no host refuses this, and that has no user either.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    let (username, password) = credentials.unzip();
+    MediaSource {
+        uri: url.into(),
+        username,
+        password: password.map(Secret::new),
+        verify_certificate: true,
+        certificates: Vec::new(),
+        // A copy of its own goes when it was read; what others share would stay for the next.
+        private: true,
+        max_bytes: Some(max_bytes),
+        transfer: Transfer::default(),
+    }
 }
 
 fn bounds(call: &Call<'_>) -> Bounds {
@@ -299,59 +350,69 @@ fn bounds(call: &Call<'_>) -> Bounds {
 
 /// A refusal with a message of the update registry, and with what went wrong in words.
 fn failed(entry: &'static message::Entry, image: &str, target: &str, reason: &str) -> Problem {
-    let mut sentence: String = reason.chars().take(1).flat_map(char::to_uppercase).collect();
-    sentence.extend(reason.chars().skip(1));
-    sentence.push('.');
-    let message = Message::new(entry, [image, target]).resolution(sentence);
+    let message = Message::new(entry, [image, target]).resolution(sentence(reason));
     Problem::new(StatusCode::BAD_REQUEST, message)
 }
 
-/// A target with the versions that it has.
+/// What an image is installed on.
 struct Update {
     target: Target,
-    bios: String,
-    bmc: String,
+    component: Component,
+    uri: String,
 }
 
-fn updates(call: &Call<'_>, targets: Vec<Target>) -> Vec<Update> {
-    let update = |target: Target| {
-        let snapshot = target.machine.snapshot();
-        Update { bios: snapshot.settings.bios_version(), bmc: bmc_version(call.service, &snapshot), target }
-    };
-    targets.into_iter().map(update).collect()
-}
-
-/// Installs an image on every target, or says on which it does not belong before any is changed.
-async fn install(image: &Image, updates: Vec<Update>, progress: &Progress) -> Result<Reply, Problem> {
-    let name = if image.name.is_empty() { "image" } else { &image.name };
-    for Update { target, .. } in &updates {
-        progress.message(Message::new(update::VerifyingAtComponent, [name, &target.uri]));
-        if let (Some(of), Some(wanted)) = (image.component, target.component)
-            && of != wanted
-        {
+/// Finds what an image is to be installed on.
+///
+/// # Errors
+/// It does not belong on one of the targets, or cannot be told from what is no image.
+fn fit(image: &Image, targets: Vec<Target>) -> Result<Vec<Update>, Problem> {
+    let name = image.called();
+    let fit = |target: Target| match image.fit(target.component) {
+        Ok(component) => Ok(Update { uri: target.uri(component), component, target }),
+        Err(Unfit::For(of)) => {
+            let wanted = target.component.unwrap_or(of);
             let reason = format!("the image is for the {} and not for the {}", of.as_str(), wanted.as_str());
-            return Err(failed(update::UpdateNotApplicable, name, &target.uri, &reason));
+            Err(failed(update::UpdateNotApplicable, name, &target.uri(wanted), &reason))
         }
+        Err(Unfit::Unknown) => {
+            let uri = target.component.map_or_else(|| URI.to_owned(), |wanted| target.uri(wanted));
+            Err(failed(update::VerificationFailed, name, &uri, UNKNOWN_IMAGE))
+        }
+    };
+    targets.into_iter().map(fit).collect()
+}
+
+/// Installs an image; `own` is the version that a BMC comes with.
+async fn install(
+    image: &Image,
+    updates: Vec<Update>,
+    own: &str,
+    progress: &Progress,
+) -> Result<Reply, Problem> {
+    let name = image.called();
+    for Update { uri, .. } in &updates {
+        progress.message(Message::new(update::TargetDetermined, [uri, name]));
     }
-    for Update { target, bios, bmc } in updates {
-        // Without a word from either side it is the system's firmware, as with other BMCs.
-        let component = target.component.or(image.component).unwrap_or(Component::Bios);
-        progress.message(Message::new(update::ApplyingOnComponent, [name, &target.uri]));
-        let version = match component {
-            Component::Bios => image.version(&bios),
-            Component::Bmc => image.version(&bmc),
-        };
+    for Update { target, component, uri } in updates {
+        progress.message(Message::new(update::ApplyingOnComponent, [name, &uri]));
+        let (image, own) = (image.clone(), own.to_owned());
         let edit = Edit::new(move |editable| {
             match component {
-                Component::Bios => editable.settings.set_bios_version(&version),
-                Component::Bmc => editable.settings.firmware.bmc = Some(version.clone()),
+                Component::Bios => {
+                    let version = image.version(&editable.settings.bios_version());
+                    editable.settings.set_bios_version(&version);
+                }
+                Component::Bmc => {
+                    let installed = editable.settings.firmware.bmc.as_deref().unwrap_or(&own);
+                    editable.settings.firmware.bmc = Some(image.version(installed));
+                }
             }
             Ok(())
         });
         let change = Change { edit: Some(edit), ..Change::default() };
         let applied = target.machine.request(Request::Change(Box::new(change))).await;
         applied.map_err(|error| write::change_problem(&error, &target.machine.snapshot()))?;
-        progress.message(Message::new(update::UpdateSuccessful, [&target.uri, name]));
+        progress.message(Message::new(update::UpdateSuccessful, [&uri, name]));
     }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
@@ -398,8 +459,9 @@ fn bad_upload(reason: &str) -> Problem {
 }
 
 fn begin(call: &Call<'_>, image: Image, targets: Vec<Target>) -> Result<Reply, Problem> {
-    let updates = updates(call, targets);
-    call.service
-        .tasks
-        .start(call, "Firmware update", |progress| async move { install(&image, updates, &progress).await })
+    let updates = fit(&image, targets)?;
+    let own = call.service.profile().firmware_version.clone();
+    call.service.tasks.start(call, "Firmware update", |progress| async move {
+        install(&image, updates, &own, &progress).await
+    })
 }

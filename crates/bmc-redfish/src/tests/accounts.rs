@@ -76,13 +76,15 @@ async fn an_account_from_beginning_to_end() {
     let kept = account(&lab, 3);
     assert_eq!((&*kept.name, kept.role, kept.ipmi_messaging), ("eva", Role::User, false));
     assert_eq!(as_user(&lab.one, "GET", &uri, ("eva", "geheim"), json!({})).await.status, 200);
-    as_user(&lab.one, "GET", &uri, ("eva", "secret"), json!({})).await.refused(401, &["NoValidSession"]);
+    as_user(&lab.one, "GET", &uri, ("eva", "secret"), json!({})).await.refused(401, &["AccessUnauthorized"]);
 
     assert_eq!(Ask::new("DELETE", &uri).send(&lab.one).await.status, 204);
     lab.get(&uri).await.refused(404, &["ResourceNotFound"]);
     Ask::new("DELETE", &uri).send(&lab.one).await.refused(404, &["ResourceNotFound"]);
     assert_eq!(account(&lab, 3), Account::blank(3));
-    as_user(&lab.one, "GET", ACCOUNTS, ("eva", "geheim"), json!({})).await.refused(401, &["NoValidSession"]);
+    as_user(&lab.one, "GET", ACCOUNTS, ("eva", "geheim"), json!({}))
+        .await
+        .refused(401, &["AccessUnauthorized"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +228,7 @@ async fn the_last_administrator_stays_one() {
         }
         made(router, &json!({"UserName": "root", "Password": "p", "RoleId": "Administrator"})).await;
         assert_eq!(Ask::new("DELETE", &admin).send(router).await.status, 204, "also one's own");
-        Ask::get(&admin).send(router).await.refused(401, &["NoValidSession"]);
+        Ask::get(&admin).send(router).await.refused(401, &["AccessUnauthorized"]);
     }
 }
 
@@ -378,7 +380,7 @@ async fn the_root_over_all_machines_has_accounts_of_its_own_without_ipmis_bounds
     for _ in 0..bmc_core::lockout::FAILURES_MAX {
         let ask =
             Ask::anonymous("GET", "/redfish/v1/Systems").header("authorization", &basic(login.0, "guess"));
-        ask.from("192.0.2.1:1000").send(&lab.all).await.refused(401, &["NoValidSession"]);
+        ask.from("192.0.2.1:1000").send(&lab.all).await.refused(401, &["AccessUnauthorized"]);
     }
     assert_eq!(Ask::get(&uri).send(&lab.all).await.json()["Locked"], true);
     assert_eq!(patch(&lab.all, &uri, json!({"Locked": false})).await.status, 204);

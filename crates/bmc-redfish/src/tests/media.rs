@@ -363,13 +363,57 @@ async fn inserts_that_hang_stop_neither_their_eject_nor_other_machines() {
         async move { Ask::new("POST", &path).json(&body).send(&router).await }
     };
     let slow = json!({"Image": "http://images/slow.iso"});
-    for _ in 0..crate::tasks::RUNNING_MAX {
-        assert_eq!(act("m0", "InsertMedia", slow.clone()).await.status, 202);
+    // Those that ask for the same wait for one task, however many they are.
+    let first = act("m0", "InsertMedia", slow.clone()).await;
+    assert_eq!(first.status, 202);
+    for _ in 0..=crate::tasks::RUNNING_MAX {
+        let joined = act("m0", "InsertMedia", slow.clone()).await;
+        assert_eq!(
+            (joined.status, joined.json()["@odata.id"].clone()),
+            (first.status, first.json()["@odata.id"].clone())
+        );
     }
-    act("m0", "InsertMedia", slow.clone()).await.refused(503, &["ServiceTemporarilyUnavailable"]);
+    let tasks = Ask::get("/redfish/v1/TaskService/Tasks").send(&lab.all).await.json();
+    assert_eq!(tasks["Members@odata.count"], 1);
+    let other = json!({"Image": "http://images/slow.iso", "UserName": "eva"});
+    act("m0", "InsertMedia", other).await.refused(503, &["ServiceTemporarilyUnavailable"]);
     assert_eq!(act("m1", "InsertMedia", json!({"Image": IMAGE})).await.status, 204);
     assert_eq!(act("m0", "EjectMedia", json!({})).await.status, 204);
     assert_eq!(act("m0", "InsertMedia", json!({"Image": IMAGE})).await.status, 204);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_an_insert_has_its_answer_and_sees_how_far_it_is() {
+    let media = media().await;
+    let body = json!({"Image": "http://images/slow.iso"});
+    let (one, other, ()) =
+        tokio::join!(media.insert("Cd", body.clone()), media.insert("Cd", body.clone()), async {
+            while media.library.asked.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            media.library.slow.notify_one();
+        });
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (204, 204));
+    assert_eq!(media.lab.get("/redfish/v1/TaskService/Tasks").await.json()["Members@odata.count"], 0);
+    assert_eq!(media.library.asked.lock().unwrap().len(), 1);
+
+    media.eject("Cd").await;
+    let task = media.insert("Cd", body).await.json()["@odata.id"].as_str().unwrap().to_owned();
+    let transfer = media.library.asked.lock().unwrap().last().unwrap().transfer.clone();
+    for (received, percent) in [(0, 0), (30, 30), (100, 99)] {
+        transfer.note(received, Some(100));
+        assert_eq!(media.lab.get(&task).await.json()["PercentComplete"], percent);
+    }
+    media.library.slow.notify_one();
+    until(&media.lab.machine, |snapshot| snapshot.settings.media.drive(MediaSlot::Cd).medium.is_some()).await;
+    let ended = loop {
+        let task = media.lab.get(&task).await;
+        if task.status == 200 {
+            break task.json();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((&ended["TaskState"], &ended["PercentComplete"]), (&json!("Completed"), &json!(100)));
 }
 
 #[tokio::test(start_paused = true)]

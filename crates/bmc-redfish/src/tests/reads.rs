@@ -230,3 +230,41 @@ async fn if_none_match_spares_the_body() {
     let changed = Ask::get(&lab.system()).header("if-none-match", &tag).send(&lab.one).await;
     assert_eq!(changed.status, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_registries_in_use_are_served_with_the_messages_that_are_sent() {
+    let lab = lab().await;
+    let registries = lab.get("/redfish/v1/Registries").await.json();
+    let mut texts = std::collections::HashMap::new();
+    for member in registries["Members"].as_array().unwrap() {
+        let file = lab.get(member["@odata.id"].as_str().unwrap()).await.json();
+        let registry = lab.get(file["Location"][0]["Uri"].as_str().unwrap()).await.json();
+        let Some(messages) = registry["Messages"].as_object() else { continue };
+        assert!(
+            file["Location"][0]["PublicationUri"]
+                .as_str()
+                .unwrap()
+                .contains(registry["Id"].as_str().unwrap())
+        );
+        assert!(!messages.is_empty(), "{file}");
+        for (key, message) in messages {
+            let kinds = message["ParamTypes"].as_array().map_or(0, Vec::len);
+            assert_eq!(message["NumberOfArgs"], kinds, "{key}");
+            texts.insert(format!("{}.{key}", file["Registry"].as_str().unwrap()), message.clone());
+        }
+    }
+    // What is sent is found there by its id, and says the same.
+    let answer = lab.reset("Explode").await.json();
+    let sent = &answer["error"]["@Message.ExtendedInfo"][0];
+    let mut text = texts[sent["MessageId"].as_str().unwrap()]["Message"].as_str().unwrap().to_owned();
+    for (n, arg) in sent["MessageArgs"].as_array().unwrap().iter().enumerate() {
+        text = text.replace(&format!("%{}", n + 1), arg.as_str().unwrap());
+    }
+    assert_eq!(sent["Message"], text);
+    assert!(texts.contains_key("Update.1.3.UpdateSuccessful"), "{:?}", texts.keys());
+    lab.get("/redfish/v1/Registries/Nothing/Registry").await.refused(404, &["ResourceNotFound"]);
+    Ask::anonymous("GET", "/redfish/v1/Registries/Base/Registry")
+        .send(&lab.one)
+        .await
+        .refused(401, &["NoValidSession"]);
+}

@@ -89,7 +89,9 @@ async fn bodies_that_are_no_json_object() {
     ] {
         for (method, path) in [("PATCH", lab.system()), ("POST", reset_path(&lab))] {
             let answer = Ask::new(method, &path).bytes("application/json", &body).send(&lab.one).await;
-            answer.refused(400, &[message]);
+            // An action may have nothing to be told.
+            let action = method == "POST" && body.is_empty();
+            answer.refused(400, &[if action { "ActionParameterMissing" } else { message }]);
         }
         let path = "/redfish/v1/SessionService/Sessions";
         let answer = Ask::anonymous("POST", path).bytes("application/json", &body).send(&lab.one).await;
@@ -149,6 +151,31 @@ async fn versions_and_queries() {
         let path = format!("{}?{}", lab.system(), query.replace('ä', "%c3%a4"));
         assert_eq!(lab.get(&path).await.status, 200, "{query}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_no_list_is_answered_with_the_list() {
+    let lab = lab().await;
+    let resolution = |answer: Answer| {
+        answer.json()["error"]["@Message.ExtendedInfo"][0]["Resolution"].as_str().unwrap().to_owned()
+    };
+    let power = resolution(lab.reset("Explode").await);
+    assert!(power.starts_with("Choose one of: On, ForceOn,") && power.ends_with("Nmi."), "{power}");
+    let target = resolution(lab.patch(json!({"Boot": {"BootSourceOverrideTarget": "Tape"}})).await);
+    assert!(target.contains("Pxe") && target.matches("Cd").count() == 1, "{target}");
+    // Where the registry has nothing to say there is something to do all the same.
+    let put = Ask::new("PUT", &lab.system()).send(&lab.one).await;
+    put.refused(405, &["OperationNotAllowed"]);
+    assert_eq!(resolution(put), "Use one of the methods that the Allow header lists.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_without_a_body_is_one_without_parameters() {
+    let lab = lab().await;
+    let manager = lab.system().replace("Systems", "Managers");
+    let reset = Ask::new("POST", &format!("{manager}/Actions/Manager.Reset")).send(&lab.one).await;
+    assert_eq!(reset.status, 204);
+    Ask::new("POST", &reset_path(&lab)).send(&lab.one).await.refused(400, &["ActionParameterMissing"]);
 }
 
 #[tokio::test(start_paused = true)]

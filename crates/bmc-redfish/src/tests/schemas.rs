@@ -209,6 +209,8 @@ fn every_message_is_the_registrys_own() {
         assert_eq!(published["MessageSeverity"], entry.severity, "{}", entry.key);
         assert_eq!(published["NumberOfArgs"], entry.args, "{}", entry.key);
         assert_eq!(published["Resolution"], entry.resolution, "{}", entry.key);
+        let kinds = entry.param_types().map(Value::from).collect::<Vec<_>>();
+        assert_eq!(published["ParamTypes"].as_array().cloned().unwrap_or_default(), kinds, "{}", entry.key);
     }
 }
 
@@ -223,6 +225,8 @@ fn every_message_of_events_is_its_registrys_own() {
         assert_eq!(published["MessageSeverity"], entry.severity, "{}", entry.key);
         assert_eq!(published["NumberOfArgs"], entry.args, "{}", entry.key);
         assert_eq!(published["Resolution"], entry.resolution, "{}", entry.key);
+        let kinds = entry.param_types().map(Value::from).collect::<Vec<_>>();
+        assert_eq!(published["ParamTypes"].as_array().cloned().unwrap_or_default(), kinds, "{}", entry.key);
     }
     for registry in message::event::REGISTRIES {
         assert!(registry::PUBLISHED.iter().any(|published| published.file == registry.file), "{registry:?}");

@@ -1,6 +1,7 @@
 //! Operations that take time: what a client sees of them, and how they end.
 
 use bmc_core::account::Role;
+use bmc_core::media::Transfer;
 use http::HeaderMap;
 use tokio::sync::oneshot;
 
@@ -115,7 +116,9 @@ async fn what_takes_longer_becomes_a_task_whose_monitor_gives_the_answer() {
     let (sender, verdict) = oneshot::channel::<Verdict>();
     // Time is virtual: it passes as soon as nobody has anything to do.
     let work = |progress: Progress| async move {
-        progress.percent(40);
+        let transfer = Transfer::default();
+        progress.transfer(transfer.clone());
+        transfer.note(4, Some(10));
         verdict.await.unwrap()
     };
     let reply = desk.service.tasks.run(&desk.call(), "Test", work).await.unwrap();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bmc_media::{Limits, Spool};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -39,12 +41,29 @@ fn image(content: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn config() -> RedfishConfig {
-    RedfishConfig {
-        update_max_bytes: 10_000,
-        update_stall: Duration::from_millis(300),
-        ..RedfishConfig::default()
-    }
+/// A lab whose machines have a library of images, the folder of which is `images` too.
+async fn updated(machines: usize) -> (Lab, TempDir) {
+    let config = RedfishConfig { update_max_bytes: 10_000, ..RedfishConfig::default() };
+    let lab = Lab::new(machines, config).await;
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    let limits = Limits { stall: Duration::from_millis(300), folders: vec![images], ..Limits::default() };
+    let spool = Spool::open(&folder.path().join("media"), limits, &[]).unwrap();
+    lab.fleet.set_media_library(Arc::new(spool));
+    (lab, folder)
+}
+
+/// What is left in the library.
+fn left(folder: &TempDir) -> usize {
+    std::fs::read_dir(folder.path().join("media/spool")).unwrap().count()
+}
+
+/// A UEFI firmware volume, as far as it is looked at.
+fn volume() -> Vec<u8> {
+    let mut volume = vec![0; 64];
+    volume[40..44].copy_from_slice(b"_FVH");
+    volume
 }
 
 /// Waits for the end of the task that an answer names.
@@ -77,7 +96,7 @@ async fn versions(lab: &Lab) -> (String, String) {
 
 #[tokio::test]
 async fn an_update_changes_the_version_that_is_shown() {
-    let lab = Lab::new(1, config()).await;
+    let (lab, folder) = updated(1).await;
     let url = server(image(b"content"), false).await;
     let (bios, bmc) = versions(&lab).await;
     let update = |body: Value| Ask::new("POST", SIMPLE).json(&body);
@@ -98,19 +117,69 @@ async fn an_update_changes_the_version_that_is_shown() {
     assert!(!task.to_string().contains("pass word") && !task.to_string().contains("admin"), "{task}");
     assert_eq!(versions(&lab).await, ("2.4.1".to_owned(), "3.5.7".to_owned()));
 
-    // A System is a target too, and the image says what it is for.
+    // Without a target the image says what it is for, and the messages name that.
     let body = json!({"ImageURI": format!("{}/bmc-4.0.bin", url.strip_prefix("http://").unwrap()),
-        "Targets": [lab.system()], "ForceUpdate": true});
-    assert_eq!(ended(&lab.one, &update(body).send(&lab.one).await).await["TaskState"], "Completed");
+        "Targets": [], "ForceUpdate": true});
+    let task = ended(&lab.one, &update(body).send(&lab.one).await).await;
+    let manager = lab.system().replace("Systems", "Managers");
+    let last = task["Messages"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["MessageArgs"], json!([manager, "bmc-4.0.bin"]));
+    assert!(!task.to_string().contains(&lab.system()), "{task}");
     // And one that tells no version has another one all the same.
-    let body = json!({"ImageURI": format!("{url}/firmware.bin"), "Targets": [format!("{SERVICE}/FirmwareInventory/BIOS")]});
+    let volume = server(image(&volume()), false).await;
+    let body = json!({"ImageURI": format!("{volume}/firmware.bin"), "Targets": [lab.system()]});
     assert_eq!(ended(&lab.one, &update(body).send(&lab.one).await).await["TaskState"], "Completed");
-    assert_eq!(versions(&lab).await, ("2.4.1+ed7002b4".to_owned(), "4.0".to_owned()));
+    assert_eq!(versions(&lab).await, ("2.4.1+4c1357b1".to_owned(), "4.0".to_owned()));
+
+    // A file of this host, where the configuration allows its folder.
+    let file = folder.path().join("images/bios-2.5.bin");
+    std::fs::write(&file, "content").unwrap();
+    let body = json!({"ImageURI": format!("file://{}", file.display())});
+    assert_eq!(ended(&lab.one, &update(body).send(&lab.one).await).await["TaskState"], "Completed");
+    assert_eq!(versions(&lab).await.0, "2.5");
+    std::fs::write(folder.path().join("bios-2.6.bin"), "content").unwrap();
+    let body = json!({"ImageURI": format!("file://{}/bios-2.6.bin", folder.path().display())});
+    let task = ended(&lab.one, &update(body).send(&lab.one).await).await;
+    assert_eq!(keys(&task).last(), Some(&"TransferFailed"));
+    assert_eq!(versions(&lab).await.0, "2.5");
+    assert_eq!(left(&folder), 0);
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_belong_there_is_refused() {
+    let (lab, folder) = updated(1).await;
+    let before = versions(&lab).await;
+    let url = server(image(b"content"), false).await;
+    let bios = format!("{SERVICE}/FirmwareInventory/BIOS");
+    let manager = lab.system().replace("Systems", "Managers");
+    for (name, targets, key) in [
+        ("bmc-9.9.bin", json!([lab.system()]), "UpdateNotApplicable"),
+        ("bmc-9.9.bin", json!([bios]), "UpdateNotApplicable"),
+        ("bios-9.9.bin", json!([manager]), "UpdateNotApplicable"),
+        ("bios-9.9.bin", json!([bios, manager]), "UpdateNotApplicable"),
+        ("firmware.bin", json!([bios]), "VerificationFailed"),
+        ("9.9.bin", json!([]), "VerificationFailed"),
+    ] {
+        let body = json!({"ImageURI": format!("{url}/{name}"), "Targets": targets});
+        let task = ended(&lab.one, &Ask::new("POST", SIMPLE).json(&body).send(&lab.one).await).await;
+        assert_eq!((&task["TaskState"], keys(&task).last()), (&json!("Exception"), Some(&key)), "{body}");
+        assert_eq!(versions(&lab).await, before);
+    }
+    // What a client sends is refused at once.
+    let raw = format!("{SERVICE}/upload");
+    for content in [&b"holiday photograph"[..], br#"{"Version": "1.0"}"#] {
+        let answer = Ask::new("POST", &raw).bytes("application/octet-stream", content).send(&lab.one).await;
+        answer.refused(400, &["VerificationFailed"]);
+    }
+    let answer = Ask::new("POST", &raw).bytes("application/octet-stream", &volume()).send(&lab.one).await;
+    assert_eq!(ended(&lab.one, &answer).await["TaskState"], "Completed");
+    assert_ne!(versions(&lab).await.0, before.0);
+    assert_eq!(left(&folder), 0);
 }
 
 #[tokio::test]
 async fn what_does_not_come_changes_nothing_and_says_why() {
-    let lab = Lab::new(1, config()).await;
+    let (lab, folder) = updated(1).await;
     let before = versions(&lab).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}", closed.local_addr().unwrap());
@@ -126,17 +195,17 @@ async fn what_does_not_come_changes_nothing_and_says_why() {
     let wrong = server(image(br#"{"Component": "Fan", "Version": "1"}"#), false).await;
     let good = server(image(b"content"), false).await;
     for (url, why) in [
-        (format!("{nobody}/a-1.0.bin"), "refused"),
+        (format!("{nobody}/a-1.0.bin"), "connect"),
         (format!("{large}/a-1.0.bin"), "larger than 10000 bytes"),
         (format!("{endless}/a-1.0.bin"), "larger than 10000 bytes"),
-        (format!("{stalls}/a-1.0.bin"), "timed out"),
-        (format!("{silent}/a-1.0.bin"), "timed out"),
-        (format!("{breaks}/a-1.0.bin"), "end of file"),
+        (format!("{stalls}/a-1.0.bin"), "sent nothing"),
+        (format!("{silent}/a-1.0.bin"), "sent nothing"),
+        (format!("{breaks}/a-1.0.bin"), "broke off"),
         (format!("{missing}/a-1.0.bin"), "404"),
         (format!("{empty}/a-1.0.bin"), "empty"),
         (format!("{wrong}/a-1.0.bin"), "Component"),
         (format!("{good}/private/a-1.0.bin"), "401"),
-        (format!("https{}/a-1.0.bin", good.strip_prefix("http").unwrap()), "error"),
+        (format!("https{}/a-1.0.bin", good.strip_prefix("http").unwrap()), "no TLS"),
     ] {
         let answer = Ask::new("POST", SIMPLE).json(&json!({"ImageURI": url})).send(&lab.one).await;
         let monitor = answer.header("location").to_owned();
@@ -153,16 +222,12 @@ async fn what_does_not_come_changes_nothing_and_says_why() {
         Ask::get(&monitor).send(&lab.one).await.refused(400, &["TransferFailed"]);
         assert_eq!(versions(&lab).await, before);
     }
-    // An image for another component.
-    let body = json!({"ImageURI": format!("{good}/bmc-9.9.bin"), "Targets": [format!("{SERVICE}/FirmwareInventory/BIOS")]});
-    let task = ended(&lab.one, &Ask::new("POST", SIMPLE).json(&body).send(&lab.one).await).await;
-    assert_eq!(keys(&task).last(), Some(&"UpdateNotApplicable"));
-    assert_eq!(versions(&lab).await, before);
+    assert_eq!(left(&folder), 0);
 }
 
 #[tokio::test]
 async fn a_client_sends_an_image_whole_or_in_parts() {
-    let lab = Lab::new(2, config()).await;
+    let (lab, _folder) = updated(2).await;
     let push = |path: &str, kind: &str, body: &[u8]| Ask::new("POST", path).bytes(kind, body);
     let raw = format!("{SERVICE}/upload");
     let manifest = br#"{"Component": "BMC", "Version": "7.8.9"}"#;
@@ -184,7 +249,7 @@ async fn a_client_sends_an_image_whole_or_in_parts() {
     assert_eq!(versions(&lab).await.0, "5.6");
 
     // Among several machines one has to be named.
-    push(&raw, "application/octet-stream", b"x")
+    push(&raw, "application/octet-stream", &volume())
         .send(&lab.all)
         .await
         .refused(400, &["ActionParameterMissing"]);
@@ -222,7 +287,7 @@ async fn every_fault_of_an_update_is_named() {
         ("ImageURI", json!(1), wrong_type),
         ("ImageURI", json!(null), wrong_type),
         ("ImageURI", json!("ftp://127.0.0.1/x"), not_in_list),
-        ("ImageURI", json!("file:///etc/passwd"), not_in_list),
+        ("ImageURI", json!("file://elsewhere/etc/passwd"), not_in_list),
         ("ImageURI", json!(""), not_in_list),
         ("ImageURI", json!(format!("http://127.0.0.1/{}", "x".repeat(5000))), not_in_list),
         ("TransferProtocol", json!("TFTP"), not_in_list),
@@ -231,7 +296,6 @@ async fn every_fault_of_an_update_is_named() {
         ("Password", json!(["secret"]), wrong_type),
         ("ForceUpdate", json!("yes"), wrong_type),
         ("Targets", json!("x"), wrong_type),
-        ("Targets", json!([]), wrong_type),
         ("Targets", json!([1]), wrong_type),
         ("Targets", json!(["/redfish/v1/Systems/nobody"]), not_in_list),
         ("Targets", json!(["/redfish/v1/UpdateService/FirmwareInventory/Fan"]), not_in_list),

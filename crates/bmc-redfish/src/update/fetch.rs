@@ -1,24 +1,22 @@
-//! How images come in: fetched by URL, or sent by a client. Read once and within bounds; nothing of them is left anywhere.
+//! How images come in: fetched by URI, or sent by a client. Read once and within bounds; nothing of them is left anywhere.
 
+use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use bmc_core::media::{MediaErrorKind, MediaLibrary, MediaSource};
 use http_body_util::BodyExt as _;
-use reqwest::Url;
 use tokio::time::timeout;
 
-use super::image::{Image, Reading};
+use super::image::{HEAD_BYTES, Image, Reading};
 
-/// How long connecting to a server may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Redirections that are followed.
-const REDIRECTS_MAX: usize = 5;
 /// Largest `UpdateParameters` in bytes.
 const PARAMETERS_MAX_BYTES: u64 = 64 * 1024;
 /// Longest file name in characters.
 const NAME_MAX_CHARS: usize = 128;
 
-/// What an image may take.
+/// What an image that a client sends may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// Its bytes.
@@ -29,59 +27,43 @@ pub(crate) struct Bounds {
     pub(crate) total: Duration,
 }
 
-/// Fetches an image and tells how much of it has come, in percent.
+/// Fetches an image by a library; `source.transfer` tells how much of it has come.
 ///
 /// # Errors
 /// Why it did not come, for people, without secrets.
-pub(crate) async fn fetch(
-    url: &Url,
-    credentials: Option<(&str, &str)>,
-    bounds: Bounds,
-    percent: impl Fn(u8),
-) -> Result<Image, String> {
-    let fetched = timeout(bounds.total, fetch_all(url, credentials, bounds, percent)).await;
-    fetched.unwrap_or_else(|_| Err(format!("the image did not come within {} s", bounds.total.as_secs())))
+pub(crate) async fn fetch(library: Arc<dyn MediaLibrary>, source: MediaSource) -> Result<Image, String> {
+    let fetched = library.fetch(&source).await.map_err(|error| match (error.kind, source.max_bytes) {
+        (MediaErrorKind::TooLarge, Some(bytes)) => format!(
+            "the image is larger than {bytes} bytes, or than any image may be; `update_max_size_mib` in [redfish] and \
+             `max_size_mib` in [media] of the configuration allow more"
+        ),
+        _ => error.message,
+    })?;
+    // From here on somebody gives it back, whatever becomes of this.
+    let lease = Lease { library, lease: fetched.lease };
+    let head = tokio::task::spawn_blocking(move || {
+        let mut head = Vec::new();
+        std::fs::File::open(&fetched.file)?.take(HEAD_BYTES as u64).read_to_end(&mut head).map(|_| head)
+    });
+    let head = head.await.map_err(|error| error.to_string())?;
+    let head = head.map_err(|error| format!("the image that was fetched cannot be read: {error}"))?;
+    drop(lease);
+    let path = source.uri.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+    Image::read(&shortened(&name), &head, fetched.sha256)
 }
 
-async fn fetch_all(
-    url: &Url,
-    credentials: Option<(&str, &str)>,
-    bounds: Bounds,
-    percent: impl Fn(u8),
-) -> Result<Image, String> {
-    // The process has one provider of cryptography; the one in use is as good as this.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(bounds.stall)
-        .build()
-        .map_err(reason)?;
-    let mut request = client.get(url.clone());
-    if let Some((user, password)) = credentials {
-        request = request.basic_auth(user, Some(password));
+/// Gives an image back to its library.
+struct Lease {
+    library: Arc<dyn MediaLibrary>,
+    lease: String,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.library.release(&self.lease);
     }
-    let mut response = request.send().await.map_err(reason)?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(format!("the server answered {status}"));
-    }
-    let length = response.content_length();
-    if length.is_some_and(|length| length > bounds.bytes) {
-        return Err(format!("the image is larger than {} bytes", bounds.bytes));
-    }
-    let mut reading = Reading::new(bounds.bytes);
-    while let Some(chunk) = response.chunk().await.map_err(reason)? {
-        reading.take(&chunk)?;
-        let done = length.and_then(|length| (reading.size() * 100).checked_div(length));
-        if let Some(done) = done.and_then(|done| u8::try_from(done).ok()) {
-            percent(done.min(99));
-        }
-    }
-    let name = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    reading.end(&shortened(&name))
 }
 
 /// Takes an image that a client sends as the whole body of a request.
@@ -111,18 +93,6 @@ pub(crate) async fn receive(mut body: Body, name: &str, bounds: Bounds) -> Resul
 
 fn shortened(name: &str) -> String {
     name.chars().take(NAME_MAX_CHARS).collect()
-}
-
-/// An error with what caused it, without the URL, which may have a password in it.
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// What came in parts.

@@ -4,12 +4,13 @@
 //!   a URL, or what a client sends ─► read once, not kept: size, digest, first bytes ─► component and version ─► settings of the machine
 //! ```
 //!
-//! Nothing runs here that an image could be written to: what an update changes is the version that is shown, and the machine keeps it. An
-//! image says what it is by a manifest, which is the whole image then, `{"Component": "BIOS", "Version": "2.4.1"}`; or by its file name,
-//! `bmc-2.4.1.bin`. One that tells no version has that of the installed firmware with the digest of its content behind it.
+//! Nothing runs here that an image could be written to: what an update changes is the version that is shown, and the machine keeps it. What
+//! an image says of itself is in [`image`]; one that tells no version has that of the installed firmware with the digest of its content
+//! behind it, and what says nothing at all is refused. What is fetched comes by the fleet's library of images, as virtual media do:
+//! from the same servers and folders, by the same trust.
 
 mod fetch;
 mod image;
 
 pub(crate) use fetch::{Bounds, fetch, receive, receive_parts};
-pub(crate) use image::{Component, Image};
+pub(crate) use image::{Component, Image, Unfit};

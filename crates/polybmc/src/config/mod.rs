@@ -17,10 +17,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bmc_core::account::Secret;
 use bmc_core::power::PowerPolicy;
 use bmc_media::Limits;
+use bmc_redfish::RedfishConfig;
 use ipmi_session::SuitePolicy;
 use ipmi_wire::session::v15::AuthType;
 use thiserror::Error;
@@ -137,6 +139,55 @@ pub(crate) struct AggregateConfig {
     pub(crate) password: Secret,
     /// Whether a PATCH must come with `If-Match`; for every service.
     pub(crate) require_if_match: bool,
+    /// What bounds every service.
+    pub(crate) limits: RedfishLimits,
+}
+
+/// What bounds a Redfish service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RedfishLimits {
+    /// Largest firmware image in bytes.
+    pub(crate) update_max_bytes: u64,
+    /// How long a client may take to send one.
+    pub(crate) update_timeout: Duration,
+    /// How long it may stop doing so.
+    pub(crate) update_stall: Duration,
+    /// Sessions open at once.
+    pub(crate) sessions: usize,
+    /// How long a session may stay unused until a client says otherwise.
+    pub(crate) session_timeout: Duration,
+    /// Connections served at once.
+    pub(crate) connections: usize,
+}
+
+impl Default for RedfishLimits {
+    fn default() -> Self {
+        let service = RedfishConfig::default();
+        Self {
+            update_max_bytes: service.update_max_bytes,
+            update_timeout: service.update_timeout,
+            update_stall: service.update_stall,
+            sessions: service.sessions_max,
+            session_timeout: service.session_timeout,
+            connections: service.connections_max,
+        }
+    }
+}
+
+impl AggregateConfig {
+    /// How each service behaves.
+    pub(crate) fn service(&self) -> RedfishConfig {
+        RedfishConfig {
+            require_if_match: self.require_if_match,
+            update_max_bytes: self.limits.update_max_bytes,
+            update_timeout: self.limits.update_timeout,
+            update_stall: self.limits.update_stall,
+            sessions_max: self.limits.sessions,
+            session_timeout: self.limits.session_timeout,
+            connections_max: self.limits.connections,
+            ..RedfishConfig::default()
+        }
+    }
 }
 
 /// `[backend.NAME]`.
@@ -315,6 +366,7 @@ impl Default for Config {
                 username: DEFAULT_USERNAME.to_owned(),
                 password: Secret::new(DEFAULT_PASSWORD),
                 require_if_match: false,
+                limits: RedfishLimits::default(),
             },
             backends: BTreeMap::new(),
             defaults: Defaults::default(),

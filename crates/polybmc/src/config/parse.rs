@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use super::reader::{Notes, Reader};
 use super::{
     ALLOW_DEFAULT_PASSWORD, AggregateConfig, BackendConfig, BmcConfig, Config, ConfigError, DaemonConfig,
     Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, MediaConfig, Places, Pool, Problem,
-    REDFISH_STANDARD_PORT, RaidSettings, SIM, SimSettings, TlsConfig, check, discover, is_bmc_name, suites,
+    REDFISH_STANDARD_PORT, RaidSettings, RedfishLimits, SIM, SimSettings, TlsConfig, check, discover,
+    is_bmc_name, suites,
 };
 
 /// Most machines of one `[[fleet]]`.
@@ -25,6 +27,12 @@ const MEDIA_SIZE_MAX_MIB: u64 = 16 << 20;
 const MEDIA_TIME_MAX_S: u64 = 24 * 60 * 60;
 /// Most downloads at a time that may be configured.
 const MEDIA_DOWNLOADS_MAX: u64 = 256;
+/// How long a session may be allowed to stay unused, in seconds, as clients may set it too.
+const SESSION_TIMEOUT_S: RangeInclusive<u64> = 30..=86_400;
+/// Most Redfish sessions of a service that may be configured.
+const REDFISH_SESSIONS_MAX: u64 = 4096;
+/// Most connections of a Redfish service that may be configured.
+const REDFISH_CONNECTIONS_MAX: u64 = 65_536;
 /// Longest time a simulated machine may be told to take, in milliseconds: an hour.
 const SIM_TIME_MAX_MS: u64 = 3_600_000;
 /// Most drives of a RAID controller.
@@ -141,8 +149,28 @@ fn aggregate(table: Option<Reader<'_>>) -> AggregateConfig {
         aggregate.password = password;
     }
     aggregate.require_if_match = table.boolean("require_if_match").unwrap_or(aggregate.require_if_match);
+    redfish_limits(&mut table, &mut aggregate.limits);
     table.finish();
     aggregate
+}
+
+fn redfish_limits(table: &mut Reader<'_>, limits: &mut RedfishLimits) {
+    if let Some(mib) = table.integer("update_max_size_mib", 1..=MEDIA_SIZE_MAX_MIB) {
+        limits.update_max_bytes = mib.value << 20;
+    }
+    let mut seconds = |key, range| table.integer(key, range).map(|time| Duration::from_secs(time.value));
+    limits.update_timeout =
+        seconds("update_timeout_s", 1..=MEDIA_TIME_MAX_S).unwrap_or(limits.update_timeout);
+    limits.update_stall =
+        seconds("update_stall_timeout_s", 1..=MEDIA_TIME_MAX_S).unwrap_or(limits.update_stall);
+    limits.session_timeout =
+        seconds("session_timeout_s", SESSION_TIMEOUT_S).unwrap_or(limits.session_timeout);
+    let mut count = |key, max| {
+        let found = table.integer(key, 1..=max)?;
+        usize::try_from(found.value).ok()
+    };
+    limits.sessions = count("sessions", REDFISH_SESSIONS_MAX).unwrap_or(limits.sessions);
+    limits.connections = count("connections", REDFISH_CONNECTIONS_MAX).unwrap_or(limits.connections);
 }
 
 fn backends(table: &Reader<'_>) -> BTreeMap<String, BackendConfig> {

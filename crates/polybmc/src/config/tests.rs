@@ -96,6 +96,8 @@ const WRONG: &[(&str, usize, &[&str])] = &[
     ("[redfish]\nlisten = '127.0.0.1'", 2, &["an address and a port"]),
     ("[redfish]\nenabled = 'no'", 2, &["true or false"]),
     ("[redfish]\nrequire_if_match = 1", 2, &["true or false"]),
+    ("[redfish]\nsession_timeout_s = 29", 2, &["a whole number from 30 to 86400"]),
+    ("[redfish]\nupdate_max_size = 1", 2, &["update_max_size_mib"]),
     ("[media]\ndir = '/srv/a'\nfolders = ['/b', '/srv/a']", 2, &["`dir` in [media]", "apart from those"]),
     ("[media]\nfolders = ['/srv']\ndir = '/srv/a'", 3, &["`dir` in [media]", "within"]),
     ("[media]\ndir = '/srv'\nfolders = ['/srv/a']", 2, &["`dir` in [media]", "around"]),
@@ -215,6 +217,12 @@ listen = "127.0.0.1:9000"
 username = "root"
 password = "calvin"
 require_if_match = true
+update_max_size_mib = 2
+update_timeout_s = 3
+update_stall_timeout_s = 4
+sessions = 5
+session_timeout_s = 60
+connections = 7
 
 [backend.slow]
 type = "sim"
@@ -261,6 +269,10 @@ model = "M"
     assert_eq!(config.daemon.control.unwrap(), Path::new("/run/lab.sock"));
     assert_eq!(config.aggregate.password.expose(), "calvin");
     assert!(config.aggregate.require_if_match);
+    let service = config.aggregate.service();
+    assert_eq!((service.update_max_bytes, service.sessions_max, service.connections_max), (2 << 20, 5, 7));
+    let times = [service.update_timeout, service.update_stall, service.session_timeout];
+    assert_eq!(times.map(|time| time.as_secs()), [3, 4, 60]);
     assert!(!Config::default().aggregate.require_if_match);
     let slow = SimSettings {
         seed: Some(7),
@@ -275,7 +287,7 @@ model = "M"
     assert_eq!(config.defaults.tls, files);
     let [one, five, six] = config.bmcs.as_slice() else { panic!("{:?}", config.bmcs) };
     assert_eq!((one.name.as_str(), one.machine.as_str(), one.backend.as_str()), ("one", "vm1", "slow"));
-    assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 34));
+    assert_eq!((one.password.expose(), one.enabled, one.line), ("s3cret", false, 40));
     assert_eq!(one.ipmi.unwrap().value.to_string(), "127.0.0.1:623");
     assert_eq!(one.redfish, None);
     assert_eq!(one.places.ipmi_port, 7000);

@@ -12,7 +12,7 @@ use bmc_core::boot::{BootEnabled, BootOverride, BootTarget, FirmwareMode};
 use bmc_core::console::Console;
 use bmc_core::event::Event;
 use bmc_core::fleet::MachineHandle;
-use bmc_core::media::{InsertMedia, MediaRequest, MediaSlot, TransferMethod};
+use bmc_core::media::{InsertMedia, MediaRequest, MediaSlot, Transfer, TransferMethod};
 use bmc_core::power::{Origin, PowerAction};
 use bmc_core::request::{Change, Outcome, Request, SelRequest};
 use bmc_core::screen::Screenshot;
@@ -182,7 +182,8 @@ fn insert_media(slot: MediaSlot, image: InsertImage) -> Result<InsertMedia, Cont
     }
     let image = String::from(url);
     let method = TransferMethod::default();
-    Ok(InsertMedia { slot, image, username, password, write_protected: !writable, method })
+    let transfer = Transfer::default();
+    Ok(InsertMedia { slot, image, username, password, write_protected: !writable, method, transfer })
 }
 
 /// The override that was asked for; where nothing was said of UEFI, as the machine's firmware is.

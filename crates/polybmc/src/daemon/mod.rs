@@ -33,7 +33,7 @@ use bmc_core::event::EventKind;
 use bmc_core::fleet::{Fleet, MachineHandle, MachineSetup};
 use bmc_core::snapshot::Identity;
 use bmc_core::store::{Store, StoreError};
-use bmc_redfish::{RedfishConfig, RedfishServer, Tls};
+use bmc_redfish::{RedfishServer, Tls};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -114,8 +114,7 @@ impl Daemon {
     /// The store; or each thing of the file that cannot be had, a line each.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Arc<Self>> {
         let Setup { config, sim, store, fleet, tls, state_dir, backends } = setup;
-        let redfish =
-            RedfishConfig { require_if_match: config.aggregate.require_if_match, ..RedfishConfig::default() };
+        let redfish = config.aggregate.service();
         let binder = Binder { fleet: fleet.clone(), store: Arc::clone(&store), tls, redfish };
         let mut ports = Ports::default();
         plan::check_sim(&config, sim)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::media::{MediaErrorKind, MediaRequest, TransferMethod};
+use crate::media::{MediaErrorKind, MediaRequest, Transfer, TransferMethod};
 
 const IMAGE: &str = "http://host/live.iso";
 
@@ -15,6 +15,7 @@ fn insert_of(slot: MediaSlot, image: &str) -> Request {
         password: None,
         write_protected: true,
         method: TransferMethod::Upload,
+        transfer: Transfer::default(),
     })))
 }
 

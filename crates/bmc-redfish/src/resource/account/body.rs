@@ -136,7 +136,8 @@ fn read_types(pointer: &str, value: &Value, has_ipmi: bool, faults: &mut Faults)
             Some("Redfish") => redfish = true,
             Some("IPMI") if has_ipmi => ipmi = true,
             Some(other) => {
-                faults.push(Message::new(message::PropertyValueNotInList, [other, &pointer]).about(&pointer));
+                let known = ["Redfish", "IPMI"].into_iter().filter(|known| has_ipmi || *known != "IPMI");
+                faults.not_in_list(&pointer, other, known);
             }
             None => {}
         }

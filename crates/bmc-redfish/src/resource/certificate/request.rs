@@ -107,7 +107,11 @@ fn read_usages(parameters: &mut Parameters<'_>, subject: &mut Subject) {
             (Some((_, usage)), _) => subject.key_usage.push(*usage),
             (None, SERVER) => subject.extended_key_usage.push(ExtendedKeyUsagePurpose::ServerAuth),
             (None, CLIENT) => subject.extended_key_usage.push(ExtendedKeyUsagePurpose::ClientAuth),
-            (None, other) => parameters.not_in_list("KeyUsage", other),
+            (None, other) => {
+                let known = USAGES.iter().map(|(known, _)| *known).chain([SERVER, CLIENT]);
+                let wanted = format!("Choose of: {}.", known.collect::<Vec<_>>().join(", "));
+                parameters.not_in_list("KeyUsage", other, &wanted);
+            }
         }
     }
 }

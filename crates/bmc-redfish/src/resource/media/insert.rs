@@ -7,13 +7,15 @@
 use bmc_core::account::Secret;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::media::{
-    IMAGE_URI_MAX_BYTES, InsertMedia, MEDIA_CREDENTIAL_MAX_BYTES, MediaRequest, MediaSlot, TransferMethod,
+    IMAGE_URI_MAX_BYTES, InsertMedia, MEDIA_CREDENTIAL_MAX_BYTES, MediaRequest, MediaSlot, Transfer,
+    TransferMethod,
 };
 use bmc_core::request::{Change, Request};
 use bmc_core::settings::Edit;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{METHODS, Tree, render, slot_of};
 use crate::error::{About, Asked, Problem, request_problem};
@@ -105,6 +107,7 @@ impl Wanted {
                 password: self.password.clone().or(source.password).map(Secret::new),
                 write_protected: self.write_protected.unwrap_or(true),
                 method: self.method.unwrap_or_default(),
+                transfer: Transfer::default(),
             }),
             _ => Err(wrong),
         }
@@ -237,9 +240,14 @@ async fn carry_out(
     request: MediaRequest,
     action: &'static str,
 ) -> Result<Reply, Problem> {
-    let ejects = matches!(request, MediaRequest::Eject(_));
+    let joins = match &request {
+        MediaRequest::Insert(insert) => Some((key(insert), insert.transfer.clone())),
+        MediaRequest::Eject(_) => None,
+    };
+    let transfer = joins.as_ref().map(|(_, transfer)| transfer.clone());
     let work = |progress: crate::tasks::Progress| async move {
         let _ = progress.commit();
+        transfer.into_iter().for_each(|transfer| progress.transfer(transfer));
         match machine.request(Request::Media(request)).await {
             Ok(_) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
             Err(error) => {
@@ -250,12 +258,19 @@ async fn carry_out(
         }
     };
     let tasks = &call.service.tasks;
-    if ejects {
+    match joins {
         // It ends the inserts that may have taken all places.
-        tasks.run_even_if_full(call, "Eject virtual media", work).await
-    } else {
-        tasks.run(call, "Insert virtual media", work).await
+        None => tasks.run_even_if_full(call, "Eject virtual media", work).await,
+        Some((key, _)) => tasks.run_or_join(call, "Insert virtual media", key, work).await,
     }
+}
+
+/// What makes two inserts the same: the machine joins them, so their tasks are one.
+fn key(insert: &InsertMedia) -> String {
+    let InsertMedia { slot, image, username, password, write_protected, method, transfer: _ } = insert;
+    // Not the password itself: keys are no secrets.
+    let password = password.as_ref().map(|password| hex::encode(Sha256::digest(password.expose())));
+    format!("{:?}", (slot, image, username, password, write_protected, method))
 }
 
 /// What a PATCH asks for.

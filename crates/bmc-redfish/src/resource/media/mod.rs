@@ -60,8 +60,7 @@ macro_rules! routes {
             },
             Route {
                 path: concat!($base, "/VirtualMedia/{member}/Actions/VirtualMedia.EjectMedia"),
-                verbs: &[post($needs, |call| Box::pin(insert::eject(call, $tree)), "empties the drive")
-                    .empty_body()],
+                verbs: &[post($needs, |call| Box::pin(insert::eject(call, $tree)), "empties the drive")],
             },
             Route {
                 path: concat!($base, "/VirtualMedia/{member}/Certificates"),

@@ -175,7 +175,7 @@ fn capacity(pointer: &str, value: &Value, faults: &mut Faults) -> Option<u64> {
 /// Clients say that they want none; there is no other.
 fn encrypted(pointer: &str, value: &Value, faults: &mut Faults) {
     if !value.is_null() && faults.boolean(pointer, value) == Some(true) {
-        faults.push(Message::new(message::PropertyValueNotInList, ["true", pointer]).about(pointer));
+        faults.not_in_list(pointer, "true", ["false"]);
     }
 }
 
@@ -209,8 +209,9 @@ fn drives(
             match drive_at(uri, snapshot, subsystem) {
                 Some(drive) => wanted.push(drive),
                 None => {
-                    let args = [uri, pointer.as_str()];
-                    faults.push(Message::new(message::PropertyValueNotInList, args).about(&pointer));
+                    let fault = Message::new(message::PropertyValueNotInList, [uri, pointer.as_str()]);
+                    faults
+                        .push(fault.about(&pointer).resolution("Name drives of this Storage by their URIs."));
                 }
             }
         }
