@@ -14,7 +14,7 @@ use polybmc_tests::talk::{Talk, activate};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use testkit::guest::{ANSWER_LIMIT, BOOT_LIMIT, Firmware, Guest, Libvirtd, SerialLine, URI};
+use testkit::guest::{ANSWER_LIMIT, BOOT_LIMIT, Firmware, Guest, Libvirtd, SerialLine, URI, Web};
 use testkit::tools::Tool;
 use testkit::wait;
 
@@ -393,6 +393,108 @@ fn await_available(machine: &Machine<'_>) {
 const BARE: &str = "<domain type='qemu'><name>bare</name><uuid>11111111-2222-3333-4444-555555555555</uuid>\
     <memory unit='MiB'>32</memory><os><type arch='x86_64' machine='q35'>hvm</type><boot dev='hd'/></os><devices>\
     <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface></devices></domain>";
+
+/// A definition with an order of its own at each device, beside the secrets, the foreign notes and the QEMU arguments that every guest has.
+fn with_order_at_devices(guest: &Guest) -> String {
+    let definition = guest.definition();
+    let order = |xml: String, device: &str, place: u32| {
+        let at = xml.find(device).expect("the device is there") + device.len();
+        format!("{}<boot order='{place}'/>{}", &xml[..at], &xml[at..])
+    };
+    let xml = definition.replace("<boot dev='hd'/>", "");
+    let xml = order(xml, "<target dev='vda' bus='virtio'/>", 2);
+    let xml = order(xml, "<mac address='52:54:00:00:00:01'/>", 1);
+    let file = guest.folder().join("ordered.xml");
+    std::fs::write(&file, xml).expect("the guest's folder can be written");
+    guest.virsh(["define".as_ref(), file.as_os_str()]);
+    guest.definition()
+}
+
+/// The guest's boot options as Redfish shows them: first those in the boot order.
+fn boot_options(machine: &Machine<'_>) -> Vec<Value> {
+    let read = |uri: &Value| machine.redfish.read(uri.as_str().expect("a URI"));
+    let all = machine.redfish.read(&format!("{}/BootOptions", machine.system));
+    all["Members"].as_array().into_iter().flatten().map(|member| read(&member["@odata.id"])).collect()
+}
+
+fn boot_order(machine: &Machine<'_>) -> Vec<String> {
+    let order = machine.redfish.read(&machine.system)["Boot"]["BootOrder"].clone();
+    serde_json::from_value(order).expect("an array of names")
+}
+
+/// Boot options are the guest's own once it has any; their order is what the guest does; a URI is booted from once; and a guest that restarts
+/// itself while the daemon is dead boots its own order.
+#[test]
+fn guest_of_ovmf_shows_its_own_boot_options_and_boots_from_a_uri() {
+    let mut guest = Guest::define(Firmware::Ovmf);
+    with_order_at_devices(&guest);
+    let web = Web::serve(guest.program("http"));
+    let mut lab = serve_guest(&guest);
+    let definition = {
+        let machine = Machine::of(&lab, "web");
+        machine.await_power(false);
+        // It has never run: its devices stand for its options, and say so.
+        let options = boot_options(&machine);
+        let words = options[0]["Description"].as_str().unwrap();
+        assert!(words.contains("are not known") && words.contains("first start"), "{words}");
+        let named = |alias: &str| {
+            let option = options.iter().find(|option| option["Alias"] == alias);
+            option.unwrap_or_else(|| panic!("no {alias} in {options:#?}"))["Id"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(boot_order(&machine), [named("Pxe"), named("Hdd")]);
+        let wanted = [named("Hdd"), named("Pxe")];
+        machine.redfish.patch(&machine.system, &json!({ "Boot": { "BootOrder": wanted } })).expect(204);
+        let definition = guest.definition();
+        assert_eq!(machine.power(Door::Redfish, ON), Reply::Done);
+        assert_eq!(guest.next_boot().from, "disk");
+        assert_eq!(machine.power(Door::Redfish, OFF), Reply::Done);
+        wait::eventually("the guest's own options are shown", SOON, || {
+            boot_options(&machine)[0]["UefiDevicePath"].is_string()
+        });
+        let options = boot_options(&machine);
+        let (first, second) = (&options[0], &options[1]);
+        assert_eq!(
+            (&first["Alias"], &second["BootOptionEnabled"]),
+            (&json!("Hdd"), &json!(true)),
+            "{options:#?}"
+        );
+        let path = second["UefiDevicePath"].as_str().unwrap();
+        assert!(path.contains("MAC(525400000001"), "{path}");
+        // What is shown is what the guest has written.
+        let file = format!("/var/lib/libvirt/qemu/nvram/{}_VARS.fd", guest.name());
+        assert!(Path::new(&file).exists(), "this is where they come from");
+
+        machine
+            .redfish
+            .patch(
+                &machine.system,
+                &json!({ "Boot": { "BootSourceOverrideTarget": "UefiHttp", "HttpBootUri": web.url("/x/loader.efi") } }),
+            )
+            .expect(204);
+        assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
+        assert_eq!(guest.next_boot().from, "http");
+        machine.assert_boot(&Shown::Nothing);
+        definition
+    };
+
+    lab.daemon.kill();
+    guest.tell("reboot");
+    assert_eq!(guest.next_boot().from, "disk", "with nobody there to bring it about");
+    lab.daemon.restart();
+    let machine = Machine::of(&lab, "web");
+    wait::eventually("the machine is seen again", SOON, || machine.node.power() == "on");
+    machine.assert_boot(&Shown::Nothing);
+    assert_eq!(machine.power(Door::Redfish, OFF), Reply::Done);
+    machine.await_power(false);
+    wait::eventually("the option of the URI is gone", SOON, || {
+        let options = boot_options(&machine);
+        !options
+            .iter()
+            .any(|option| option["DisplayName"].as_str().is_some_and(|name| name.contains("polybmc")))
+    });
+    assert_eq!(boot_options(&machine)[0]["Alias"], "Hdd");
+    assert_eq!(guest.definition(), definition, "not a byte of the definition has changed");
+}
 
 /// libvirtd dies under a running guest and comes back: both protocols say so, and nothing has to be restarted.
 #[test]

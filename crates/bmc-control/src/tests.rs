@@ -56,7 +56,7 @@ fn drive() -> DriveView {
 }
 
 fn boot() -> BootView {
-    BootView { target: BootTarget::Pxe, enabled: BootEnabled::Once, uefi: true, uri: None }
+    BootView { target: BootTarget::Pxe, enabled: BootEnabled::Once, uefi: true, uri: None, device: None }
 }
 
 fn sensor() -> SensorView {
@@ -244,8 +244,13 @@ async fn every_call_comes_through() {
     let mut pixels = [0; 6];
     assert_eq!(reader.next_frame(&mut pixels).unwrap().buffer_size(), 6);
     assert_eq!((reader.info().width, pixels), (2, [1, 2, 3, 4, 5, 6]));
-    let set =
-        SetBoot { target: BootTarget::Http, persistent: true, uefi: None, uri: Some("http://x/".to_owned()) };
+    let set = SetBoot {
+        target: BootTarget::Http,
+        persistent: true,
+        uefi: None,
+        uri: Some("http://x/".to_owned()),
+        device: None,
+    };
     assert_eq!(client.set_boot("node-0", &set).await.unwrap().uri.as_deref(), Some("http://x/"));
     assert_eq!(client.media("node-0").await.unwrap(), [drive()]);
     let image = InsertImage {

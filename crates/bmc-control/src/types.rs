@@ -278,6 +278,9 @@ pub struct BootView {
     pub uefi: bool,
     /// Where UEFI HTTP boot loads from.
     pub uri: Option<String>,
+    /// The one device of the target's class that is meant; `null` for the first.
+    #[serde(default)]
+    pub device: Option<String>,
 }
 
 /// A drive for virtual media.
@@ -355,6 +358,9 @@ pub struct SetBoot {
     /// Where UEFI HTTP boot loads from; needed for the target `http`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
+    /// One device of the target's class: a disk's or drive's name, a network interface's MAC address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// What a reload did, by names of BMCs.

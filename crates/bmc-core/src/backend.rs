@@ -21,7 +21,7 @@ use crate::boot::{BootPlan, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::discovery::Listing;
 use crate::error::BackendError;
-use crate::firmware::{BootDevice, FirmwareSetup, KeptFirmware, SecureBoot};
+use crate::firmware::{BootDevice, FirmwareSetup, KeptFirmware, LoadOption, SecureBoot};
 use crate::inventory::{Cpu, Graphics, Listening, MemoryModule, Nic, PciDevice};
 use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
@@ -74,6 +74,12 @@ pub struct MachineInfo {
     pub boot_devices: Vec<BootDevice>,
     /// The names of those that it tries, in this order, when no override is in force.
     pub boot_order: Vec<String>,
+    /// The load options of the guest's own, those in its `BootOrder` first and in that order, where they can be read.
+    pub load_options: Option<Vec<LoadOption>>,
+    /// Why they cannot be read, of a machine that has some.
+    pub load_options_unread: Option<String>,
+    /// Why this machine cannot be told a URI to boot from over HTTP; `None` where it can.
+    pub http_uri_refused: Option<String>,
     /// Its network interfaces, in order.
     pub nics: Vec<Nic>,
     /// What sits on its PCI bus, as far as the backend knows, in order of address.

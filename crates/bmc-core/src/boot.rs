@@ -225,9 +225,19 @@ pub struct OverrideBoot {
     pub http_uri: Option<String>,
     /// See [`BootOverride::device`].
     pub device: Option<String>,
+    /// For this boot only: where the backend can, a restart from inside the guest boots the machine's own order although nobody is there to
+    /// bring that about.
+    pub once: bool,
     /// Which setting of the override this is. A backend whose machines outlive the daemon marks the running instance with it
     /// and reports it in [`Observed::boot_generation`](crate::backend::Observed::boot_generation).
     pub generation: u64,
+}
+
+impl OverrideBoot {
+    /// The URI to boot from, if this boot is over HTTP and has one.
+    pub fn uri(&self) -> Option<&str> {
+        self.http_uri.as_deref().filter(|_| self.target == BootTarget::Http)
+    }
 }
 
 /// Checks that a machine can boot from `target`.

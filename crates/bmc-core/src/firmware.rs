@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::MachineInfo;
 use crate::boot::{BootTarget, FirmwareMode};
 use crate::firmware::keys::{KeyDatabases, KeySet};
 
@@ -35,6 +36,22 @@ pub enum BootDeviceKind {
 }
 
 impl BootDeviceKind {
+    /// Whether an override with this target may name a device of this kind.
+    pub fn serves(self, target: BootTarget) -> bool {
+        match target {
+            BootTarget::Pxe | BootTarget::Http => self == Self::Network,
+            BootTarget::Disk | BootTarget::DiskSafeMode | BootTarget::Diagnostics => {
+                matches!(self, Self::Disk | Self::UsbDisk)
+            }
+            BootTarget::Cdrom | BootTarget::RemoteCdrom => self == Self::Cdrom,
+            BootTarget::Usb | BootTarget::RemoteFloppy | BootTarget::RemoteMedia => {
+                matches!(self, Self::UsbDisk | Self::Floppy)
+            }
+            BootTarget::RemoteDisk => self == Self::UsbDisk,
+            BootTarget::None | BootTarget::BiosSetup => false,
+        }
+    }
+
     /// Which override target boots from devices of this kind.
     pub fn target(self) -> BootTarget {
         match self {
@@ -44,6 +61,71 @@ impl BootDeviceKind {
             Self::Network => BootTarget::Pxe,
         }
     }
+}
+
+/// A load option of a UEFI guest's own: a variable `Boot####` that its firmware or its system wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadOption {
+    /// Its number.
+    pub number: u16,
+    /// What it is called in the firmware's menus.
+    pub description: String,
+    /// Its device path, as UEFI writes them in text.
+    pub path: String,
+    /// The name of the [`BootDevice`] that it boots from, where it is one of those.
+    pub device: Option<String>,
+    /// It boots over HTTP.
+    pub http: bool,
+    /// It boots from no device, such as a shell in the firmware: it is tried behind all devices.
+    pub fallback: bool,
+}
+
+/// What a machine can boot from, as clients see it: a load option of the guest's own, or a device for which the guest has none (yet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootEntry<'a> {
+    /// The guest's load option.
+    pub option: Option<&'a LoadOption>,
+    /// The device.
+    pub device: Option<&'a BootDevice>,
+    /// The next boot without an override tries it.
+    pub tried: bool,
+}
+
+/// The devices that an override with this target may name, in the order in which they are counted.
+pub fn devices_for(info: &MachineInfo, target: BootTarget) -> impl Iterator<Item = &BootDevice> {
+    info.boot_devices.iter().filter(move |device| device.kind.serves(target))
+}
+
+/// What a machine boots from if its devices are tried in this order: first what is tried, as it is tried, then the rest.
+///
+/// OVMF puts the load options of QEMU's devices first, in the order of the devices and those of one device in the order of its variable
+/// `BootOrder`, and behind them those that are of no device. Options of other devices it deletes.
+pub fn boot_entries<'a>(info: &'a MachineInfo, order: &[String]) -> Vec<BootEntry<'a>> {
+    let options = info.load_options.as_deref().unwrap_or_default();
+    let of_device = |device: &'a BootDevice, tried: bool| {
+        let own: Vec<BootEntry<'a>> = options
+            .iter()
+            .filter(|option| option.device.as_deref() == Some(&*device.name))
+            .map(|option| BootEntry { option: Some(option), device: Some(device), tried })
+            .collect();
+        if own.is_empty() { vec![BootEntry { option: None, device: Some(device), tried }] } else { own }
+    };
+    let find = |name: &String| info.boot_devices.iter().find(|device| device.name == *name);
+    let tried = order.iter().filter_map(find).flat_map(|device| of_device(device, true));
+    let others = info.boot_devices.iter().filter(|device| !order.contains(&device.name));
+    let others = others.flat_map(|device| of_device(device, false));
+    let no_device = |option: &&LoadOption| {
+        let device = option.device.as_ref();
+        !device.is_some_and(|name| info.boot_devices.iter().any(|device| device.name == *name))
+    };
+    let without = |fallback: bool| {
+        options
+            .iter()
+            .filter(no_device)
+            .filter(move |option| option.fallback == fallback)
+            .map(move |option| BootEntry { option: Some(option), device: None, tried: fallback })
+    };
+    tried.chain(without(true)).chain(others).chain(without(false)).collect()
 }
 
 /// What the UEFI variables are that the next boot finds.
@@ -118,4 +200,59 @@ pub struct KeptFirmware {
     /// The devices that it boots from, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_order: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_come_first_and_what_is_of_no_device_last() {
+        let device = |name: &str, kind| BootDevice { name: name.to_owned(), kind };
+        let option = |number, device: Option<&str>| LoadOption {
+            number,
+            description: String::new(),
+            path: String::new(),
+            device: device.map(str::to_owned),
+            http: false,
+            fallback: device.is_none(),
+        };
+        let info = MachineInfo {
+            boot_devices: vec![
+                device("vda", BootDeviceKind::Disk),
+                device("sda", BootDeviceKind::Cdrom),
+                device("net", BootDeviceKind::Network),
+            ],
+            load_options: Some(vec![
+                option(1, Some("vda")),
+                option(2, None),
+                option(4, Some("net")),
+                option(5, Some("net")),
+                option(6, Some("gone")),
+            ]),
+            ..MachineInfo::default()
+        };
+        let shown = |order: &[&str]| -> Vec<(Option<u16>, Option<&str>, bool)> {
+            let order: Vec<String> = order.iter().map(|name| (*name).to_owned()).collect();
+            let entries = boot_entries(&info, &order).into_iter();
+            entries
+                .map(|entry| {
+                    let device = entry.device.map(|device| &*device.name);
+                    let name = ["vda", "sda", "net"].into_iter().find(|name| Some(*name) == device);
+                    (entry.option.map(|option| option.number), name, entry.tried)
+                })
+                .collect()
+        };
+        assert_eq!(
+            shown(&["net", "sda"]),
+            [
+                (Some(4), Some("net"), true),
+                (Some(5), Some("net"), true),
+                (None, Some("sda"), true),
+                (Some(2), None, true),
+                (Some(1), Some("vda"), false),
+                (Some(6), None, false),
+            ]
+        );
+    }
 }

@@ -38,6 +38,8 @@ const RECONNECT_MIN: Duration = Duration::from_millis(500);
 const RECONNECT_MAX: Duration = Duration::from_secs(15);
 /// Wait before asking again for a domain whose state libvirt did not tell, other than for its absence.
 pub(crate) const REFRESH_AGAIN: Duration = Duration::from_secs(10);
+/// When a machine that boots is asked for its UEFI variables: after its firmware's work, and again after its system's.
+const VARIABLES_SETTLE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(150)];
 /// How often an answer that events have overtaken is asked for anew before it is taken as it is.
 const REFRESH_OVERTAKEN_MAX: u32 = 8;
 
@@ -174,8 +176,14 @@ impl Hub {
                 RawEvent::Devices { .. } => Step { refresh: true, ..Step::default() },
                 RawEvent::Metadata { .. } | RawEvent::Closed { .. } => Step::default(),
             });
-            if refresh {
+            if refresh || changes_variables(&event, &watch) {
                 self.refresh(&watch);
+            }
+            if let RawEvent::Reboot { .. } | RawEvent::Lifecycle { event: c::VIR_DOMAIN_EVENT_STARTED, .. } =
+                event
+                && watch.is_uefi()
+            {
+                self.refresh_later(&watch);
             }
         }
     }
@@ -184,6 +192,22 @@ impl Hub {
         if let Some(lister) = self.lister.get() {
             lister.look(look);
         }
+    }
+
+    /// Asks again for a domain's state once its firmware and its system have had time to write their variables, of which no event tells.
+    fn refresh_later(self: &Arc<Self>, watch: &Arc<Watch>) {
+        let (hub, watch) = (Arc::downgrade(self), Arc::downgrade(watch));
+        let Some(instance) = watch.upgrade().map(|watch| watch.running()) else { return };
+        self.runtime.spawn(async move {
+            for wait in VARIABLES_SETTLE {
+                tokio::time::sleep(wait).await;
+                let (Some(hub), Some(watch)) = (hub.upgrade(), watch.upgrade()) else { return };
+                if watch.running() != instance {
+                    return;
+                }
+                hub.refresh(&watch);
+            }
+        });
     }
 
     /// Asks for a domain's state and reports what is news, on a task of its own.
@@ -219,7 +243,7 @@ impl Hub {
             let (asked, raid, firmware) =
                 (Arc::clone(watch), Arc::clone(&self.raid), Arc::clone(&self.firmware));
             let result = self.caller.call(CALL_TIMEOUT, "tell a domain's state", move |connect| {
-                fetch(connect, &asked.look_up(connect)?, &raid, &firmware)
+                fetch(connect, &asked.look_up(connect)?, &raid, &firmware, &asked.store)
             });
             match result.await {
                 Ok(fetched) => {
@@ -277,6 +301,12 @@ fn may_come_or_go(event: &RawEvent) -> bool {
             | c::VIR_DOMAIN_EVENT_STARTED
             | c::VIR_DOMAIN_EVENT_STOPPED
     )
+}
+
+/// Whether the guest's UEFI variables may have changed with what happened.
+fn changes_variables(event: &RawEvent, watch: &Watch) -> bool {
+    matches!(event, RawEvent::Lifecycle { event: c::VIR_DOMAIN_EVENT_STOPPED, .. } | RawEvent::Reboot { .. })
+        && watch.is_uefi()
 }
 
 /// The connection's task.

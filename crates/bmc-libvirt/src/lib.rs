@@ -10,6 +10,8 @@
 //! | `track` | pure: what libvirt's events mean for one domain |
 //! | `console` | a machine's serial console: opens it, holds it, opens it again |
 //! | `discovery` | which domains there are, for BMCs that come and go with them |
+//! | `nvram` | the guest's UEFI variables: boot options read, a URI to boot from written |
+//! | `once` | what a start with a boot override does beside running the copy |
 //! | `poll` | asks for statistics now and then |
 //! | `statistics` | pure: from libvirt's counters to percent and bytes per second |
 //! | `firmware` | what UEFI images a host has, and setting a domain's firmware up |
@@ -32,6 +34,8 @@ pub mod firmware;
 mod hub;
 mod machine;
 mod media;
+mod nvram;
+mod once;
 mod poll;
 mod screen;
 mod setup_key;

@@ -3,7 +3,7 @@
 //! A start with a boot override runs a changed copy of the definition (`virDomainCreateXML`); the definition is never touched, so there is
 //! nothing to restore, whatever crashes when. When such an instance stops, the domain is its definition again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +28,8 @@ use crate::console::{self, Kept};
 use crate::firmware;
 use crate::hub::Hub;
 use crate::media;
+use crate::nvram;
+use crate::once;
 use crate::screen;
 use crate::setup_key;
 use crate::storage;
@@ -162,11 +164,16 @@ impl LibvirtMachine {
             self.settle().await;
             return Err(error);
         }
-        let (plan, tray) = (boot.clone(), self.tray);
+        if let Err(error) = self.make_store(boot).await {
+            self.start_failed();
+            return Err(error);
+        }
+        self.watch.track().op = op;
+        let (plan, watch, tray) = (boot.clone(), Arc::clone(&self.watch), self.tray);
         let renew = self.watch.track().renew_variables;
         let started = self
             .call(START_TIMEOUT, "start the domain", move |connect, domain| {
-                start(connect, domain, &plan, renew, tray)
+                start(connect, domain, &plan, renew, tray, &watch.store)
             })
             .await;
         match &started {
@@ -175,15 +182,54 @@ impl LibvirtMachine {
                 self.await_event(op, "start the domain").await;
                 self.after_start(boot);
             }
-            Err(_) => {
-                let mut track = self.watch.track();
-                track.op = Op::None;
-                track.generation = None;
-                let report = track.change(ObservedPower::Off, ChangeCause::Requested);
-                self.watch.send(&track, report);
-            }
+            Err(_) => self.start_failed(),
         }
         started
+    }
+
+    /// A machine that was stopped in order to be started again is off.
+    fn start_failed(&self) {
+        let mut track = self.watch.track();
+        track.op = Op::None;
+        track.generation = None;
+        let report = track.change(ObservedPower::Off, ChangeCause::Requested);
+        self.watch.send(&track, report);
+    }
+
+    /// Lets libvirt make the variable store of a machine that has never run, if this boot needs it: libvirt makes it with the first start, so
+    /// the machine is started, without a single step of its processors, and stopped.
+    async fn make_store(&self, boot: &BootPlan) -> Result<(), BackendError> {
+        let BootPlan::Override(boot) = boot else { return Ok(()) };
+        if boot.uri().is_none() {
+            return Ok(());
+        }
+        let renew = self.watch.track().renew_variables;
+        self.operate(
+            Op::Preparing,
+            START_TIMEOUT,
+            "make the machine's UEFI variables",
+            move |connect, domain| {
+                let is_missing = nvram::is_missing(&once::store_of(connect, domain)?);
+                if domain.is_active()? {
+                    return Err(BackendError::new(
+                        BackendErrorKind::InvalidState,
+                        "the machine runs already",
+                    )
+                    .into());
+                }
+                if !(is_missing || renew) {
+                    return Ok(false);
+                }
+                // Made anew now, so that the start that follows leaves in it what is written.
+                let anew = if renew { c::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
+                domain.create_with_flags(c::VIR_DOMAIN_START_PAUSED | anew)?;
+                domain.destroy()?;
+                Ok(true)
+            },
+        )
+        .await?;
+        self.watch.track().renew_variables = false;
+        Ok(())
     }
 
     fn after_start(&self, boot: &BootPlan) {
@@ -202,13 +248,14 @@ fn define(connect: &Connect, xml: &str, changed: &str) -> Result<(), Failure> {
 }
 
 /// Starts the definition, or a copy of it: for an override, and where it is to have the BMC's CD drive. With `renew`, its UEFI variables
-/// are made anew from their template.
+/// are made anew from their template. Whoever changes the variable store holds `store`.
 fn start(
     connect: &Connect,
     domain: &Domain,
     boot: &BootPlan,
     renew: bool,
     tray: bool,
+    store: &Mutex<()>,
 ) -> Result<(), Failure> {
     // Drivers disagree on what error this is.
     if domain.is_active()? {
@@ -229,9 +276,24 @@ fn start(
         }
         BootPlan::Override(boot) => {
             let copy = copy_for(domain, boot)?;
+            // Until the machine has the store open, nobody is to take out again what is written into it.
+            let _held = store.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(uri) = boot.uri() {
+                let file = once::store_of(connect, domain)?;
+                let nic = edit::first_nic(&copy)?;
+                nvram::enter_uri(&file, &nic, uri).map_err(BackendError::unsupported)?;
+            }
             let plain = || connect.create_domain_xml(&copy, flags).map(drop).map_err(Failure::from);
             let with_tray = if tray { xml::media::with_tray(&copy)? } else { copy.clone() };
-            if with_tray == copy { plain() } else { start_with_tray(connect, &with_tray, flags, plain) }
+            if with_tray == copy {
+                plain()?;
+            } else {
+                start_with_tray(connect, &with_tray, flags, plain)?;
+            }
+            if boot.once {
+                once::own_order_next(connect, domain);
+            }
+            Ok(())
         }
     }
 }
@@ -279,11 +341,12 @@ impl Machine for LibvirtMachine {
     }
 
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
-        let (plan, tray) = (boot.clone(), self.tray);
+        self.make_store(boot).await?;
+        let (plan, watch, tray) = (boot.clone(), Arc::clone(&self.watch), self.tray);
         let op = Op::Starting { generation: boot.generation() };
         let renew = self.watch.track().renew_variables;
         self.operate(op, START_TIMEOUT, "start the domain", move |connect, domain| {
-            start(connect, domain, &plan, renew, tray).map(|()| true)
+            start(connect, domain, &plan, renew, tray, &watch.store).map(|()| true)
         })
         .await?;
         self.watch.track().renew_variables = false;

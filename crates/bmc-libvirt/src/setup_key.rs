@@ -1,12 +1,10 @@
-//! Opening the firmware's menus: the copy that was started makes the firmware wait for a key, and this presses it.
+//! Opening the firmware's setup: the copy that was started makes the firmware wait for a key, and this presses it.
 //!
-//! OVMF opens its setup at the first Escape and does not mind more. SeaBIOS has no setup; its boot menu is what comes nearest: Escape
-//! opens it, and a second one leaves it again.
+//! OVMF opens its setup at the first Escape and does not mind more. SeaBIOS has no setup.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bmc_core::boot::FirmwareMode;
 use virt_sys as c;
 
 use crate::connection::CALL_TIMEOUT;
@@ -18,30 +16,16 @@ const ESCAPE: u32 = 1;
 /// How long it is held, in milliseconds.
 const HOLD_MS: u32 = 100;
 
-/// When keys are pressed: nobody says when the firmware has found its keyboard.
-struct Rhythm {
-    /// Before the first press and between presses.
-    pause: Duration,
-    presses: u32,
-}
-
-/// In software emulation OVMF takes up to ten seconds to its prompt.
-const OVMF: Rhythm = Rhythm { pause: Duration::from_millis(500), presses: 20 };
-/// In software emulation SeaBIOS takes about two seconds to its prompt, where it waits for a minute.
-const SEABIOS: Rhythm = Rhythm { pause: Duration::from_secs(8), presses: 1 };
+/// The time before the first press and between presses: nobody says when the firmware has found its keyboard.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often it is pressed: in software emulation OVMF takes up to ten seconds to its prompt.
+const PRESSES: u32 = 20;
 
 /// Presses Escape as the firmware needs it, unless the machine stops.
 pub(crate) async fn press(hub: Arc<Hub>, watch: Arc<Watch>) {
-    let (generation, firmware) = {
-        let track = watch.track();
-        (track.generation, track.info.as_ref().map(|info| info.firmware).unwrap_or_default())
-    };
-    let rhythm = match firmware {
-        FirmwareMode::Uefi => OVMF,
-        FirmwareMode::Legacy => SEABIOS,
-    };
-    for _ in 0..rhythm.presses {
-        tokio::time::sleep(rhythm.pause).await;
+    let generation = watch.track().generation;
+    for _ in 0..PRESSES {
+        tokio::time::sleep(PAUSE).await;
         if watch.track().generation != generation {
             return;
         }

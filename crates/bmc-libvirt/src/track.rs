@@ -7,6 +7,7 @@
 //!   Op::Starting    STARTED  ─► report Running (requested)
 //!   Op::Stopping    STOPPED  ─► report Off (requested)
 //!   Op::Restarting  STOPPED  ─► nothing     STARTED ─► nothing, done
+//!   Op::Preparing   STARTED  ─► nothing     STOPPED ─► nothing, done
 //!   Op::Resetting   REBOOT   ─► nothing, done
 //!   no operation    STARTED, STOPPED, REBOOT, ... ─► reported with who did it
 //! ```
@@ -39,6 +40,8 @@ pub(crate) enum Op {
     Stopping,
     /// Stops and starts within one reset, unseen.
     Restarting { generation: Option<u64> },
+    /// Starts and stops a machine before its first boot, unseen, so that libvirt makes its variable store.
+    Preparing,
     /// Waits for the reset's own reboot event.
     Resetting,
     /// Waits until a paused or sleeping machine runs.
@@ -216,7 +219,7 @@ impl Track {
                 self.op = Op::None;
                 Step::default()
             }
-            Op::Stopping | Op::Restarting { .. } => Step::default(),
+            Op::Stopping | Op::Restarting { .. } | Op::Preparing => Step::default(),
             Op::None | Op::Resuming | Op::Starting { .. }
                 if echo || self.power.is_none_or(|power| power == ObservedPower::Off) =>
             {
@@ -278,6 +281,10 @@ impl Track {
                 let report = self.change(ObservedPower::Running, ChangeCause::Requested);
                 Step { report, refresh: true, ..Step::default() }
             }
+            Op::Preparing => {
+                self.op = op;
+                Step::default()
+            }
             Op::None | Op::Stopping | Op::Resetting | Op::Resuming => {
                 self.op = op;
                 self.generation = None;
@@ -303,6 +310,10 @@ impl Track {
         if matches!(self.op, Op::Restarting { .. }) {
             return Step::default();
         }
+        if self.op == Op::Preparing {
+            self.op = Op::None;
+            return Step::default();
+        }
         let ours = self.op == Op::Stopping;
         self.op = Op::None;
         self.generation = None;
@@ -320,7 +331,8 @@ impl Track {
 
     /// A change that only a machine with power can make, and that is not worth telling while an operation of ours is at it.
     fn change_alive(&mut self, power: ObservedPower, cause: ChangeCause) -> Step {
-        if self.power == Some(ObservedPower::Off) || matches!(self.op, Op::Restarting { .. }) {
+        if self.power == Some(ObservedPower::Off) || matches!(self.op, Op::Restarting { .. } | Op::Preparing)
+        {
             return Step::default();
         }
         let cause = if self.op == Op::None { cause } else { ChangeCause::Requested };

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bmc_core::backend::{MachineInfo, MachineRef, Observed, ObservedPower, Report, Reports};
+use bmc_core::boot::FirmwareMode;
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::media::MediaSlot;
 use bmc_core::power::ChangeCause;
@@ -16,6 +17,7 @@ use virt_sys as c;
 
 use crate::connection::Failure;
 use crate::firmware::{self, HostFirmware};
+use crate::nvram;
 use crate::statistics::Meter;
 use crate::storage::{self, RaidOptions};
 use crate::sys::{self, Counters};
@@ -33,6 +35,8 @@ pub(crate) struct Watch {
     pub(crate) changed: Notify,
     /// One question about the domain's state at a time.
     pub(crate) refreshing: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the variable store, until the machine has it open or nobody needs it any more.
+    pub(crate) store: Mutex<()>,
 }
 
 /// A domain's whole state as libvirt tells it.
@@ -54,6 +58,7 @@ impl Watch {
             meter: Mutex::default(),
             changed: Notify::new(),
             refreshing: tokio::sync::Mutex::new(()),
+            store: Mutex::default(),
         }
     }
 
@@ -102,6 +107,11 @@ impl Watch {
     /// The instance that has power, or in words why there is none.
     pub(crate) fn running(&self) -> Result<Instance, String> {
         self.track().running()
+    }
+
+    /// Whether its firmware is UEFI, as far as is known.
+    pub(crate) fn is_uefi(&self) -> bool {
+        self.track().info.as_ref().is_some_and(|info| info.firmware == FirmwareMode::Uefi)
     }
 
     /// Waits until another instance runs than was `seen`, or none any more, or one again.
@@ -196,11 +206,14 @@ pub(crate) fn gone(watch: &Watch, uri: &str) -> BackendError {
 }
 
 /// Asks libvirt for all that is to know of a domain.
+///
+/// What an earlier boot over HTTP has left in the variables of a machine that is off is removed on the way.
 pub(crate) fn fetch(
     connect: &Connect,
     domain: &Domain,
     raid: &RaidOptions,
     host: &HostFirmware,
+    store: &Mutex<()>,
 ) -> Result<Fetched, Failure> {
     let state = sys::domain_state(domain)?;
     let power = power_of(state);
@@ -209,15 +222,30 @@ pub(crate) fn fetch(
     let media = media::media(&definition)?;
     storage::complete(connect, domain, raid, &mut info);
     firmware::complete(connect, host, &definition, &mut info)?;
-    let generation = match power {
+    let live = match power {
         ObservedPower::Off => None,
-        _ => {
-            let live = domain.xml_desc(0)?;
-            inventory::add_live(&mut info.nics, &live);
-            info.vnc = inventory::vnc(&live);
-            read::boot_generation(&live)
-        }
+        _ => Some(domain.xml_desc(0)?),
     };
+    let generation = live.as_ref().and_then(|live| {
+        inventory::add_live(&mut info.nics, live);
+        info.vnc = inventory::vnc(live);
+        read::boot_generation(live)
+    });
+    if info.firmware == FirmwareMode::Uefi {
+        let place = nvram::place(&connect.uri()?, &info.name, &definition, live.as_deref());
+        nvram::complete(&mut info, &place, &definition);
+        if let Ok(file) = place
+            && live.is_none()
+            && nvram::has_uri(&info)
+            && let Ok(_held) = store.try_lock()
+            && !domain.is_active()?
+        {
+            if let Err(reason) = nvram::clear_uri(&file) {
+                tracing::warn!(machine = %info.name, %reason, "the boot option of a boot over HTTP stays behind");
+            }
+            nvram::complete(&mut info, &Ok(file), &definition);
+        }
+    }
     let transient = !domain.is_persistent()?;
     Ok(Fetched { info, power, generation, transient, media })
 }

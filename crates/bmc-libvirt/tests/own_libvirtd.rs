@@ -92,7 +92,14 @@ fn power(power: ObservedPower, cause: ChangeCause) -> Report {
 }
 
 fn override_boot(target: BootTarget) -> BootPlan {
-    BootPlan::Override(OverrideBoot { target, efi: false, http_uri: None, device: None, generation: 5 })
+    BootPlan::Override(OverrideBoot {
+        target,
+        efi: false,
+        http_uri: None,
+        device: None,
+        once: true,
+        generation: 5,
+    })
 }
 
 fn definition(connect: &Connect) -> String {

@@ -11,7 +11,7 @@ use bmc_core::console::ConsoleInput;
 use bmc_core::error::BackendErrorKind;
 use bmc_core::power::ChangeCause;
 use bmc_libvirt::LibvirtBackend;
-use testkit::guest::{self, Firmware, Guest, SerialLine};
+use testkit::guest::{self, Firmware, Guest, SerialLine, Web};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -56,7 +56,14 @@ fn all(reports: &mut UnboundedReceiver<Report>) -> Vec<Report> {
 }
 
 fn boot(target: BootTarget, generation: u64) -> BootPlan {
-    BootPlan::Override(OverrideBoot { target, efi: false, http_uri: None, device: None, generation })
+    BootPlan::Override(OverrideBoot {
+        target,
+        efi: false,
+        http_uri: None,
+        device: None,
+        once: true,
+        generation,
+    })
 }
 
 fn power(power: ObservedPower, cause: ChangeCause) -> Report {
@@ -217,12 +224,15 @@ async fn what_others_do_is_reported_as_theirs() {
     assert_eq!(again.power, Off);
 }
 
-/// Setup leaves the firmware in its menus; own words of each firmware are the witness, and its own order is back after a reset.
-async fn setup_opens(firmware: Firmware, words: &'static str) {
+/// Setup leaves the firmware in its menus; its own words are the witness, and its own order is back after a reset.
+#[tokio::test]
+async fn ovmf_opens_its_setup() {
+    let firmware = Firmware::Ovmf;
     let (guest, definition) = blocking(Guest::define(firmware), |guest| guest.definition()).await;
     let Attached { backend: _backend, machine, .. } = attach(&guest).await;
     machine.start(&boot(BootTarget::BiosSetup, 1)).await.unwrap();
-    let (guest, _) = blocking(guest, |guest| guest.next_words(words, guest::BOOT_LIMIT)).await;
+    let (guest, _) =
+        blocking(guest, |guest| guest.next_words("Boot Maintenance Manager", guest::BOOT_LIMIT)).await;
     machine.reset(&BootPlan::OwnOrder).await.unwrap();
     let guest = boots_from(guest, firmware, "disk").await;
     machine.stop().await.unwrap();
@@ -231,13 +241,13 @@ async fn setup_opens(firmware: Firmware, words: &'static str) {
 }
 
 #[tokio::test]
-async fn seabios_opens_its_boot_menu() {
-    setup_opens(Firmware::SeaBios, "Select boot device").await;
-}
-
-#[tokio::test]
-async fn ovmf_opens_its_setup() {
-    setup_opens(Firmware::Ovmf, "Boot Maintenance Manager").await;
+async fn seabios_has_no_setup_to_open() {
+    let guest = Guest::define(Firmware::SeaBios);
+    let Attached { backend: _backend, machine, first, .. } = attach(&guest).await;
+    assert!(!first.info.boot_targets.contains(&BootTarget::BiosSetup));
+    let refused = machine.start(&boot(BootTarget::BiosSetup, 1)).await.unwrap_err();
+    assert_eq!(refused.kind, BackendErrorKind::Unsupported);
+    assert_eq!(guest.state(), "shut off");
 }
 
 #[tokio::test]
@@ -250,6 +260,38 @@ async fn ovmf_tries_http() {
     let (guest, ()) =
         blocking(guest, |guest| guest.next_words("Start HTTP Boot over IPv4", guest::BOOT_LIMIT)).await;
     machine.stop().await.unwrap();
+    let (_guest, now) = blocking(guest, |guest| guest.definition()).await;
+    assert_eq!(now, definition);
+}
+
+/// A machine that has never run is told a URI, boots from it, and from its disk when it restarts itself, with nobody there to see to it. Its
+/// variables are its own again when it is off, and say what it did.
+#[tokio::test]
+async fn slow_ovmf_boots_from_the_uri_it_is_told() {
+    let (guest, (definition, program)) =
+        blocking(Guest::define(Firmware::Ovmf), |guest| (guest.definition(), guest.program("http"))).await;
+    let web = Web::serve(program);
+    let Attached { backend: _backend, machine, mut reports, first } = attach(&guest).await;
+    assert!(
+        first.info.load_options.is_none() && first.info.load_options_unread.is_some(),
+        "it has never run"
+    );
+    assert_eq!(first.info.http_uri_refused, None);
+    let uri = web.url("/boot/loader.efi");
+    let BootPlan::Override(plain) = boot(BootTarget::Http, 1) else { unreachable!() };
+    let told = OverrideBoot { http_uri: Some(uri), ..plain };
+    machine.start(&BootPlan::Override(told)).await.unwrap();
+    assert_eq!(all(&mut reports), [power(ObservedPower::Running, ChangeCause::Requested)]);
+    let guest = boots_from(guest, Firmware::Ovmf, "http").await;
+    assert!(web.asked().iter().any(|line| line.starts_with("GET /boot/loader.efi ")), "{:?}", web.asked());
+
+    let (guest, ()) = blocking(guest, |guest| guest.tell("reboot")).await;
+    let guest = boots_from(guest, Firmware::Ovmf, "disk").await;
+    machine.stop().await.unwrap();
+    let Attached { first, .. } = attach(&guest).await;
+    let options = first.info.load_options.unwrap();
+    assert!(options.iter().all(|option| !option.description.contains("polybmc")), "{options:#?}");
+    assert_eq!(options[0].device.as_deref(), Some("vda"), "{options:#?}");
     let (_guest, now) = blocking(guest, |guest| guest.definition()).await;
     assert_eq!(now, definition);
 }

@@ -7,7 +7,7 @@
 use bmc_core::boot::{
     BootEnabled, BootFlagsKept, BootOverride, BootTarget, FirmwareMode, HTTP_BOOT_URI_MAX_BYTES,
 };
-use bmc_core::firmware::BootDevice;
+use bmc_core::firmware::BootEntry;
 use bmc_core::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 
@@ -99,7 +99,8 @@ pub(crate) fn render(snapshot: &Snapshot) -> Value {
         put("HttpBootUri", json!(record.http_uri));
     }
     if let Some(info) = &snapshot.info {
-        let order = info.boot_order.iter().filter_map(|name| boot_option::reference(snapshot, name));
+        let options = boot_option::options_by(snapshot, &info.boot_order).into_iter();
+        let order = options.filter(|(_, entry)| entry.tried).map(|(name, _)| name);
         put("BootOrder", order.collect::<Vec<String>>().into());
         put("BootOrderPropertySelection", "BootOrder".into());
         put("BootOptions", json!({"@odata.id": boot_option::collection_uri(snapshot)}));
@@ -127,7 +128,18 @@ fn offers_next(snapshot: &Snapshot) -> bool {
 /// The boot option that the override in force names, if it names one.
 fn next(snapshot: &Snapshot) -> Option<String> {
     let device = snapshot.boot.device.as_deref().filter(|_| snapshot.boot.is_active())?;
-    boot_option::reference(snapshot, device)
+    // For several boots another door has named it; Redfish has a word only for the next.
+    if snapshot.boot.enabled == BootEnabled::Continuous {
+        return None;
+    }
+    let of_device = |(_, entry): &(String, BootEntry<'_>)| entry.device.is_some_and(|is| is.name == device);
+    let mut options: Vec<(String, BootEntry<'_>)> =
+        boot_option::options(snapshot).into_iter().filter(of_device).collect();
+    // Of several for one device, that of the target.
+    options.sort_by_key(|(_, entry)| {
+        boot_option::target(entry).is_none_or(|(target, _)| target != snapshot.boot.target)
+    });
+    options.into_iter().next().map(|(name, _)| name)
 }
 
 /// What a PATCH asks of `Boot`; `None` where it says nothing.
@@ -224,15 +236,15 @@ impl Next {
     }
 }
 
-/// The device behind a boot option.
-fn device_of<'a>(
+/// What a boot option stands for.
+fn entry_of<'a>(
     pointer: &str,
     value: &Value,
-    options: &[(String, &'a BootDevice)],
+    options: &[(String, BootEntry<'a>)],
     faults: &mut Faults,
-) -> Option<&'a BootDevice> {
+) -> Option<BootEntry<'a>> {
     let text = faults.string(pointer, value)?;
-    let found = options.iter().find(|(name, _)| name == text).map(|(_, device)| *device);
+    let found = options.iter().find(|(name, _)| name == text).map(|(_, entry)| *entry);
     if found.is_none() {
         faults.push(Message::new(message::PropertyValueNotInList, [text, pointer]).about(pointer));
     }
@@ -248,8 +260,13 @@ fn read_next(
     if value.is_null() {
         return Some(None);
     }
-    let device = device_of(pointer, value, &boot_option::options(snapshot), faults)?;
-    Some(Some((device.kind.target(), device.name.clone())))
+    let entry = entry_of(pointer, value, &boot_option::options(snapshot), faults)?;
+    let target = boot_option::target(&entry);
+    if target.is_none() {
+        let fault = Message::new(message::PropertyValueNotInList, [value.as_str()?, pointer]).about(pointer);
+        faults.push(fault.resolution("Name a boot option that is of a device."));
+    }
+    target.map(Some)
 }
 
 /// A boot order: at least one of the machine's boot options, and none twice. What it leaves out is not tried.
@@ -262,19 +279,33 @@ fn read_order(pointer: &str, value: &Value, snapshot: &Snapshot, faults: &mut Fa
         faults.push(Message::new(message::ArraySizeTooShort, [pointer, "1"]).about(pointer));
     }
     let options = boot_option::options(snapshot);
-    let mut order: Vec<String> = Vec::new();
+    let (mut wanted, mut order): (Vec<&str>, Vec<String>) = (Vec::new(), Vec::new());
     for (at, item) in items.iter().enumerate() {
         let pointer = format!("{pointer}/{at}");
-        let Some(device) = device_of(&pointer, item, &options, faults) else {
+        let Some(entry) = entry_of(&pointer, item, &options, faults) else {
             // One fault is enough for an array of nonsense.
             return None;
         };
-        if order.contains(&device.name) {
+        let name = item.as_str().unwrap_or_default();
+        if wanted.contains(&name) {
             let fault = Message::new(message::PropertyValueError, [&pointer]).about(&pointer);
             faults.push(fault.resolution("Name each boot option once."));
             return None;
         }
-        order.push(device.name.clone());
+        wanted.push(name);
+        if let Some(device) = entry.device.filter(|device| !order.contains(&device.name)) {
+            order.push(device.name.clone());
+        }
+    }
+    // What would be shown afterwards: a firmware that goes by devices cannot do everything.
+    let then = boot_option::options_by(snapshot, &order);
+    let then = then.iter().filter(|(_, entry)| entry.tried).map(|(name, _)| &**name);
+    if !then.filter(|name| wanted.contains(name)).eq(wanted.iter().copied()) && faults.is_empty() {
+        let fault = Message::new(message::PropertyValueError, [pointer]).about(pointer);
+        faults.push(fault.resolution(
+            "The firmware tries the boot options of one device together, in their own order, and those of no device last.",
+        ));
+        return None;
     }
     Some(order)
 }

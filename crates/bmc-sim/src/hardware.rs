@@ -360,6 +360,7 @@ mod tests {
             efi: false,
             http_uri: None,
             device: device.map(str::to_owned),
+            once: true,
             generation: 1,
         })
     }

@@ -88,6 +88,7 @@ Example: polybmc power node-0 on
     /// Show or set what a machine boots from
     #[command(after_help = "\
 Example: polybmc boot node-0 pxe
+         polybmc boot node-0 disk --device vdb
          polybmc boot node-0 http --uri http://192.0.2.1/boot.efi --persistent
          polybmc boot node-0 show")]
     Boot(Boot),

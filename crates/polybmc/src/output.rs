@@ -150,9 +150,9 @@ pub(crate) fn boot(boot: &BootView) -> String {
     if boot.uefi {
         words.push_str(", uefi");
     }
-    if let Some(uri) = &boot.uri {
+    for detail in [&boot.device, &boot.uri].into_iter().flatten() {
         words.push_str(", ");
-        words.push_str(uri);
+        words.push_str(detail);
     }
     words
 }

@@ -166,8 +166,9 @@ async fn boot(client: &Client, verb: Boot) -> Result<()> {
                 (_, true) => Some(false),
                 _ => None,
             };
-            let uri = verb.uri;
-            client.set_boot(&verb.name, &SetBoot { target, persistent: verb.persistent, uefi, uri }).await?
+            let (uri, device) = (verb.uri, verb.device);
+            let boot = SetBoot { target, persistent: verb.persistent, uefi, uri, device };
+            client.set_boot(&verb.name, &boot).await?
         }
     };
     print(verb.output, &view, |view| output::boot(view) + "\n")

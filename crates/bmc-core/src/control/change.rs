@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::MachineInfo;
 use crate::boot::{
-    BootEnabled, BootOverride, FirmwareMode, HTTP_BOOT_URI_MAX_BYTES, MAILBOX_BLOCKS_MAX, check_target,
+    BootEnabled, BootOverride, BootTarget, FirmwareMode, HTTP_BOOT_URI_MAX_BYTES, MAILBOX_BLOCKS_MAX,
+    check_target,
 };
 use crate::control::operate::busy;
 use crate::control::{Control, Effect, Now, Op, PendingChange, RequestId, Timer, Waiters};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
+use crate::firmware::{BootDevice, devices_for};
 use crate::request::{ASSET_TAG_MAX_BYTES, Change, Identify, Outcome};
 use crate::settings::bios::{BOOT_MODE, POWER_POLICY};
 use crate::settings::{Edit, Editable, Settings};
@@ -127,9 +130,25 @@ impl Control {
         if boot.http_uri.as_ref().is_some_and(|uri| uri.len() > HTTP_BOOT_URI_MAX_BYTES) {
             return Err(invalid("http_uri", format!("at most {HTTP_BOOT_URI_MAX_BYTES} bytes are kept")));
         }
-        match &self.info {
-            Some(info) if boot.enabled != BootEnabled::Disabled => {
-                Ok(check_target(&info.boot_targets, boot.target)?)
+        let Some(info) = self.info.as_ref().filter(|_| boot.enabled != BootEnabled::Disabled) else {
+            return Ok(());
+        };
+        check_target(&info.boot_targets, boot.target)?;
+        if boot.target == BootTarget::Http
+            && boot.http_uri.is_some()
+            && let Some(reason) = &info.http_uri_refused
+        {
+            let message = format!("this machine cannot be told a URI to boot from: {reason}");
+            return Err(BackendError::unsupported(message).into());
+        }
+        match &boot.device {
+            Some(device) if named(info, boot.target, device).is_none() => {
+                let known: Vec<&str> =
+                    devices_for(info, boot.target).map(|device| device.name.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let target = boot.target.as_str();
+                let message = format!("this machine has no {target} device {device}; it has: {known}");
+                Err(BackendError::unsupported(message).into())
             }
             _ => Ok(()),
         }
@@ -184,7 +203,13 @@ impl Control {
         if let Some(request) = change.watchdog {
             self.watchdog_asked(now, request, effects)?;
         }
-        if let Some(boot) = change.boot {
+        if let Some(mut boot) = change.boot {
+            // Clients may write a MAC address in either case.
+            if let (Some(info), Some(device)) = (&self.info, &boot.device)
+                && let Some(known) = named(info, boot.target, device)
+            {
+                boot.device = Some(known.name.clone());
+            }
             self.record.boot_generation += 1;
             if *self.record.boot != boot {
                 let event = EventKind::BootOverrideSet { target: boot.target, enabled: boot.enabled };
@@ -257,6 +282,11 @@ impl Control {
             }
         };
     }
+}
+
+/// The device of a target's class that a client has named.
+fn named<'a>(info: &'a MachineInfo, target: BootTarget, name: &str) -> Option<&'a BootDevice> {
+    devices_for(info, target).find(|device| device.name.eq_ignore_ascii_case(name))
 }
 
 fn keep_unless_changed<T: PartialEq>(kept: &mut Arc<T>, new: Arc<T>) {

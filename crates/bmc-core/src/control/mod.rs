@@ -547,6 +547,7 @@ impl Control {
             efi: boot.efi,
             http_uri: boot.http_uri.clone(),
             device: boot.device.clone(),
+            once: boot.enabled == BootEnabled::Once,
             generation: self.record.boot_generation,
         })
     }

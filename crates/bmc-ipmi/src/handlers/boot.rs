@@ -2,6 +2,7 @@
 
 use bmc_core::boot::{BootEnabled, BootFlagsKept, BootOptions, BootOverride, BootTarget, MAILBOX_BLOCKS_MAX};
 use bmc_core::error::RequestError;
+use bmc_core::firmware::devices_for;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::request::{Change, Request};
 use bmc_core::snapshot::Snapshot;
@@ -47,7 +48,7 @@ impl Act for SetSystemBootOptions {
             parameter == FLAGS && (self.mark_invalid || matches!(self.write, BootWrite::Value(_)));
         match self.write {
             BootWrite::Mark(_) if parameter == FLAGS && self.mark_invalid => {
-                let flags = flags_of(&context.bmc.snapshot().boot);
+                let flags = flags_of(&context.bmc.snapshot());
                 store(context, &BootOption::Flags(BootFlags { valid: false, ..flags })).await?;
             }
             BootWrite::Mark(_) => {}
@@ -125,7 +126,7 @@ async fn store(context: &Context, value: &BootOption) -> Answer<()> {
 
 fn change_for(snapshot: &Snapshot, value: &BootOption) -> Answer<Change> {
     if let BootOption::Flags(flags) = value {
-        let boot = override_from(*flags, &snapshot.boot);
+        let boot = override_from(*flags, snapshot)?;
         return Ok(Change { boot: Some(boot), ..Default::default() });
     }
     let mut options = BootOptions::clone(&snapshot.boot_options);
@@ -181,7 +182,7 @@ impl Read for GetSystemBootOptions {
             2 => BootOption::ServiceScan(options.service_scan),
             3 => BootOption::ValidBitClearing(options.valid_bit_clearing),
             4 => BootOption::Acknowledge { mask: 0, data: options.info_acknowledge },
-            FLAGS => BootOption::Flags(flags_of(&snapshot.boot)),
+            FLAGS => BootOption::Flags(flags_of(&snapshot)),
             6 => BootOption::Initiator(unpack(options.initiator_info)),
             _ => {
                 let mut data =
@@ -209,21 +210,52 @@ fn unpack([channel, s0, s1, s2, s3, t0, t1, t2, t3]: [u8; 9]) -> BootInitiator {
     }
 }
 
+/// The bits of the device instance selector that count devices; the other says whether external or internal ones are meant, which a virtual
+/// machine does not tell apart.
+const INSTANCE: u8 = 0x0f;
+
+/// The device that an instance selector means: the first of the target's class is 1.
+fn instance(snapshot: &Snapshot, target: BootTarget, selector: u8) -> Answer<Option<String>> {
+    let Some(place) = usize::from(selector & INSTANCE).checked_sub(1) else { return Ok(None) };
+    match snapshot.info.as_ref().filter(|info| !info.boot_devices.is_empty()) {
+        Some(info) if target != BootTarget::None && target != BootTarget::BiosSetup => {
+            let device = devices_for(info, target).nth(place);
+            device.map(|device| Some(device.name.clone())).ok_or(CompletionCode::PARAMETER_OUT_OF_RANGE)
+        }
+        // Of what is not known, it is kept as written.
+        _ => Ok(None),
+    }
+}
+
+/// The instance selector of the device that an override names; 0 where it names none, or one beyond what the selector can count.
+fn selector(snapshot: &Snapshot) -> u8 {
+    let boot = &snapshot.boot;
+    let place = snapshot
+        .info
+        .as_ref()
+        .zip(boot.device.as_ref())
+        .and_then(|(info, name)| devices_for(info, boot.target).position(|device| device.name == *name));
+    let place = place.and_then(|place| u8::try_from(place + 1).ok());
+    place.filter(|place| *place <= INSTANCE).unwrap_or(0)
+}
+
 /// The override that these flags ask for. The HTTP boot URI, which IPMI cannot name, stays as it is.
-fn override_from(flags: BootFlags, present: &BootOverride) -> BootOverride {
+fn override_from(flags: BootFlags, snapshot: &Snapshot) -> Answer<BootOverride> {
     // Flags that override nothing are how clients clear an override; other bits, which name no device, stand for themselves.
     let others = [flags.data2, flags.data3, flags.data4, flags.data5];
     let clears = flags.device == DeviceSelector::None && others == [0; 4];
-    BootOverride {
-        target: target_of(flags.device),
+    let target = target_of(flags.device);
+    let device = if flags.valid { instance(snapshot, target, flags.data5)? } else { None };
+    Ok(BootOverride {
+        target,
         enabled: match (flags.valid && !clears, flags.persistent) {
             (false, _) => BootEnabled::Disabled,
             (true, false) => BootEnabled::Once,
             (true, true) => BootEnabled::Continuous,
         },
         efi: flags.efi,
-        http_uri: present.http_uri.clone(),
-        device: None,
+        http_uri: snapshot.boot.http_uri.clone(),
+        device,
         kept: BootFlagsKept {
             data2: flags.data2,
             data3: flags.data3,
@@ -231,11 +263,12 @@ fn override_from(flags: BootFlags, present: &BootOverride) -> BootOverride {
             data5: flags.data5,
         },
         has_valid_bit: true,
-    }
+    })
 }
 
 /// The flags that tell of this override.
-fn flags_of(boot: &BootOverride) -> BootFlags {
+fn flags_of(snapshot: &Snapshot) -> BootFlags {
+    let boot = &snapshot.boot;
     BootFlags {
         valid: boot.enabled != BootEnabled::Disabled,
         persistent: boot.enabled == BootEnabled::Continuous,
@@ -244,7 +277,7 @@ fn flags_of(boot: &BootOverride) -> BootFlags {
         data2: boot.kept.data2,
         data3: boot.kept.data3,
         data4: boot.kept.data4,
-        data5: boot.kept.data5,
+        data5: if boot.has_valid_bit { boot.kept.data5 } else { selector(snapshot) },
     }
 }
 

@@ -197,3 +197,36 @@ async fn two_consoles_that_write_different_parameters_lose_nothing() {
     assert_eq!(get(&bench, 3, 0).await, [3, 2]);
     assert_eq!(get(&bench, 5, 0).await, [5, 0x80, 0x04, 0, 0, 0]);
 }
+
+/// Data 5 counts the devices of the target's class, whichever door names one of them.
+#[tokio::test]
+async fn the_device_instance_is_one_device() {
+    use bmc_core::backend::{MachineInfo, Report};
+    use bmc_core::firmware::{BootDevice, BootDeviceKind};
+    let bench = Bench::new().await;
+    let info = bench.machine.snapshot().info.as_deref().cloned().unwrap();
+    let device = |name: &str, kind| BootDevice { name: name.to_owned(), kind };
+    let boot_devices = vec![
+        device("vda", BootDeviceKind::Disk),
+        device("sda", BootDeviceKind::Cdrom),
+        device("vdb", BootDeviceKind::Disk),
+    ];
+    bench.backend.report(Report::Info(MachineInfo { boot_devices, ..info }));
+    bench.until(|snapshot| snapshot.info.as_ref().is_some_and(|info| info.boot_devices.len() == 3)).await;
+    for (selector, name) in [(0, None), (1, Some("vda")), (2, Some("vdb")), (0x12, Some("vdb"))] {
+        assert_eq!(set(&bench, &[5, 0x80, 0x08, 0, 0, selector]).await, 0);
+        assert_eq!(bench.machine.snapshot().boot.device.as_deref(), name, "{selector:#x}");
+        assert_eq!(get(&bench, 5, 0).await, [5, 0x80, 0x08, 0, 0, selector]);
+    }
+    assert_eq!(set(&bench, &[5, 0x80, 0x08, 0, 0, 3]).await, 0xc9, "there is no third disk");
+    assert_eq!(bench.machine.snapshot().boot.device.as_deref(), Some("vdb"), "the old one stays");
+    let boot = BootOverride {
+        target: BootTarget::Cdrom,
+        enabled: BootEnabled::Once,
+        device: Some("sda".to_owned()),
+        ..Default::default()
+    };
+    let change = Change { boot: Some(boot), ..Default::default() };
+    bench.machine.request(Request::Change(Box::new(change))).await.unwrap();
+    assert_eq!(get(&bench, 5, 0).await, [5, 0x80, 0x14, 0, 0, 1], "what another door named is counted");
+}

@@ -5,9 +5,11 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use roxmltree::Node;
 
 use super::media;
+use super::place::device_paths;
 use super::read::{DeviceClass, bootable, classes_for, core_name, machine_info, name_of, parse, serves};
 use super::splice::Splices;
 use super::{BOOT_NS, child, children};
+use crate::nvram::path::DevicePath;
 
 /// How long the firmware waits for a key when its setup was asked for, in milliseconds; the largest value QEMU takes.
 const SETUP_WAIT_MS: u32 = 65_535;
@@ -24,11 +26,6 @@ const DIRECT_BOOT: [&str; 4] = ["kernel", "initrd", "cmdline", "dtb"];
 pub(crate) fn override_copy(xml: &str, boot: &OverrideBoot) -> Result<String, BackendError> {
     let info = machine_info(xml)?;
     bmc_core::boot::check_target(&info.boot_targets, boot.target)?;
-    if boot.http_uri.is_some() && boot.target == BootTarget::Http {
-        return Err(BackendError::unsupported(
-            "a libvirt machine takes its HTTP boot URI from DHCP (options 59 and 67); set the override without a URI",
-        ));
-    }
     let document = parse(xml)?;
     let domain = document.root_element();
     let mut splices = Splices::new(xml);
@@ -203,6 +200,53 @@ fn choose(
         None => format!("this machine has no device to boot {} from", boot.target.as_str()),
     };
     Err(BackendError::new(BackendErrorKind::Unsupported, message))
+}
+
+/// The network interface that comes first in a copy that boots over the network: its address, and where the firmware finds it.
+///
+/// # Errors
+/// `Unsupported`: the XML does not tell.
+pub(crate) fn first_nic(copy: &str) -> Result<(String, DevicePath), BackendError> {
+    let document = parse(copy)?;
+    let devices = bootable(document.root_element());
+    let first = |(device, class): &(Node<'_, '_>, DeviceClass)| {
+        let is_first = child(*device, "boot").and_then(|boot| boot.attribute("order")) == Some("1");
+        (is_first && *class == DeviceClass::Nic).then(|| core_name(*device)).flatten()
+    };
+    let mac = devices.iter().find_map(first);
+    let path = |mac: &String| device_paths(copy).ok()?.into_iter().find(|(name, _)| name == mac);
+    mac.as_ref().and_then(path).ok_or_else(|| {
+        BackendError::unsupported(
+            "where the firmware finds the network interface is not known, so it cannot be told a URI",
+        )
+    })
+}
+
+/// The boot index of each bootable device of a running domain, by its alias, that makes its next reset boot as its definition says: first all
+/// without one, since no two may be the same, then those of the own order.
+///
+/// # Errors
+/// `Internal`: either is no XML.
+pub(crate) fn own_indexes(definition: &str, live: &str) -> Result<Vec<(String, i64)>, BackendError> {
+    let (definition, live) = (parse(definition)?, parse(live)?);
+    let (domain, running) = (definition.root_element(), live.root_element());
+    // It goes into QEMU's own protocol as it is.
+    let plain =
+        |alias: &&str| alias.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let alias =
+        |device: Node<'_, '_>| child(device, "alias")?.attribute("name").filter(plain).map(str::to_owned);
+    let running: Vec<(Option<String>, String)> = bootable(running)
+        .into_iter()
+        .filter(|(device, _)| child(*device, "boot").is_some())
+        .filter_map(|(device, _)| Some((core_name(device), alias(device)?)))
+        .collect();
+    let own = bootable(domain);
+    let order = own_order(domain, &own).into_iter().filter_map(|at| core_name(own.get(at)?.0));
+    let places = order.zip(1..).filter_map(|(name, place)| {
+        let (_, alias) = running.iter().find(|(other, _)| other.as_ref() == Some(&name))?;
+        Some((alias.clone(), place))
+    });
+    Ok(running.iter().map(|(_, alias)| (alias.clone(), -1)).chain(places).collect())
 }
 
 /// Makes the firmware wait long for the key that opens its menus.

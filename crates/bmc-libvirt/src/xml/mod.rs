@@ -1,5 +1,5 @@
 //! Domain XML: [`read`](mod@read) takes out what the core wants to know, with [`inventory`] for the parts, [`serial`] finds the console,
-//! [`edit`], [`firmware`] and [`disk`] make changed copies, [`media`] puts the BMC's own drives in.
+//! [`edit`], [`firmware`] and [`disk`] make changed copies, [`media`] puts the BMC's own drives in, [`place`] says where devices are.
 //!
 //! Edits are splices into libvirt's own text, at byte ranges that the parser gives. What is not spliced stays byte for byte
 //! as it was, whatever it is: unknown elements, prefixes, secrets, comments of a management tool in `<metadata>`.
@@ -9,6 +9,7 @@ pub(crate) mod edit;
 pub(crate) mod firmware;
 pub(crate) mod inventory;
 pub(crate) mod media;
+pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod serial;
 mod splice;

@@ -107,6 +107,9 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
     let memory_bytes = child(domain, "memory").map_or(0, bytes);
     Ok(MachineInfo {
         secure_boot: None,
+        load_options: None,
+        load_options_unread: None,
+        http_uri_refused: None,
         boot_devices: boot_devices(domain),
         boot_order: boot_order(domain),
         uuid,
@@ -248,8 +251,8 @@ fn boot_targets(domain: Node<'_, '_>, firmware: FirmwareMode) -> Vec<BootTarget>
         .into_iter()
         .filter(|&target| match target {
             BootTarget::None => false,
-            // The firmware's menus exist where QEMU's do.
-            BootTarget::BiosSetup => is_qemu(domain),
+            // SeaBIOS has no setup, only a menu of what to boot from.
+            BootTarget::BiosSetup => is_qemu(domain) && firmware == FirmwareMode::Uefi,
             // The BMC's own drive is always there, as on any BMC, although the domain has it only while a disc is in.
             BootTarget::Cdrom | BootTarget::RemoteCdrom if is_qemu(domain) => true,
             BootTarget::Http if firmware != FirmwareMode::Uefi => false,

@@ -92,7 +92,14 @@ fn booted(from: &str) -> Report {
 }
 
 fn boot_from(target: BootTarget) -> BootPlan {
-    BootPlan::Override(OverrideBoot { target, efi: false, http_uri: None, device: None, generation: 7 })
+    BootPlan::Override(OverrideBoot {
+        target,
+        efi: false,
+        http_uri: None,
+        device: None,
+        once: true,
+        generation: 7,
+    })
 }
 
 fn kind(outcome: Outcome) -> BackendErrorKind {

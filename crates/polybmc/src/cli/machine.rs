@@ -75,6 +75,9 @@ pub(crate) struct Boot {
     /// Where UEFI HTTP boot loads from
     #[arg(long, value_name = "URL", required_if_eq("target", "http"))]
     pub(crate) uri: Option<String>,
+    /// One device of several: a disk's or drive's name, a network interface's MAC address [default: the first]
+    #[arg(long, value_name = "NAME|MAC")]
+    pub(crate) device: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
 }

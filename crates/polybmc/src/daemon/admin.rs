@@ -195,6 +195,12 @@ fn boot_override(boot: SetBoot, firmware: Option<FirmwareMode>) -> Result<BootOv
         (target, Some(_)) if target != BootTarget::Http => {
             return Err(ControlError::invalid(format!("the target {} takes no URI", target.as_str())));
         }
+        (BootTarget::None | BootTarget::BiosSetup, _) if boot.device.is_some() => {
+            return Err(ControlError::invalid(format!(
+                "the target {} takes no device",
+                boot.target.as_str()
+            )));
+        }
         (BootTarget::None, _) => return Ok(BootOverride::default()),
         _ => {}
     }
@@ -203,6 +209,7 @@ fn boot_override(boot: SetBoot, firmware: Option<FirmwareMode>) -> Result<BootOv
         enabled: if boot.persistent { BootEnabled::Continuous } else { BootEnabled::Once },
         efi: boot.uefi.unwrap_or(firmware == Some(FirmwareMode::Uefi)),
         http_uri: boot.uri,
+        device: boot.device,
         ..BootOverride::default()
     })
 }

@@ -139,7 +139,13 @@ pub(super) fn password(snapshot: &Snapshot) -> bmc_core::account::Secret {
 }
 
 pub(super) fn boot(boot: &BootOverride) -> BootView {
-    BootView { target: boot.target, enabled: boot.enabled, uefi: boot.efi, uri: boot.http_uri.clone() }
+    BootView {
+        target: boot.target,
+        enabled: boot.enabled,
+        uefi: boot.efi,
+        uri: boot.http_uri.clone(),
+        device: boot.device.clone(),
+    }
 }
 
 /// The sensors that have a reading; those that only send events are left out.

@@ -75,6 +75,19 @@ impl Payload {
         fs::remove_dir_all(&tree).expect("the image's tree can be removed");
     }
 
+    /// A program for UEFI that has kernel and userland in it and says `medium`.
+    pub(super) fn program(&self, medium: &str) -> Vec<u8> {
+        let file = |name: &str| self.folder.join(format!("{medium}-{name}"));
+        let (config, disk, program) = (file("grub.cfg"), file("memdisk.tar"), file("program.efi"));
+        fs::write(&config, menu(medium, "(memdisk)")).expect("the guest's folder can be written");
+        let tar = Tool::find("tar").arg("-C").arg(&self.folder).arg("-cf").arg(&disk);
+        tar.args(["vmlinuz", "initrd"]).ok();
+        let make = Tool::find("grub-mkimage").args(["-O", "x86_64-efi", "-p", "/", "-c"]).arg(&config);
+        let make = make.arg("-m").arg(&disk).arg("-o").arg(&program);
+        make.args(["memdisk", "tar", "linux", "serial", "terminal", "echo", "normal", "boot"]).ok();
+        fs::read(&program).expect("what was made can be read")
+    }
+
     /// The folder of a TFTP server from which both firmwares boot; returns the two boot files, for BIOS and for UEFI.
     pub(super) fn tftp(&self, folder: &Path) {
         fs::create_dir_all(folder).expect("the TFTP folder can be written");

@@ -18,6 +18,7 @@
 
 mod image;
 mod libvirtd;
+mod web;
 
 use std::fs;
 use std::io::Write as _;
@@ -32,6 +33,7 @@ use crate::tools::Tool;
 use crate::{ports, wait};
 use image::{BIOS_BOOT_FILE, Payload, UEFI_BOOT_FILE};
 pub use libvirtd::Libvirtd;
+pub use web::Web;
 
 /// The libvirt connection of real guests.
 pub const URI: &str = "qemu:///system";
@@ -60,7 +62,7 @@ pub enum Firmware {
 /// What a guest said when its userland was up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// `disk`, `cdrom`, `usb` or `pxe`.
+    /// `disk`, `cdrom`, `usb`, `pxe`, or what else a medium or a program was made to say.
     pub from: String,
     /// `bios` or `efi`.
     pub firmware: String,
@@ -140,6 +142,15 @@ impl Guest {
         let file = self.folder.join(format!("{says}.img"));
         Payload::built(&self.folder).image(says, &file);
         file
+    }
+
+    /// A program for UEFI, whole in one file, that boots the guest and makes it say that it has booted from `says`.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[track_caller]
+    pub fn program(&self, says: &str) -> Vec<u8> {
+        Payload::built(&self.folder).program(says)
     }
 
     /// The domain's name.

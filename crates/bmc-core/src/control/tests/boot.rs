@@ -1,6 +1,7 @@
 //! The boot override and the firmware mode: used up once, kept until then, and never half changed.
 
 use super::*;
+use crate::firmware::{BootDevice, BootDeviceKind};
 
 #[test]
 fn once_is_used_up_by_the_start_and_kept_when_the_start_fails() {
@@ -155,4 +156,47 @@ fn a_firmware_switch_does_not_undo_an_override_set_meanwhile() {
     bench.finish(Ok(()));
     assert_eq!(bench.replies[&id], Err(RequestError::Conflict));
     assert_eq!(bench.control.record().boot.target, BootTarget::Cdrom);
+}
+
+#[test]
+fn an_override_names_one_of_the_machines_devices_and_a_uri_only_where_it_can() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    let device = |name: &str, kind| BootDevice { name: name.to_owned(), kind };
+    let offered = MachineInfo {
+        boot_targets: BootTarget::ALL.to_vec(),
+        boot_devices: vec![
+            device("vda", BootDeviceKind::Disk),
+            device("52:54:00:aa:00:01", BootDeviceKind::Network),
+        ],
+        ..info()
+    };
+    bench.report(Report::Info(offered.clone()));
+    let named = |target, device: &str| {
+        let boot = BootOverride { target, enabled: BootEnabled::Once, ..BootOverride::default() };
+        Change { boot: Some(BootOverride { device: Some(device.to_owned()), ..boot }), ..Change::default() }
+    };
+    bench.change(named(BootTarget::Pxe, "52:54:00:AA:00:01")).unwrap();
+    assert_eq!(bench.control.snapshot().boot.device.as_deref(), Some("52:54:00:aa:00:01"), "as it is known");
+    for (target, device) in
+        [(BootTarget::Disk, "vdb"), (BootTarget::Cdrom, "vda"), (BootTarget::BiosSetup, "vda")]
+    {
+        let Err(RequestError::Backend(refused)) = bench.change(named(target, device)) else {
+            panic!("{target:?} {device}")
+        };
+        assert_eq!(refused.kind, BackendErrorKind::Unsupported);
+        assert_eq!(bench.control.snapshot().boot.target, BootTarget::Pxe, "the old one stays");
+    }
+
+    let uri = BootOverride {
+        target: BootTarget::Http,
+        enabled: BootEnabled::Once,
+        http_uri: Some("http://x/".to_owned()),
+        ..BootOverride::default()
+    };
+    let change = Change { boot: Some(uri), ..Change::default() };
+    bench.change(change.clone()).unwrap();
+    let reason = Some("its variables are elsewhere".to_owned());
+    bench.report(Report::Info(MachineInfo { http_uri_refused: reason, ..offered }));
+    let refused = bench.change(change).unwrap_err();
+    assert!(refused.to_string().contains("its variables are elsewhere"), "{refused}");
 }

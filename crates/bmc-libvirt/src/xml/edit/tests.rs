@@ -37,7 +37,7 @@ const ODD: &str = r#"<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/d
 "#;
 
 fn boot(target: BootTarget) -> OverrideBoot {
-    OverrideBoot { target, efi: false, http_uri: None, device: None, generation: 42 }
+    OverrideBoot { target, efi: false, http_uri: None, device: None, once: true, generation: 42 }
 }
 
 /// The boot order of a domain as names of devices: target, MAC, or the element's own name.
@@ -126,10 +126,9 @@ fn a_per_device_order_is_kept_behind_the_target() {
 fn a_target_without_a_device_is_refused_with_what_there_is() {
     let none = "<domain type='qemu'><name>n</name><uuid>11111111-2222-3333-4444-555555555555</uuid>\
                 <os><type>hvm</type></os><devices/></domain>";
-    use BootTarget::{BiosSetup, Cdrom, None as NoTarget, RemoteCdrom};
-    for target in BootTarget::ALL
-        .into_iter()
-        .filter(|target| !matches!(target, NoTarget | BiosSetup | Cdrom | RemoteCdrom))
+    use BootTarget::{Cdrom, None as NoTarget, RemoteCdrom};
+    for target in
+        BootTarget::ALL.into_iter().filter(|target| !matches!(target, NoTarget | Cdrom | RemoteCdrom))
     {
         let error = override_copy(none, &boot(target)).unwrap_err();
         assert_eq!(error.kind, BackendErrorKind::Unsupported, "{target:?}");
@@ -139,7 +138,6 @@ fn a_target_without_a_device_is_refused_with_what_there_is() {
     assert_eq!(order(&copy), ["52:54:00:AA:00:01", "vda"]);
     let error = override_copy(ODD, &boot(BootTarget::Usb)).unwrap_err();
     assert!(error.message.contains("pxe") && error.message.contains("cdrom"), "{error}");
-    assert!(override_copy(none, &boot(BiosSetup)).unwrap().contains("<bootmenu enable='yes'"));
     assert_eq!(
         override_copy("<domain", &boot(BootTarget::Pxe)).unwrap_err().kind,
         BackendErrorKind::Internal
@@ -156,7 +154,10 @@ fn a_kernel_given_by_hand_does_not_win_over_the_override() {
 
 #[test]
 fn setup_waits_for_a_key_and_keeps_the_order() {
-    let copy = override_copy(ODD, &boot(BootTarget::BiosSetup)).unwrap();
+    let none = override_copy(ODD, &boot(BootTarget::BiosSetup)).unwrap_err();
+    assert_eq!(none.kind, BackendErrorKind::Unsupported, "SeaBIOS has none");
+    let uefi = ODD.replace("<os>", "<os firmware='efi'>");
+    let copy = override_copy(&uefi, &boot(BootTarget::BiosSetup)).unwrap();
     assert!(
         copy.contains("<bootmenu enable='yes' timeout='65535'/>") && !copy.contains("enable='no'"),
         "{copy}"
@@ -165,7 +166,7 @@ fn setup_waits_for_a_key_and_keeps_the_order() {
 }
 
 #[test]
-fn http_needs_uefi_and_takes_its_address_from_dhcp() {
+fn http_needs_uefi_and_a_card_that_it_drives() {
     assert_eq!(override_copy(ODD, &boot(BootTarget::Http)).unwrap_err().kind, BackendErrorKind::Unsupported);
     let uefi = ODD.replace("<os>", "<os firmware='efi'>");
     assert_eq!(
@@ -183,12 +184,28 @@ fn http_needs_uefi_and_takes_its_address_from_dhcp() {
         copy.contains("<sysinfo type='fwcfg'><entry name='opt/org.tianocore/IPv4PXESupport'>n</entry>"),
         "{copy}"
     );
-    let with_uri = OverrideBoot { http_uri: Some("http://h/x.efi".into()), ..boot(BootTarget::Http) };
-    assert_eq!(override_copy(&uefi, &with_uri).unwrap_err().kind, BackendErrorKind::Unsupported);
     let own =
         uefi.replace("<devices>", "<sysinfo type='fwcfg'><entry name='opt/own'>x</entry></sysinfo><devices>");
     let copy = override_copy(&own, &boot(BootTarget::Http)).unwrap();
     assert_eq!(copy.matches("<sysinfo").count(), 1, "libvirt allows one of a type");
+}
+
+#[test]
+fn a_copy_that_runs_gets_its_own_order_for_the_next_reset() {
+    let alias = |xml: String, at: &str, name: &str| xml.replace(at, &format!("<alias name='{name}'/>{at}"));
+    let mut live = override_copy(ODD, &boot(BootTarget::Cdrom)).unwrap();
+    for (at, name) in [
+        ("<target dev='vda'", "virtio-disk0"),
+        ("<target dev='sda'", "sata0-0-0"),
+        ("<mac address='52:54:00:AA:00:01'", "net0"),
+        ("<mac address='52:54:00:aa:00:02'", "net1\"x"),
+    ] {
+        live = alias(live, at, name);
+    }
+    let indexes = own_indexes(ODD, &live).unwrap();
+    let indexes: Vec<(&str, i64)> = indexes.iter().map(|(alias, place)| (&**alias, *place)).collect();
+    let none = [("virtio-disk0", -1), ("sata0-0-0", -1), ("net0", -1)];
+    assert_eq!(indexes, [&none[..], &[("net0", 1), ("virtio-disk0", 2)]].concat());
 }
 
 #[test]
