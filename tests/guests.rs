@@ -310,6 +310,11 @@ fn guest_boots_what_nobody_signed_only_without_secure_boot() {
     let machine = Machine::of(&lab, "web");
     machine.await_power(false);
     assert_eq!(secure_boot_shown(&machine), (json!(false), Value::Null, json!("SetupMode")));
+    // Its databases are there, and who would edit them is told what can be done.
+    let databases = format!("{}/SecureBoot/SecureBootDatabases", machine.system);
+    assert_eq!(machine.redfish.read(&databases)["Members@odata.count"], 4);
+    let refused = machine.redfish.post(&format!("{databases}/db/Certificates"), &json!({})).expect(405);
+    assert!(refused.json().to_string().contains("SecureBoot.ResetKeys"), "{}", refused.json());
     ask_secure_boot(&machine, true);
     assert_eq!(guest.definition(), definition, "it is for the next boot");
     assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);

@@ -78,6 +78,14 @@ impl Problem {
         problem
     }
 
+    /// 405 of a resource that only shows what others of its kind let clients change, and why.
+    pub(crate) fn only_shown(why: &str) -> Self {
+        let message = Message::new(message::OperationNotAllowed, []).resolution(why);
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, message);
+        problem.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
+        problem
+    }
+
     /// 412: the resource is no longer what the client read.
     pub(crate) fn precondition_failed() -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, Message::new(message::PreconditionFailed, []))

@@ -28,6 +28,7 @@ pub(crate) static ROOMS: &[&[Route]] = &[
     bios_registry::ROUTES,
     boot_option::ROUTES,
     secure_boot::ROUTES,
+    secure_boot::database::ROUTES,
     action_info::ROUTES,
     log::ROUTES,
     manager::ROUTES,

@@ -95,6 +95,8 @@ schemas! {
     ROLE = "Role" "v1_3_3";
     ROLE_COLLECTION = "RoleCollection";
     SECURE_BOOT = "SecureBoot" "v1_1_2";
+    SECURE_BOOT_DATABASE = "SecureBootDatabase" "v1_0_3";
+    SECURE_BOOT_DATABASE_COLLECTION = "SecureBootDatabaseCollection";
     SENSOR = "Sensor" "v1_12_0";
     SENSOR_COLLECTION = "SensorCollection";
     SERIAL_INTERFACE = "SerialInterface" "v1_3_0";
@@ -103,6 +105,8 @@ schemas! {
     SESSION = "Session" "v1_8_0";
     SESSION_COLLECTION = "SessionCollection";
     SESSION_SERVICE = "SessionService" "v1_2_0";
+    SIGNATURE = "Signature" "v1_0_3";
+    SIGNATURE_COLLECTION = "SignatureCollection";
     SIMPLE_STORAGE = "SimpleStorage" "v1_3_2";
     SIMPLE_STORAGE_COLLECTION = "SimpleStorageCollection";
     SOFTWARE_INVENTORY = "SoftwareInventory" "v1_13_0";

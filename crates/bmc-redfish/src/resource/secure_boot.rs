@@ -1,11 +1,14 @@
 //! `SecureBoot`: UEFI Secure Boot, and its keys. What is asked for comes into force with the next boot.
 
+pub(crate) mod database;
+
 use bmc_core::boot::FirmwareMode;
 use bmc_core::firmware::KeyReset;
 use bmc_core::settings::Edit;
 use bmc_core::settings::bios::attributes::find;
 use bmc_core::settings::bios::{BiosValue, SECURE_BOOT};
 use bmc_core::snapshot::Snapshot;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::error::{Problem, sentence};
@@ -13,7 +16,7 @@ use crate::message::{self, Message};
 use crate::patch;
 use crate::privilege::Privilege;
 use crate::resource::action::Parameters;
-use crate::resource::{Call, Reply, Uris, bios, resource, with, write};
+use crate::resource::{Call, Reply, Uris, bios, link, resource, with, write};
 use crate::routes::{Route, get, patch, post};
 use crate::schema;
 
@@ -76,6 +79,7 @@ fn render(snapshot: &Snapshot) -> Value {
     if let Some(secure_boot) = secure_boot {
         members["SecureBootMode"] =
             if secure_boot.has_platform_key { "UserMode" } else { "SetupMode" }.into();
+        members["SecureBootDatabases"] = link(&database::collection_uri(snapshot));
     }
     let resets = resets(snapshot);
     if !resets.is_empty() {
@@ -151,6 +155,14 @@ async fn reset_keys(call: &Call<'_>) -> Result<Reply, Problem> {
     let reset = reset.and_then(|value| parameters.choice(RESET_TYPE, value, &resets));
     parameters.end()?;
     let reset = reset.ok_or_else(Problem::internal)?;
+    if database::of(&snapshot).is_some() {
+        return database::alter(&machine, |keys, defaults| {
+            keys.reset(reset, defaults);
+            Ok(())
+        })
+        .await
+        .map(|_| Reply::empty(StatusCode::NO_CONTENT));
+    }
     let edit = Edit::new(move |editable| {
         editable.settings.bios.ask_keys(reset);
         Ok(())

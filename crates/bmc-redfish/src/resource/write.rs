@@ -1,5 +1,6 @@
 //! Changing a machine's resources: what a client saw is what is changed, or it is told that somebody else was faster.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bmc_core::error::RequestError;
@@ -45,6 +46,25 @@ pub(super) async fn edit(machine: &MachineHandle, edit: Edit) -> Result<Reply, P
         Ok(_) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(change_problem(&error, &machine.snapshot())),
     }
+}
+
+/// Makes a change that `plan` derives from what is there, and answers the snapshot that has it. What the plan was made on is what is changed: when
+/// the machine changes meanwhile the plan is made anew.
+pub(super) async fn planned<T>(
+    machine: &MachineHandle,
+    plan: impl Fn(&Snapshot) -> Result<(Change, T), Problem>,
+) -> Result<(Arc<Snapshot>, T), Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = machine.snapshot();
+        let (change, made) = plan(&snapshot)?;
+        let change = Change { if_revision: Some(snapshot.revision), ..change };
+        match machine.request(Request::Change(Box::new(change))).await {
+            Ok(_) => return Ok((machine.snapshot(), made)),
+            Err(RequestError::Conflict) => {}
+            Err(error) => return Err(change_problem(&error, &snapshot)),
+        }
+    }
+    Err(Problem::retry(Duration::from_secs(1), message::ServiceTemporarilyUnavailable))
 }
 
 /// [`change`] of a resource that clients may also know by another tag than its own.

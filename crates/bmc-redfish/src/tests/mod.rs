@@ -25,6 +25,7 @@ mod reads;
 mod refusals;
 mod schemas;
 mod secure_boot;
+mod secure_boot_databases;
 mod sensors;
 mod snapshot;
 mod sockets;

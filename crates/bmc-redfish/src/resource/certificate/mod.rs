@@ -3,7 +3,7 @@
 //! The root over all BMCs shows the certificates of the BMCs' own endpoints. It has no Manager of its own, and so none for its own.
 
 mod request;
-mod show;
+pub(super) mod show;
 
 use std::sync::Arc;
 

@@ -26,11 +26,16 @@ const USAGES: [&str; 9] = [
 
 /// The members of a `Certificate` for a chain, the server's own first.
 pub(super) fn members(chain: &[CertificateDer<'_>]) -> Value {
+    members_for(chain, "Web")
+}
+
+/// The same of certificates for this purpose.
+pub(in crate::resource) fn members_for(chain: &[CertificateDer<'_>], usage: &str) -> Value {
     let kind = if chain.len() > 1 { "PEMchain" } else { "PEM" };
     let mut members = json!({
         "CertificateString": to_pem(chain),
         "CertificateType": kind,
-        "CertificateUsageTypes": ["Web"],
+        "CertificateUsageTypes": [usage],
     });
     let Some(leaf) = chain.first() else { return members };
     members["Fingerprint"] = colons(&Sha256::digest(leaf.as_ref())).into();
