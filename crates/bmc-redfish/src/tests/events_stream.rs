@@ -96,7 +96,7 @@ async fn a_stream_tells_what_happens_and_what_happened_since() {
     assert!(reader.block().await.unwrap().starts_with(':'));
     drop(reader);
 
-    happen(&lab, EventKind::Paused);
+    happen(&lab, EventKind::Paused { cause: bmc_core::power::ChangeCause::Outside });
     let mut reader = Reader::open(&lab.one, Some(&first)).await;
     assert_eq!(reader.event().await.0, second);
     assert_eq!(reader.event().await.1["Events"][0]["MessageId"], "ResourceEvent.1.4.ResourcePaused");
