@@ -125,14 +125,14 @@ fn the_command_line_says_what_is_wrong() {
 }
 
 /// Inserted by URL, booted once, ejected; also while the guest runs. Its own CD, and its definition, are as they were.
-fn the_media_of_a_guest(firmware: Firmware) {
+fn the_media_of_a_guest(firmware: Firmware, tray: bool) {
     let mut guest = Guest::define(firmware);
     let definition = guest.definition();
     guest.medium("virtual");
     let server = Images::serve(guest.folder());
     let spool = guest.folder().join("media/spool");
     let config = format!(
-        "[media]\ndir = {:?}\n[backend.guests]\ntype = \"libvirt\"\nuri = {URI:?}\n\
+        "[media]\ndir = {:?}\n[backend.guests]\ntype = \"libvirt\"\nuri = {URI:?}\nmedia_tray = {tray}\n\
          [[bmc]]\nname = \"web\"\nbackend = \"guests\"\nmachine = {:?}\n",
         guest.folder().join("media"),
         guest.name()
@@ -182,7 +182,28 @@ fn the_media_of_a_guest(firmware: Firmware) {
     assert_eq!(guest.next_boot().from, "cdrom");
     machine.await_power(true);
 
-    // A drive that is plugged in while the guest runs is there for its firmware, too.
+    // A drive that is plugged in while the guest runs is there for its firmware, too. Where there is a tray, it is that.
+    let bus = |guest: &Guest| {
+        let live = guest.virsh(["dumpxml", guest.name()]);
+        let drive = live.split("<disk").find(|disk| disk.contains("ua-polybmc-cd"))?.to_owned();
+        Some(if drive.contains("bus='sata'") {
+            "sata"
+        } else if drive.contains("bus='usb'") {
+            "usb"
+        } else {
+            "?"
+        })
+    };
+    assert_eq!(bus(&guest), tray.then_some("sata"));
+    inserted("virtual.img");
+    assert_eq!(bus(&guest), Some(if tray { "sata" } else { "usb" }));
+    // Another disc takes its place, and an image that is not there leaves it as it is.
+    assert!([202, 204].contains(&insert(&machine, "Cd", &server.url("cdrom.img"))));
+    wait::eventually("the other one is in", SOON, || {
+        drive(&machine, "Cd")["Image"] == server.url("cdrom.img")
+    });
+    assert!(![202, 204].contains(&insert(&machine, "Cd", &server.url("none.img"))));
+    assert_eq!(disks(&guest).matches("/spool/").count(), 1, "{}", disks(&guest));
     inserted("virtual.img");
     assert_eq!(machine.set_boot(Door::Redfish, Some(CDROM), Lasting::Once), Some(Reply::Done));
     assert_eq!(machine.power(Door::Redfish, CYCLE), Reply::Done);
@@ -196,10 +217,10 @@ fn the_media_of_a_guest(firmware: Firmware) {
 
 #[test]
 fn guest_of_seabios_boots_what_is_inserted() {
-    the_media_of_a_guest(Firmware::SeaBios);
+    the_media_of_a_guest(Firmware::SeaBios, false);
 }
 
 #[test]
 fn guest_of_ovmf_boots_what_is_inserted() {
-    the_media_of_a_guest(Firmware::Ovmf);
+    the_media_of_a_guest(Firmware::Ovmf, true);
 }

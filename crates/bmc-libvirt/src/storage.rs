@@ -192,7 +192,8 @@ fn attach(
         Ok(()) => Ok(()),
         // No free slot, or a bus that knows no hot plug.
         Err(error) if persistent => {
-            tracing::warn!(volume = %volume.uuid, %error, "the guest gets this volume at its next start only");
+            tracing::warn!(volume = %volume.uuid, %error, "the guest gets this volume at its next start only; a machine of type q35 takes disks while it runs where its definition has \
+                 spare controllers `<controller type='pci' model='pcie-root-port'/>`");
             Ok(())
         }
         Err(error) => Err(error.into()),

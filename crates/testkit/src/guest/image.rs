@@ -10,8 +10,17 @@ use crate::tools::Tool;
 const INIT: &str = include_str!("init.sh");
 /// Where Debian and Ubuntu put a busybox that needs no libraries.
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
-/// Modules that the power button needs in kernels built for clouds.
-const MODULES: [&str; 2] = ["drivers/input/evdev.ko", "drivers/acpi/button.ko"];
+/// Modules that the power button and virtio disks need in kernels built for clouds, each after those that it needs itself.
+const MODULES: [&str; 8] = [
+    "drivers/input/evdev.ko",
+    "drivers/acpi/button.ko",
+    "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
+    "drivers/virtio/virtio_pci_legacy_dev.ko",
+    "drivers/virtio/virtio_pci_modern_dev.ko",
+    "drivers/virtio/virtio_pci.ko",
+    "drivers/block/virtio_blk.ko",
+];
 /// The module behind UEFI variables, which only `init.sh` loads, and only when it is asked for them.
 const EFI_MODULE: &str = "fs/efivarfs/efivarfs.ko";
 /// Where QEMU's own DHCP server says that its TFTP server is.
@@ -39,14 +48,14 @@ impl Payload {
         let busybox = busybox.expect("missing a static busybox: run `cargo xtask setup`");
         fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
         let versions = only_file(&kernel.join("lib/modules"), "");
-        let modules =
-            MODULES.map(|module| (module, "modules")).into_iter().chain([(EFI_MODULE, "modules/efi")]);
-        for (module, to) in modules {
+        let numbered = MODULES.iter().enumerate();
+        // Those that are loaded at once are in the order of their names.
+        let modules = numbered.map(|(number, module)| (*module, format!("modules/{number:02}.ko")));
+        for (module, to) in modules.chain([(EFI_MODULE, "modules/efi/efivarfs.ko".to_owned())]) {
             let source = versions.join("kernel").join(module);
             // A kernel may have it built in.
             if source.exists() {
-                let name = source.file_name().expect("a module has a name");
-                fs::copy(&source, root.join(to).join(name)).expect("a module can be copied");
+                fs::copy(&source, root.join(to)).expect("a module can be copied");
             }
         }
         fs::write(root.join("init"), INIT).expect("the userland can be written");

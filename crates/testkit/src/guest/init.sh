@@ -33,6 +33,14 @@ while read -r line; do
       # Four bytes of attributes, then the value. A firmware without Secure Boot has no such variable.
       state=$($B tail -c 1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null | $B od -An -tu1)
       echo "TESTGUEST secure-boot=$($B echo ${state:-none})" ;;
+    blocks)
+      # Two sectors of a device are a KiB; virtio disks say their serial number, others only that they are there.
+      for device in /sys/block/*; do
+        case $device in */loop*|*/ram*) continue ;; esac
+        serial=; [ -r "$device/serial" ] && serial=$($B cat "$device/serial")
+        echo "TESTGUEST block ${device##*/} sectors=$($B cat "$device/size") serial=$serial."
+      done
+      echo "TESTGUEST blocks-end" ;;
     ping) echo "TESTGUEST pong" ;;
     work) ( while :; do :; done ) & worker=$!; echo "TESTGUEST working" ;;
     rest) kill "$worker"; echo "TESTGUEST resting" ;;

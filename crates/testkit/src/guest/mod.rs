@@ -68,6 +68,17 @@ pub struct Boot {
     pub firmware: String,
 }
 
+/// A disk as the guest sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What the guest calls it, such as `vda`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its serial number, where the guest is told one.
+    pub serial: String,
+}
+
 /// What the guest's serial line is for libvirt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SerialLine {
@@ -240,7 +251,29 @@ impl Guest {
         found
     }
 
-    /// Types a line on the serial console: `ping`, `reboot`, `poweroff` or `panic`; waits until the guest has answered it.
+    /// The disks that the guest itself sees.
+    ///
+    /// # Panics
+    /// When the guest does not answer.
+    #[track_caller]
+    pub fn blocks(&mut self) -> Vec<Block> {
+        let _line = self.say("blocks");
+        let mut blocks = Vec::new();
+        loop {
+            let line = self.next_line("TESTGUEST block", ANSWER_LIMIT);
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, "block", name, sectors, serial] = words[..] else { return blocks };
+            let sectors = sectors.strip_prefix("sectors=").and_then(|sectors| sectors.parse::<u64>().ok());
+            let serial = serial.strip_prefix("serial=").and_then(|serial| serial.strip_suffix('.'));
+            blocks.push(Block {
+                name: name.to_owned(),
+                bytes: sectors.expect("a number of sectors") * 512,
+                serial: serial.unwrap_or_default().to_owned(),
+            });
+        }
+    }
+
+    /// Types a line on the serial console: `ping`, `work`, `rest`, `reboot`, `poweroff` or `panic`; waits until the guest has answered it.
     ///
     /// # Panics
     /// When the guest does not answer.
@@ -251,6 +284,8 @@ impl Guest {
             "reboot" => "TESTGUEST rebooting",
             "poweroff" => "TESTGUEST powering-off",
             "panic" => "TESTGUEST panicking",
+            "work" => "TESTGUEST working",
+            "rest" => "TESTGUEST resting",
             _ => panic!("the guest does not know {command:?}"),
         };
         let _line = self.say(command);
@@ -381,6 +416,9 @@ fn domain_xml(
         SerialLine::Socket => ("unix", format!("<source mode='bind' path='{folder}/console.sock'/>")),
         SerialLine::Pty => ("pty", String::new()),
     };
+    // Slots into which disks can be plugged while it runs: libvirt makes as many as the devices need, and no more.
+    let slots = "<controller type='pci' model='pcie-root'/>".to_owned()
+        + &"<controller type='pci' model='pcie-root-port'/>".repeat(8);
     format!(
         "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name>
@@ -394,6 +432,7 @@ fn domain_xml(
   </os>
   <features><acpi/><apic/></features>
   <devices>
+    {slots}
     <disk type='file' device='disk'>
       <driver name='qemu' type='raw'/><source file='{folder}/disk.img'/><target dev='vda' bus='virtio'/>
     </disk>
