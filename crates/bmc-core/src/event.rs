@@ -18,7 +18,10 @@ use crate::sensor::ThresholdEvent;
 use crate::settings::dcmi::ExceptionAction;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse};
 
+pub(crate) mod stored;
 mod words;
+
+pub use stored::EVENTS_STORED_MAX;
 
 /// Events kept in memory for late readers, all BMCs together.
 pub const EVENT_RING_ENTRIES: usize = 10_000;
@@ -327,7 +330,12 @@ struct Ring {
 impl EventLog {
     /// An empty log whose first event has id `first_id`.
     pub fn new(first_id: u64) -> Self {
-        let ring = Ring { next_id: first_id, events: VecDeque::new() };
+        Self::with_past(first_id, Vec::new())
+    }
+
+    /// A log that goes on from these events, oldest first and all with ids below `first_id`.
+    pub(crate) fn with_past(first_id: u64, past: Vec<Event>) -> Self {
+        let ring = Ring { next_id: first_id, events: past.into() };
         Self { ring: Mutex::new(ring), followers: broadcast::Sender::new(FOLLOWER_LAG_EVENTS) }
     }
 

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::console::Console;
 use crate::control::{BUSY_RETRY_AFTER, Control, MachineRecord};
 use crate::error::RequestError;
-use crate::event::{EventKind, EventLog};
+use crate::event::{EventKind, EventLog, stored};
 use crate::lockout::Lockouts;
 use crate::media::{MediaLibrary, MediaRequest, MediaSlot};
 use crate::owner::{self, Adoption, Answer, Camera, MachineKey, Message, Surroundings, record_key};
@@ -187,6 +187,8 @@ struct Inner {
     registry: RwLock<Registry>,
     next_key: AtomicU64,
     lockouts: Arc<Lockouts>,
+    /// Up to which id the events are stored.
+    events_stored: watch::Receiver<u64>,
 }
 
 /// Every machine this daemon serves. Cheap to clone.
@@ -206,7 +208,11 @@ impl Fleet {
     /// The store cannot be read or written.
     pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let first_event_id = take_event_ids(store.as_ref()).await?;
-        let events = Arc::new(EventLog::new(first_event_id));
+        let past = stored::load(store.as_ref()).await?;
+        let kept = past.iter().map(|event| event.id).collect();
+        let events = Arc::new(EventLog::with_past(first_event_id, past));
+        let (told, events_stored) = watch::channel(first_event_id.saturating_sub(1));
+        tokio::spawn(stored::keep(Arc::downgrade(&events), Arc::clone(&store), kept, told));
         let surroundings =
             Arc::new(Surroundings { store, clock, events, uuids: Uuids::default(), media: OnceLock::new() });
         let owners = (0..OWNERS)
@@ -222,7 +228,15 @@ impl Fleet {
             registry: RwLock::default(),
             next_key: AtomicU64::new(1),
             lockouts: Arc::default(),
+            events_stored,
         })))
+    }
+
+    /// Waits until all events so far are stored, for the daemon's orderly end.
+    pub async fn events_stored(&self) {
+        let last = self.events().next_id().saturating_sub(1);
+        // Who stores them ends with the fleet only.
+        let _ = self.0.events_stored.clone().wait_for(|stored| *stored >= last).await;
     }
 
     /// Names who fetches images for virtual media; the first one stays. Without one, nothing can be inserted.

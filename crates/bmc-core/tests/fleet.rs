@@ -70,7 +70,10 @@ impl Store for Disk {
     }
 
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, StoreError> {
-        self.writes.acquire().await.unwrap().forget();
+        // Events are stored beside all else, whenever they come.
+        if !batch.iter().all(|write| write.key.starts_with("event/")) {
+            self.writes.acquire().await.unwrap().forget();
+        }
         if self.full.load(Ordering::SeqCst) {
             return Err(StoreError::Failed("no space left".to_owned()));
         }
@@ -251,14 +254,14 @@ fn in_background(
 #[tokio::test]
 async fn what_is_acknowledged_is_stored_and_taken_up_again() {
     let (disk, backend) = (Disk::new(), Arc::new(Obedient::default()));
-    let first_event = {
+    let last_event = {
         let fleet = fleet(&disk).await;
         let handle = served(&fleet, &backend).await;
         assert_eq!(handle.snapshot().uuid, MACHINE);
         assert_eq!(handle.request(pxe_once()).await, Ok(Outcome::Done));
         assert!(disk.text("machine/bmc").contains("pxe"));
         assert!(matches!(fleet.add(setup("bmc"), backend.clone()).await, Err(AddError::Exists(_))));
-        fleet.events().follow(0).0.first().unwrap().id
+        fleet.events().follow(0).0.last().unwrap().id
     };
     let fleet = fleet(&disk).await;
     let handle = served(&fleet, &backend).await;
@@ -266,8 +269,8 @@ async fn what_is_acknowledged_is_stored_and_taken_up_again() {
     assert_eq!(handle.request(Request::Power(PowerAction::On, Origin::Client)).await, Ok(Outcome::Done));
     assert_eq!(handle.snapshot().power, PowerState::On, "a client that was told reads the new state");
     assert!(!disk.text("machine/bmc").contains("pxe"), "the override is used up on disk too");
-    let events = fleet.events().follow(0).0;
-    assert!(events[0].id > first_event, "event ids grow over restarts");
+    let events = fleet.events().follow(last_event).0;
+    assert!(events.len() > 1, "event ids grow over restarts");
     assert_eq!(events.iter().filter(|event| matches!(event.kind, EventKind::PoweredOn { .. })).count(), 1);
 }
 
@@ -530,4 +533,48 @@ async fn the_event_log_is_stored_with_what_it_tells_of() {
 
     assert!(other.remove("bmc", true).await.unwrap());
     assert_eq!(disk.list("sel/").await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_outlast_the_daemon_with_their_ids_as_many_as_are_kept() {
+    use bmc_core::event::EVENTS_STORED_MAX;
+    let disk = Disk::new();
+    let open = || Fleet::open(disk.clone() as Arc<dyn Store>, Arc::new(SystemClock));
+    let fleet = open().await.unwrap();
+    let machine = Uuid::from_u128(7);
+    let happens = |fleet: &Fleet, kind| fleet.events().emit(fleet.clock().timestamp(), "m", machine, kind);
+    happens(&fleet, EventKind::Reset);
+    happens(&fleet, EventKind::PoweredOff { cause: ChangeCause::Guest });
+    fleet.events_stored().await;
+    let (told, _) = fleet.events().follow(0);
+    drop(fleet);
+
+    let again = open().await.unwrap();
+    let (kept, _) = again.events().follow(0);
+    assert_eq!(kept, told);
+    happens(&again, EventKind::Nmi);
+    let (all, _) = again.events().follow(0);
+    assert!(all.windows(2).all(|pair| pair[0].id < pair[1].id), "{all:?}");
+    // While the disk refuses they wait, and are stored when it takes them again.
+    disk.full.store(true, Ordering::SeqCst);
+    happens(&again, EventKind::Paused);
+    tokio::time::sleep(STORE_RETRY_AFTER / 2).await;
+    disk.full.store(false, Ordering::SeqCst);
+    for _ in 0..EVENTS_STORED_MAX {
+        happens(&again, EventKind::Resumed);
+    }
+    again.events_stored().await;
+    let stored = disk.list("event/").await.unwrap();
+    assert_eq!(stored.len(), EVENTS_STORED_MAX);
+    // What another version has stored and this one cannot read is in nobody's way.
+    let write = |key: &str| Write {
+        key: key.to_owned(),
+        expect: bmc_core::store::Expect::Anything,
+        value: Some(b"{}".to_vec()),
+    };
+    disk.commit(vec![write("event/0000000000000000")]).await.unwrap();
+    drop(again);
+    let (kept, _) = open().await.unwrap().events().follow(0);
+    assert_eq!(kept.len(), EVENTS_STORED_MAX);
+    assert!(kept.iter().all(|event| event.kind == EventKind::Resumed));
 }

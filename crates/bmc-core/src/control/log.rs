@@ -89,7 +89,9 @@ impl Control {
     ) -> Result<Outcome, RequestError> {
         let logged = self.log_event(now, generator, event);
         let pef = &self.record.settings.pef;
-        let verdict = pef.evaluate(generator, &event);
+        let restarted = self.record.power.restarted_at.filter(|_| self.lit);
+        let started = restarted.map(|at| now.timestamp.as_second() - at.as_second());
+        let verdict = pef.evaluate_after(started, generator, &event);
         if let (true, Ok(Outcome::Logged(id))) = (pef.control & CONTROL_ENABLE != 0, &logged) {
             Arc::make_mut(&mut self.record.settings).pef.last_by_bmc = *id;
         }

@@ -48,9 +48,9 @@ pub struct PefSettings {
     pub control: u8,
     /// Actions that may be taken (parameter 2).
     pub actions: u8,
-    /// Seconds after a start before filters are evaluated (parameter 3). Kept; machines start with their BMC already there.
+    /// Seconds after a power-on or a restart before events make filters do something to the machine (parameter 3).
     pub startup_delay: u8,
-    /// Seconds after a start before alerts are sent (parameter 4). Kept.
+    /// Seconds after that before alerts are sent (parameter 4).
     pub alert_startup_delay: u8,
     /// Filters by number (parameter 6); one that is missing is all zeros, and off.
     pub filters: BTreeMap<u8, EventFilter>,
@@ -167,6 +167,19 @@ pub struct Verdict {
 }
 
 impl PefSettings {
+    /// What an event calls for that comes so many seconds after the machine's last start; `None` while it is off or its start is not known.
+    pub fn evaluate_after(&self, started: Option<i64>, generator: u16, event: &EventMessage) -> Verdict {
+        let mut verdict = self.evaluate(generator, event);
+        let waits = |delay: u8| started.is_some_and(|seconds| (0..i64::from(delay)).contains(&seconds));
+        if waits(self.startup_delay) {
+            verdict.power = None;
+        }
+        if waits(self.alert_startup_delay) {
+            verdict.alerts.clear();
+        }
+        verdict
+    }
+
     /// What an event calls for.
     pub fn evaluate(&self, generator: u16, event: &EventMessage) -> Verdict {
         let mut alerts = BTreeMap::new();
@@ -238,6 +251,15 @@ mod tests {
         pef.control = CONTROL_ENABLE;
         let alerts = BTreeMap::from([(0, 0), (3, 0x10)]);
         assert_eq!(pef.evaluate(0x20, &EVENT), Verdict { power: Some(PowerAction::Off), alerts });
+        (pef.startup_delay, pef.alert_startup_delay) = (10, 20);
+        let what = |pef: &PefSettings, started| {
+            let verdict = pef.evaluate_after(started, 0x20, &EVENT);
+            (verdict.power.is_some(), verdict.alerts.len())
+        };
+        assert_eq!([Some(0), Some(9)].map(|started| what(&pef, started)), [(false, 0); 2]);
+        assert_eq!([Some(10), Some(19)].map(|started| what(&pef, started)), [(true, 0); 2]);
+        // A clock that was set back is no start to come, and a machine that is off does not start.
+        assert_eq!([Some(20), Some(-1), None].map(|started| what(&pef, started)), [(true, 2); 3]);
         pef.actions = action::RESET;
         let reset = Verdict { power: Some(PowerAction::Reset), ..Default::default() };
         assert_eq!(pef.evaluate(0x20, &EVENT), reset);

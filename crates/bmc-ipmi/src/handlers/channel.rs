@@ -1,4 +1,4 @@
-//! Channels: there is one, the LAN channel.
+//! Channels: there is one to speak of, the LAN channel; Get Channel Info knows the IPMB, too.
 
 use bmc_core::account::Account;
 use ipmi_wire::CompletionCode;
@@ -102,8 +102,22 @@ fn algorithms(suites: &[CipherSuite]) -> Vec<u8> {
     list
 }
 
+/// The primary IPMB, which every BMC has (IPMI 2.0 table 6-1). Nothing else is on this one.
+const IPMB: u8 = 0;
+
 impl Read for GetChannelInfo {
     fn answer(self, context: &Context) -> Answer<ChannelInfo> {
+        if self.channel == IPMB {
+            return Ok(ChannelInfo {
+                channel: IPMB,
+                medium: ChannelInfo::MEDIUM_IPMB,
+                protocol: ChannelInfo::PROTOCOL_IPMB,
+                session_support: SessionSupport::None,
+                sessions_active: 0,
+                vendor: ChannelInfo::VENDOR_IPMI,
+                auxiliary: [0; 2],
+            });
+        }
         let lan = lan(context, self.channel)?;
         Ok(ChannelInfo {
             channel: lan.number,
@@ -156,7 +170,9 @@ mod tests {
         let info = bench.ask(GetChannelInfo { channel: PRESENT_CHANNEL }).await;
         assert_eq!(info.encode(), [1, 4, 1, 0x80 | bench.context.sessions_active, 0xf2, 0x1b, 0, 0, 0]);
         assert_eq!(bench.ask(GetChannelInfo { channel: 1 }).await, info);
-        for channel in [0, 2, 7, 15] {
+        let ipmb = bench.ask(GetChannelInfo { channel: 0 }).await;
+        assert_eq!(ipmb.encode(), [0, 1, 1, 0, 0xf2, 0x1b, 0, 0, 0], "IPMB, without sessions");
+        for channel in [2, 7, 15] {
             assert_eq!(bench.raw(0x06, 0x42, &[channel]).await.0, 0xcc, "channel {channel}");
         }
         bad_lengths(&bench, 0x06, 0x42, &[1], &[1]).await;

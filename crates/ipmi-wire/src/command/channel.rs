@@ -247,6 +247,8 @@ pub struct ChannelInfo {
 }
 
 impl ChannelInfo {
+    /// The medium IPMB (I2C).
+    pub const MEDIUM_IPMB: u8 = 0x01;
     /// The medium 802.3 LAN.
     pub const MEDIUM_LAN: u8 = 0x04;
     /// The protocol IPMB-1.0, which LAN channels carry.

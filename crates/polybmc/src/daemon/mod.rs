@@ -370,8 +370,14 @@ impl Daemon {
             }
         }
         endings.join_all().await;
+        if tokio::time::timeout(EVENTS_STORED_LIMIT, self.fleet.events_stored()).await.is_err() {
+            tracing::warn!("the last events could not be stored in time");
+        }
     }
 }
+
+/// How long the end of the daemon waits for the store to take the last events.
+const EVENTS_STORED_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn release(ports: &mut Ports, name: &str, record: &BmcRecord) {
     if let Some(ipmi) = record.ipmi {

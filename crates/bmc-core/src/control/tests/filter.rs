@@ -123,3 +123,26 @@ fn an_action_that_waits_when_the_machine_is_lost_is_a_fault() {
     bench.report(Report::Available(observed));
     assert_eq!(bench.ops(), [], "it may be well by now");
 }
+
+#[test]
+fn filters_wait_for_their_time_after_a_start() {
+    let mut bench = Bench::new(ObservedPower::Off);
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    bench.filter_everything(action::RESET);
+    let delay = Edit::new(|editable| {
+        editable.settings.pef.startup_delay = 30;
+        Ok(())
+    });
+    bench.request(Request::Edit(delay));
+    bench.happen();
+    assert_eq!((bench.follow(), bench.actions_logged()), (vec![], 0), "it is still starting");
+    bench.now.timestamp = Timestamp::from_second(30).unwrap();
+    bench.happen();
+    assert_eq!(bench.follow(), [Op::Reset(BootPlan::OwnOrder)]);
+    // That was a start, too.
+    bench.pass(RESTART_SETTLES);
+    bench.happen();
+    assert_eq!(bench.follow(), []);
+}

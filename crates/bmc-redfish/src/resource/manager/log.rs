@@ -1,6 +1,6 @@
 //! `LogServices` of a Manager: what happened, as `polybmc events` tells it. The system event log, which IPMI shows too, is the System's.
 //!
-//! The daemon keeps the last events of all its BMCs in memory; ids grow for ever. Clearing hides what came before, also after a restart.
+//! The daemon keeps the last events of all its BMCs, the newest of them over restarts; ids grow for ever. Clearing hides what came before, also after a restart.
 
 use bmc_core::account::AccountChange;
 use bmc_core::event::{EVENT_RING_ENTRIES, Event, EventKind, OperationStep};
@@ -81,7 +81,7 @@ fn service(call: &Call<'_>) -> Result<Value, Problem> {
         "LogPurposes": ["Operations", "Security"],
         "MaxNumberOfRecords": ENTRIES_MAX.min(EVENT_RING_ENTRIES),
         "OverWritePolicy": "WrapsWhenFull",
-        "Persistency": false,
+        "Persistency": true,
         "ServiceEnabled": true,
         "Status": {"State": "Enabled", "Health": "OK"},
         "Entries": link(&entries_uri(&manager)),
