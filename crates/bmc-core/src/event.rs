@@ -1,12 +1,12 @@
 //! What happens on all BMCs: numbered, kept in a bounded ring, and broadcast to whoever follows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
 use crate::account::AccountChange;
@@ -319,6 +319,8 @@ pub struct Event {
 pub struct EventLog {
     ring: Mutex<Ring>,
     followers: broadcast::Sender<Event>,
+    /// Who waits for events of one BMC only, by its name.
+    bells: Mutex<HashMap<String, Weak<Notify>>>,
 }
 
 #[derive(Debug)]
@@ -336,7 +338,11 @@ impl EventLog {
     /// A log that goes on from these events, oldest first and all with ids below `first_id`.
     pub(crate) fn with_past(first_id: u64, past: Vec<Event>) -> Self {
         let ring = Ring { next_id: first_id, events: past.into() };
-        Self { ring: Mutex::new(ring), followers: broadcast::Sender::new(FOLLOWER_LAG_EVENTS) }
+        Self {
+            ring: Mutex::new(ring),
+            followers: broadcast::Sender::new(FOLLOWER_LAG_EVENTS),
+            bells: Mutex::default(),
+        }
     }
 
     /// Numbers an event, keeps it and tells the followers.
@@ -351,6 +357,23 @@ impl EventLog {
         ring.events.push_back(event.clone());
         // No follower is a normal state.
         let _ = self.followers.send(event);
+        drop(ring);
+        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(bmc).and_then(Weak::upgrade) {
+            bell.notify_waiters();
+        }
+    }
+
+    /// What rings after each event of this BMC and of no other; to be listened to before [`read`](Self::read).
+    pub fn bell(&self, bmc: &str) -> Arc<Notify> {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(bmc).and_then(Weak::upgrade) {
+            return bell;
+        }
+        bells.retain(|_, bell| bell.strong_count() > 0);
+        let bell = Arc::new(Notify::new());
+        bells.insert(bmc.to_owned(), Arc::downgrade(&bell));
+        bell
     }
 
     /// The kept events with an id above `after`, oldest first, and a receiver of all later ones without a gap.
@@ -395,5 +418,30 @@ impl EventLog {
     /// The id the next event will have.
     pub fn next_id(&self) -> u64 {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).next_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[test]
+    fn a_bell_rings_for_its_own_bmc() {
+        let log = EventLog::new(1);
+        let emit = |bmc: &str| log.emit(Timestamp::UNIX_EPOCH, bmc, Uuid::nil(), EventKind::Resumed);
+        let (bell, same) = (log.bell("a"), log.bell("a"));
+        let mut heard = [pin!(bell.notified()), pin!(same.notified())];
+        let mut rung = || heard.iter_mut().map(|heard| heard.as_mut().enable()).collect::<Vec<_>>();
+        assert_eq!(rung(), [false, false]);
+        emit("b");
+        assert_eq!(rung(), [false, false], "another's event");
+        emit("a");
+        assert_eq!(rung(), [true, true]);
+        let other = log.bell("b");
+        drop((other, log.bell("c")));
+        log.bell("d");
+        assert_eq!(log.bells.lock().unwrap().len(), 2, "bells that nobody hears are forgotten");
     }
 }

@@ -108,7 +108,11 @@ impl RedfishServer {
         };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let bound = listener.local_addr().map_err(fail)?;
-        let held = tls.held(bound.ip(), scope.machine().map(|machine| &**machine.name()))?;
+        let held = tls.held(
+            bound.ip(),
+            scope.machine().map(|machine| &**machine.name()),
+            scope.fleet().clock().timestamp(),
+        )?;
         if let (Some(machine), Some(held)) = (scope.machine(), &held) {
             config.keyring.put(machine.name(), held);
         }

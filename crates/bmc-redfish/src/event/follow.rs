@@ -1,9 +1,11 @@
 //! A place in the core's event log, and what comes behind it that concerns a service.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bmc_core::event::{Event, EventKind, EventLog};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -28,14 +30,25 @@ pub(super) struct Follower {
     /// The id up to which all was read.
     seen: u64,
     batch: VecDeque<Event>,
-    wake: Receiver<Event>,
+    wake: Wake,
+}
+
+/// What tells that there may be something to read.
+enum Wake {
+    /// Any event.
+    All(Receiver<Event>),
+    /// One of the BMC whose service it is: with many BMCs nobody wakes for the others'.
+    One(Arc<Notify>),
 }
 
 impl Follower {
     /// Begins behind the event `after`.
     pub(super) fn new(scope: Scope, after: u64) -> Self {
         let log = Arc::clone(scope.fleet().events());
-        let wake = log.subscribe();
+        let wake = match &scope {
+            Scope::One { .. } => Wake::One(log.bell(&scope.lockout_name())),
+            Scope::All { .. } => Wake::All(log.subscribe()),
+        };
         Self { log, scope, seen: after, batch: VecDeque::new(), wake }
     }
 
@@ -46,12 +59,26 @@ impl Follower {
                 return Some(event);
             }
             // First the bell, then the look: nothing that comes in between is missed.
-            self.wake = self.wake.resubscribe();
             let scope = &self.scope;
-            let (batch, seen) = self.log.read(self.seen, BATCH, |event| concerns(event, scope));
-            (self.batch, self.seen) = (batch.into(), seen);
-            if self.batch.is_empty() && matches!(self.wake.recv().await, Err(RecvError::Closed)) {
-                return None;
+            let look = || self.log.read(self.seen, BATCH, |event| concerns(event, scope));
+            match &mut self.wake {
+                Wake::All(wake) => {
+                    *wake = wake.resubscribe();
+                    let (batch, seen) = look();
+                    (self.batch, self.seen) = (batch.into(), seen);
+                    if self.batch.is_empty() && matches!(wake.recv().await, Err(RecvError::Closed)) {
+                        return None;
+                    }
+                }
+                Wake::One(bell) => {
+                    let mut rung = pin!(bell.notified());
+                    rung.as_mut().enable();
+                    let (batch, seen) = look();
+                    (self.batch, self.seen) = (batch.into(), seen);
+                    if self.batch.is_empty() {
+                        rung.await;
+                    }
+                }
             }
         }
     }

@@ -14,9 +14,11 @@ const MODES: [(&str, bool); 2] = [("Automatic", true), ("Disabled", false)];
 
 /// The control as `EnvironmentMetrics` shows it.
 pub(super) fn render(limit: Option<PowerLimit>, draw: Option<u32>) -> Value {
+    // Until somebody sets one there is none, and not the greatest that there could be.
+    let set_point = limit.map(|limit| limit.watts);
     let limit = limit.unwrap_or_default();
     json!({
-        "SetPoint": limit.watts,
+        "SetPoint": set_point,
         "AllowableMin": 1,
         "AllowableMax": u16::MAX,
         "ControlMode": if limit.active { "Automatic" } else { "Disabled" },

@@ -207,3 +207,14 @@ async fn the_assembly_is_the_fru_inventory() {
         (&json!(identity.manufacturer), &json!(identity.model))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_power_limit_that_nobody_set_has_no_set_point() {
+    let lab = lab().await;
+    let uri = format!("{}/EnvironmentMetrics", lab.system().replace("Systems", "Chassis"));
+    let limit = lab.get(&uri).await.json()["PowerLimitWatts"].clone();
+    assert_eq!((&limit["SetPoint"], &limit["ControlMode"]), (&Value::Null, &json!("Disabled")));
+    let set = json!({"PowerLimitWatts": {"SetPoint": 250}});
+    assert_eq!(Ask::new("PATCH", &uri).json(&set).send(&lab.one).await.status, 204);
+    assert_eq!(lab.get(&uri).await.json()["PowerLimitWatts"]["SetPoint"], 250);
+}
