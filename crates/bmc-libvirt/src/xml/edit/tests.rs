@@ -246,8 +246,8 @@ fn a_domain_is_read_as_frontends_show_it() {
     let macs: Vec<&str> = info.nics.iter().map(|nic| nic.mac.as_str()).collect();
     assert_eq!(macs, ["52:54:00:aa:00:01", "52:54:00:aa:00:02"]);
     assert!(info.firmware_switchable && !info.mains_return);
-    use BootTarget::{BiosSetup, Cdrom, Diagnostics, Disk, DiskSafeMode, Pxe, RemoteCdrom};
-    assert_eq!(info.boot_targets, [Pxe, Disk, DiskSafeMode, Diagnostics, Cdrom, BiosSetup, RemoteCdrom]);
+    use BootTarget::{Cdrom, Diagnostics, Disk, DiskSafeMode, Pxe, RemoteCdrom};
+    assert_eq!(info.boot_targets, [Pxe, Disk, DiskSafeMode, Diagnostics, Cdrom, RemoteCdrom]);
     for (unit, bytes) in
         [("b", 3_u64), ("KB", 3000), ("k", 3072), ("MiB", 3 << 20), ("GB", 3_000_000_000), ("TiB", 3 << 40)]
     {
