@@ -27,6 +27,7 @@ use crate::media::{MediaImage, MediaSlot};
 use crate::power::ChangeCause;
 use crate::screen::Screenshot;
 use crate::storage::{Disk, RaidController, Volume};
+use crate::system_interface::SystemInterfaceDevice;
 use crate::watchdog::{PreTimeoutInterrupt, TimeoutAction};
 
 /// Which machine of a backend a BMC belongs to. Bound by UUID once that is known; the name finds it the first time.
@@ -95,6 +96,9 @@ pub struct MachineInfo {
     /// The RAID controller on which volumes can be made.
     #[serde(default)]
     pub raid: Option<RaidController>,
+    /// The device by which its guest reaches its BMC, where its definition has one that polybmc has put in.
+    #[serde(default)]
+    pub system_interface: Option<SystemInterfaceDevice>,
     /// Mains power comes back when the daemon starts (a simulated machine): the power restore policy applies then.
     pub mains_return: bool,
 }
@@ -356,5 +360,13 @@ pub trait Machine: Send + Sync + 'static {
     async fn set_boot_order(&self, order: &[String]) -> Result<(), BackendError> {
         let _ = order;
         Err(BackendError::unsupported("this machine's boot order cannot be changed"))
+    }
+    /// Gives the machine a device by which its guest reaches its BMC, in place of one that was put in before, or takes it out; from the next
+    /// start on. Reports [`Report::Info`]. What is so already is fine; a device of somebody else's is left alone, and refused where both cannot be.
+    async fn set_system_interface(&self, device: Option<&SystemInterfaceDevice>) -> Result<(), BackendError> {
+        let _ = device;
+        Err(BackendError::unsupported(
+            "this machine's backend has no machine that a system interface could be put into; point an emulator at the socket by hand",
+        ))
     }
 }

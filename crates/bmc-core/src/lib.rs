@@ -37,5 +37,6 @@ pub mod settings;
 pub mod snapshot;
 pub mod storage;
 pub mod store;
+pub mod system_interface;
 mod uuids;
 pub mod watchdog;

@@ -531,6 +531,7 @@ async fn call(
         Op::InsertMedia(image) => machine.insert_media(&image).await,
         Op::EjectMedia(slot) => machine.eject_media(slot).await,
         Op::SetBootOrder(order) => machine.set_boot_order(&order).await,
+        Op::SetSystemInterface(device) => machine.set_system_interface(device.as_deref()).await,
         // One set-up does not stand in another.
         Op::SetUp(..) => Err(BackendError::new(BackendErrorKind::Internal, "a set-up within a set-up")),
     }

@@ -11,6 +11,7 @@ use crate::media::MediaRequest;
 use crate::power::{Origin, PowerAction, PowerPolicy};
 use crate::settings::Edit;
 use crate::storage::StorageRequest;
+use crate::system_interface::SystemInterfaceDevice;
 use crate::watchdog::WatchdogRequest;
 
 /// One request to a machine.
@@ -41,6 +42,8 @@ pub enum Request {
     Media(MediaRequest),
     /// Resets the controller, not the machine.
     ResetBmc(BmcReset),
+    /// Puts a device by which the guest reaches its BMC into the machine, or takes it out; answered when it is done.
+    SetSystemInterface(Option<Box<SystemInterfaceDevice>>),
     /// A frontend tells where it serves this BMC from now on; `None`: no longer.
     Serves(Door, Option<Listener>),
 }

@@ -20,12 +20,14 @@ use ipmi_wire::PrivilegeLevel;
 use ipmi_wire::pet::{self, Pet, Trap};
 use ipmi_wire::record::sel::{EVM_REVISION, EventMessage};
 use ipmi_wire::session::v15::AuthType;
+use tokio::sync::Notify;
 
 use crate::alerts::{self, Alerts};
 use crate::boot_guard::BootGuard;
 use crate::counters::LanCounters;
 use crate::sdr_repository::Reservations;
 use crate::sel_guard::SelGuard;
+use crate::system_interface::{Interface, Signals};
 use crate::table::Answer;
 use crate::volatile::Volatile;
 use crate::{DeviceProfile, error};
@@ -58,6 +60,21 @@ pub struct Bmc {
     /// When this BMC began.
     started: Instant,
     counters: LanCounters,
+    /// What other doors need to know of the LAN; `None` until it is there.
+    lan_view: Mutex<Option<LanView>>,
+    interface: Mutex<Interface>,
+    interface_changed: Notify,
+}
+
+/// The LAN channel as it is now, for those who come over another door.
+#[derive(Clone, Debug)]
+pub(crate) struct LanView {
+    /// The channel.
+    pub(crate) lan: Arc<LanChannel>,
+    /// Sessions active on it.
+    pub(crate) sessions_active: u8,
+    /// Where it listens, if that is one address.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl fmt::Debug for Bmc {
@@ -83,6 +100,9 @@ impl Bmc {
             sdr_reservations: Mutex::default(),
             volatile,
             counters: LanCounters::default(),
+            lan_view: Mutex::default(),
+            interface: Mutex::default(),
+            interface_changed: Notify::new(),
         }
     }
 
@@ -134,6 +154,39 @@ impl Bmc {
         work(&mut self.sdr_reservations.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Works on what other doors know of the LAN. `work` must not wait.
+    pub(crate) fn with_lan_view<T>(&self, work: impl FnOnce(&mut Option<LanView>) -> T) -> T {
+        work(&mut self.lan_view.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The LAN as it is now; `None` until there is one.
+    pub(crate) fn lan_view(&self) -> Option<LanView> {
+        self.with_lan_view(|view| view.clone())
+    }
+
+    /// Works on the system interface, and has its device told what it shows from now on. `work` must not wait.
+    pub(crate) fn with_interface<T>(&self, work: impl FnOnce(&mut Interface) -> T) -> T {
+        let done = work(&mut self.interface.lock().unwrap_or_else(PoisonError::into_inner));
+        self.interface_changed.notify_one();
+        done
+    }
+
+    /// Looks at the system interface. `look` must not wait.
+    pub(crate) fn of_interface<T>(&self, look: impl FnOnce(&Interface) -> T) -> T {
+        look(&self.interface.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until somebody has worked on the system interface; for the one who tells its device.
+    pub(crate) async fn interface_changed(&self) {
+        self.interface_changed.notified().await;
+    }
+
+    /// What the device of the system interface is to show.
+    pub(crate) fn signals(&self) -> Signals {
+        let watchdog = self.snapshot().watchdog.flag();
+        self.of_interface(|interface| interface.signals(watchdog))
+    }
+
     /// Access to the LAN channel as it is now: what was set for the present, else what is kept. Redfish can shut it too.
     pub fn channel_access(&self) -> ChannelAccess {
         let access = self.with_volatile(|volatile| volatile.channel);
@@ -160,6 +213,7 @@ impl Bmc {
         self.with_boot_guard(|guard| *guard = BootGuard::default());
         self.with_sel_guard(|guard| *guard = SelGuard::default());
         self.with_sdr_reservations(|reservations| *reservations = Reservations::default());
+        self.with_interface(Interface::reset);
     }
 
     /// Takes up resets of the BMC, over whichever door they were asked for: what a cold one takes back is forgotten, and sessions are to end.

@@ -17,10 +17,14 @@ pub fn document() -> String {
             Handler::Act(_) => "the machine's owner",
             Handler::Session => "the session layer",
         };
+        let over = match entry.handler {
+            Handler::Session => "LAN",
+            _ => "LAN, system",
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {:02X}h | {} | §{} | {privilege} | {by} | `{}*` in `{}` |",
+            "| {} | {} | {:02X}h | {} | §{} | {privilege} | {over} | {by} | `{}*` in `{}` |",
             entry.netfn.name(),
             entry.netfn,
             entry.cmd,
@@ -40,10 +44,11 @@ const HEAD: &str = "\
 <!-- Made from the dispatch table of the crate bmc-ipmi. To renew it: UPDATE_DOCS=1 cargo test -p bmc-ipmi coverage -->
 
 Sections are those of the IPMI 2.0 specification, revision 1.1. *Privilege* is the lowest level of a session that may
-send the command; `none` means that no session is needed.
+send the command over the LAN; `none` means that no session is needed. *Over* names the interfaces: the LAN channel (1) and the system interface (channel
+15), over which the machine's own software may send everything but what only a session can mean (`D5h`).
 
-| Function | NetFn | Code | Command | Section | Privilege | Answered by | Shown by |
-|---|---|---|---|---|---|---|---|
+| Function | NetFn | Code | Command | Section | Privilege | Over | Answered by | Shown by |
+|---|---|---|---|---|---|---|---|---|
 ";
 
 const TAIL: &str = "
@@ -139,7 +144,14 @@ for the next sign of life of the console and is not dropped. Characters for a ma
 
 Set Channel Security Keys keeps two keys for the whole BMC: K_G of two-key logins, and K_R, with which the random numbers of logins are keyed.
 
-Left out on purpose, and answered with `C1h`: Send Message, Get Message and the other commands of bridging, because there is no second
+The system interface is QEMU's `ipmi-bmc-extern` at a socket of the BMC (docs/operating.md): KCS or BT, without sessions and without limits. \"This channel\"
+means the LAN channel there, except for Get Channel Info. Global enables of messages and of the event message buffer, its content, the message flags and the state
+of Enable Message Channel Receive go with a reset or the end of the machine and with a cold reset of the BMC; event logging stays. On a machine without a system interface they are refused
+with `CCh`. The buffer takes the next event that is logged while it is enabled and empty. Attention is shown while a message flag is set: the event
+buffer's or the watchdog's pre-timeout by messaging interrupt. The receive message queue is always empty, because no channel's message can be sent to
+it. Get BT Interface Capabilities is answered by QEMU's device itself; an event of the machine's software is logged with channel 15.
+
+Left out on purpose, and answered with `C1h`: Send Message and the other commands of bridging, because there is no second
 controller to reach; Master Write-Read, because there is no bus; the firmware firewall, because no command can be switched off; Suspend/Resume
 Payload Encryption, because payloads are protected as their session is; Get and Set Auxiliary Log Status, because there is one
 log; Arm PEF Postpone Timer, because filters act at once.

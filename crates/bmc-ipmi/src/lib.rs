@@ -9,7 +9,7 @@
 //! * [`mod@dispatch`] is the one place where a command enters and its reply leaves, whatever door it came through. It knows
 //!   no socket: a door to the guest can call it as the LAN does.
 //! * [`table`] says which commands there are. The coverage document is made from it ([`coverage`]).
-//! * [`server`] is the UDP shell, the only part with sockets and tasks.
+//! * [`server`] is the UDP shell, and [`system_interface`] the guest's own door beside it: the only parts with sockets and tasks.
 //!
 //! What is absent: backends (the core hides them), HTTP, cryptography (`ipmi-session` has it).
 
@@ -28,6 +28,7 @@ mod sdr_repository;
 mod sel_guard;
 pub mod server;
 mod set_guard;
+pub mod system_interface;
 pub mod table;
 mod volatile;
 
@@ -35,3 +36,4 @@ pub use context::{Bmc, Caller, Context, LanChannel};
 pub use dispatch::{Reply, dispatch};
 pub use profile::DeviceProfile;
 pub use server::{BindError, IpmiConfig, IpmiServer, auth_name};
+pub use system_interface::{SystemInterface, SystemInterfaceConfig, SystemInterfaceError};

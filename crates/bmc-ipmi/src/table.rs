@@ -10,7 +10,7 @@ use ipmi_wire::{CompletionCode, DecodeError, NetFn, PrivilegeLevel};
 use crate::Context;
 use crate::handlers::{
     access, app, boot, channel, chassis, dcmi, fru, lan, pef, sdr, security, sel, sensor, session, sol,
-    system, system_info, users, watchdog,
+    system, system_info, system_interface, users, watchdog,
 };
 
 /// The response data, or the completion code of a refusal.
@@ -232,6 +232,7 @@ const ROOMS: &[&[Entry]] = &[
     lan::COMMANDS,
     system::COMMANDS,
     system_info::COMMANDS,
+    system_interface::COMMANDS,
     users::COMMANDS,
 ];
 

@@ -16,6 +16,7 @@ use bmc_core::media::{MediaImage, MediaSlot};
 use bmc_core::power::ChangeCause;
 use bmc_core::screen::Screenshot;
 use bmc_core::storage::Volume;
+use bmc_core::system_interface::SystemInterfaceDevice;
 use tokio::time::timeout;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -37,6 +38,7 @@ use crate::sys;
 use crate::track::Op;
 use crate::watch::{Asked, Watch};
 use crate::xml::{self, edit};
+use crate::xml::system_interface::{Reconnect, with_device};
 
 /// Time-out of work on a volume: a large pool may take its time.
 const VOLUME_TIMEOUT: Duration = Duration::from_secs(60);
@@ -465,6 +467,25 @@ impl Machine for LibvirtMachine {
             }
             let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
             define(connect, &xml, &edit::with_boot_order(&xml, &order)?)
+        })
+        .await?;
+        self.defined().await;
+        Ok(())
+    }
+
+    async fn set_system_interface(&self, device: Option<&SystemInterfaceDevice>) -> Result<(), BackendError> {
+        let device = device.cloned();
+        self.call(CALL_TIMEOUT, "change the IPMI device", move |connect, domain| {
+            if !domain.is_persistent()? {
+                return Err(BackendError::unsupported(
+                    "a transient domain has no next start; define it first",
+                )
+                .into());
+            }
+            let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
+            // A libvirt that does not tell is taken for one of an emulator of today.
+            let reconnect = connect.hyp_version().map_or(Reconnect::Milliseconds, Reconnect::of_version);
+            define(connect, &xml, &with_device(&xml, device.as_ref(), reconnect)?)
         })
         .await?;
         self.defined().await;

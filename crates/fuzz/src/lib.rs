@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "datagram", run: wire::datagram },
     Target { name: "payload", run: wire::payload },
     Target { name: "record", run: wire::record },
+    Target { name: "machine", run: wire::machine },
     Target { name: "endpoint", run: endpoint::bmc },
     Target { name: "console", run: endpoint::console },
     Target { name: "commands", run: commands::run },

@@ -7,6 +7,7 @@ use ipmi_wire::record::fru::Inventory;
 use ipmi_wire::record::sel::SelRecord;
 use ipmi_wire::session::Datagram;
 use ipmi_wire::sol::SolPacket;
+use ipmi_wire::vm::{self, Frame};
 use ipmi_wire::{DecodeError, LanRequest, LanResponse, NetFn};
 
 /// A whole datagram and what is inside it; and the input as if it were that.
@@ -57,4 +58,24 @@ pub(crate) fn payload(data: &[u8]) {
 pub(crate) fn record(data: &[u8]) {
     same_again(data, |bytes| SelRecord::decode(bytes).map(|record| record.encode()));
     same_again(data, |bytes| Inventory::decode(bytes)?.encode(bytes.len()));
+}
+
+/// What a virtual machine's device sends, and what it is sent.
+pub(crate) fn machine(data: &[u8]) {
+    let frames = |bytes: &[u8]| -> Vec<Frame> {
+        let mut decoder = vm::Decoder::default();
+        let frames = bytes.iter().filter_map(|byte| {
+            let frame = decoder.push(*byte);
+            assert!(decoder.kept() <= vm::FRAME_MAX);
+            frame?.ok()
+        });
+        frames.collect()
+    };
+    for frame in frames(data) {
+        let again = match &frame {
+            Frame::Message(message) => message.encode(),
+            Frame::Command(command) => command.encode(),
+        };
+        assert_eq!(frames(&again), [frame]);
+    }
 }

@@ -14,6 +14,7 @@
 //! | [`rakp`] | Open Session and RAKP 1 to 4 | IPMI 2.0 §13.17 to §13.24 |
 //! | [`message`] | the IPMI message: addresses, sequence, checksums | IPMI 2.0 §13.8 |
 //! | [`command`] | requests and responses of single commands | IPMI 2.0 §20 and later |
+//! | [`vm`] | messages between a virtual machine's IPMI device and its BMC | QEMU's `ipmi-bmc-extern` |
 //! | [`record`] | what commands carry whole or in pieces: event records, FRU inventory | IPMI 2.0 §32, FRU 1.0 |
 //!
 //! The crate is `no_std` (with `alloc`), so that a guest-side or firmware program may use it too.
@@ -50,6 +51,7 @@ pub mod record;
 pub mod rmcp;
 pub mod session;
 pub mod sol;
+pub mod vm;
 pub mod writer;
 
 pub use completion::CompletionCode;

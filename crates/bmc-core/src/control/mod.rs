@@ -39,6 +39,7 @@ use crate::sensor::{Readings, Sensor, list_of};
 use crate::settings::bios::BiosPending;
 use crate::snapshot::{Health, IdentifyState, Snapshot};
 use crate::storage::Volume;
+use crate::system_interface::SystemInterfaceDevice;
 use crate::watchdog::{TimeoutAction, Watchdog};
 
 mod bmc;
@@ -54,6 +55,7 @@ mod record;
 mod report;
 mod sense;
 mod storage;
+mod system_interface;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;
@@ -146,6 +148,8 @@ pub enum Op {
     EjectMedia(MediaSlot),
     /// [`Machine::set_boot_order`](crate::backend::Machine::set_boot_order).
     SetBootOrder(Vec<String>),
+    /// [`Machine::set_system_interface`](crate::backend::Machine::set_system_interface).
+    SetSystemInterface(Option<Box<SystemInterfaceDevice>>),
     /// [`Machine::set_up`](crate::backend::Machine::set_up), and then this start or reset. The machine boots even if its firmware refuses;
     /// that is told by [`Input::NotSetUp`].
     SetUp(FirmwareSetup, Box<Op>),
@@ -158,6 +162,7 @@ impl Op {
             self,
             Self::SetFirmware(_)
                 | Self::SetBootOrder(_)
+                | Self::SetSystemInterface(_)
                 | Self::CreateVolume(_)
                 | Self::DeleteVolume(_)
                 | Self::InitializeVolume(_)
@@ -423,6 +428,9 @@ impl Control {
             Input::Request(id, Request::ResetBmc(reset)) => {
                 let result = self.reset_bmc(now, reset, &mut effects);
                 effects.push(Effect::Reply(id, result));
+            }
+            Input::Request(id, Request::SetSystemInterface(device)) => {
+                self.request_system_interface(id, device, &mut effects);
             }
             Input::Request(id, Request::Serves(door, at)) => {
                 self.serves(door, at);

@@ -251,6 +251,7 @@ impl Control {
                 self.machine_changed(op, result, effects);
                 return;
             }
+            (Op::SetSystemInterface(_), _) => {}
             (_, Ok(())) => self.power_fault = false,
             (_, Err(error)) if call.waiters.acknowledged => self.fault(error, effects),
             (_, Err(_)) => {}
@@ -280,7 +281,9 @@ impl Control {
             }
             // Where it is off already, this was told before that.
             Op::Shutdown if self.lit => effects.push(Effect::Emit(EventKind::ShutdownRequested)),
-            Op::SetFirmware(_) | Op::SetBootOrder(_) => self.definition_changed(op),
+            Op::SetFirmware(_) | Op::SetBootOrder(_) | Op::SetSystemInterface(_) => {
+                self.definition_changed(op);
+            }
             Op::Shutdown
             | Op::Stop
             | Op::Resume
@@ -325,6 +328,7 @@ impl Control {
             | Op::Nmi
             | Op::SetFirmware(_)
             | Op::SetBootOrder(_)
+            | Op::SetSystemInterface(_)
             | Op::SetUp(..)
             | Op::CreateVolume(_)
             | Op::DeleteVolume(_)

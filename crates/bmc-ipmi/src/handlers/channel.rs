@@ -1,6 +1,7 @@
-//! Channels: there is one to speak of, the LAN channel; Get Channel Info knows the IPMB, too.
+//! Channels: the LAN channel and, for machines that have one, the system interface; Get Channel Info knows the IPMB, too.
 
 use bmc_core::account::Account;
+use bmc_core::system_interface::SystemInterfaceKind;
 use ipmi_wire::CompletionCode;
 use ipmi_wire::cipher::CipherSuite;
 use ipmi_wire::command::channel::{
@@ -10,6 +11,7 @@ use ipmi_wire::command::channel::{
 use ipmi_wire::session::v15::AuthType;
 
 use crate::server::may_log_in;
+use crate::system_interface::SYSTEM_INTERFACE_CHANNEL;
 use crate::table::{Access, Answer, Entry, Read, USER};
 use crate::{Context, LanChannel};
 
@@ -28,9 +30,10 @@ const PAYLOAD_IPMI: u8 = 0;
 /// That of Serial over LAN, which goes over the same sessions.
 const PAYLOAD_SOL: u8 = 1;
 
-/// The LAN channel if that is what `channel` names; `CCh` for all others.
+/// The LAN channel if that is what `channel` names; `CCh` for all others. "This channel" means it over the system interface too: what is
+/// asked about users and sessions can only be about the channel that has them.
 pub(crate) fn lan(context: &Context, channel: u8) -> Answer<&LanChannel> {
-    let number = if channel == PRESENT_CHANNEL { context.channel } else { channel };
+    let number = if channel == PRESENT_CHANNEL { context.lan.number } else { channel };
     if number == context.lan.number { Ok(&context.lan) } else { Err(CompletionCode::INVALID_DATA_FIELD) }
 }
 
@@ -118,7 +121,13 @@ impl Read for GetChannelInfo {
                 auxiliary: [0; 2],
             });
         }
-        let lan = lan(context, self.channel)?;
+        let number = if self.channel == PRESENT_CHANNEL { context.channel } else { self.channel };
+        if let (SYSTEM_INTERFACE_CHANNEL, Some(kind)) =
+            (number, context.bmc.of_interface(|interface| interface.kind))
+        {
+            return Ok(system_interface(kind));
+        }
+        let lan = lan(context, number)?;
         Ok(ChannelInfo {
             channel: lan.number,
             medium: ChannelInfo::MEDIUM_LAN,
@@ -128,6 +137,22 @@ impl Read for GetChannelInfo {
             vendor: ChannelInfo::VENDOR_IPMI,
             auxiliary: [0; 2],
         })
+    }
+}
+
+/// The channel of the system interface: without sessions, with an interrupt that the firmware's tables tell.
+fn system_interface(kind: SystemInterfaceKind) -> ChannelInfo {
+    ChannelInfo {
+        channel: SYSTEM_INTERFACE_CHANNEL,
+        medium: ChannelInfo::MEDIUM_SYSTEM_INTERFACE,
+        protocol: match kind {
+            SystemInterfaceKind::Kcs => ChannelInfo::PROTOCOL_KCS,
+            SystemInterfaceKind::Bt => ChannelInfo::PROTOCOL_BT,
+        },
+        session_support: SessionSupport::None,
+        sessions_active: 0,
+        vendor: ChannelInfo::VENDOR_IPMI,
+        auxiliary: [ChannelInfo::INTERRUPT_ASSIGNED; 2],
     }
 }
 

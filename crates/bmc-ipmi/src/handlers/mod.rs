@@ -18,6 +18,7 @@ pub(crate) mod session;
 pub(crate) mod sol;
 pub(crate) mod system;
 pub(crate) mod system_info;
+pub(crate) mod system_interface;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod users;

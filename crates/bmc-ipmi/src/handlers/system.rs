@@ -12,6 +12,7 @@ use ipmi_wire::command::system::{
 };
 
 use crate::handlers::watchdog;
+use crate::system_interface::message_flag;
 use crate::table::{ADMINISTRATOR, Act, Answer, Entry, Read, USER};
 use crate::volatile::AcpiNote;
 use crate::{Context, error};
@@ -32,9 +33,6 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry::act::<GetMessage>(ADMINISTRATOR, "22.6", (TESTS, "message_queues_")).repeatable(),
     Entry::act::<ReadEventMessageBuffer>(ADMINISTRATOR, "22.8", (TESTS, "message_queues_")).repeatable(),
 ];
-
-/// The message flag of the watchdog's pre-timeout (IPMI 2.0 §22.4).
-const WATCHDOG_FLAG: u8 = 0x08;
 
 /// Resets the BMC and not the machine. The server ends the sessions when the answer is on its way, and serves on.
 async fn reset(context: &Context, reset: BmcReset) -> Answer<()> {
@@ -93,35 +91,45 @@ impl Read for GetAcpiPowerState {
 }
 
 impl Act for SetGlobalEnables {
-    /// There is no event message buffer, no interrupt and nothing of a maker's; enabling one is an error (IPMI 2.0 §22.1).
+    /// There is nothing of a maker's and, on a machine without a system interface, no event message buffer and no interrupt; enabling what
+    /// is not there is an error (IPMI 2.0 §22.1).
     async fn act(self, context: &Context) -> Answer<()> {
         let Self(enables) = self;
         let rest = GlobalEnables { event_logging: false, ..enables };
-        if rest != GlobalEnables::default() {
+        let nobody_listens = context.bmc.of_interface(|interface| interface.kind.is_none());
+        if rest.oem != 0 || nobody_listens && rest != GlobalEnables::default() {
             return Err(CompletionCode::INVALID_DATA_FIELD);
         }
         let logging = enables.event_logging;
-        context
-            .edit(move |edit| {
-                edit.settings.system.event_logging = logging;
-                Ok(())
-            })
-            .await
+        // Software sets all of them whenever it starts; what is kept is only written when it changes.
+        if logging != context.bmc.snapshot().settings.system.event_logging {
+            context
+                .edit(move |edit| {
+                    edit.settings.system.event_logging = logging;
+                    Ok(())
+                })
+                .await?;
+        }
+        context.bmc.with_interface(|interface| interface.enables = rest);
+        Ok(())
     }
 }
 
 impl Read for GetGlobalEnables {
     fn answer(self, context: &Context) -> Answer<GlobalEnables> {
         let event_logging = context.bmc.snapshot().settings.system.event_logging;
-        Ok(GlobalEnables { event_logging, ..Default::default() })
+        Ok(GlobalEnables { event_logging, ..context.bmc.of_interface(|interface| interface.enables) })
     }
 }
 
 impl Act for ClearMessageFlags {
-    /// Only the watchdog's flag is ever set: messages and events wait for a system interface, and there is none.
+    /// Nothing is ever in the receive message queue, because nothing can be sent to it.
     async fn act(self, context: &Context) -> Answer<()> {
         let Self(clear) = self;
-        if clear & WATCHDOG_FLAG == 0 {
+        if clear & message_flag::EVENT_BUFFER_FULL != 0 {
+            context.bmc.with_interface(|interface| interface.buffer = None);
+        }
+        if clear & message_flag::WATCHDOG == 0 {
             return Ok(());
         }
         watchdog::ask(context, WatchdogRequest::ClearFlag).await
@@ -130,7 +138,8 @@ impl Act for ClearMessageFlags {
 
 impl Read for GetMessageFlags {
     fn answer(self, context: &Context) -> Answer<MessageFlags> {
-        Ok(MessageFlags(if context.bmc.snapshot().watchdog.flag() { WATCHDOG_FLAG } else { 0 }))
+        let watchdog = context.bmc.snapshot().watchdog.flag();
+        Ok(MessageFlags(context.bmc.of_interface(|interface| interface.flags(watchdog))))
     }
 }
 
@@ -141,8 +150,10 @@ impl Act for GetMessage {
 }
 
 impl Act for ReadEventMessageBuffer {
-    async fn act(self, _: &Context) -> Answer<EventMessage> {
-        Err(CompletionCode::QUEUE_EMPTY)
+    /// Reading it empties it.
+    async fn act(self, context: &Context) -> Answer<EventMessage> {
+        let event = context.bmc.with_interface(|interface| interface.buffer.take());
+        event.map(EventMessage).ok_or(CompletionCode::QUEUE_EMPTY)
     }
 }
 

@@ -22,6 +22,7 @@ mod users;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bmc_core::bmc::{Door, Listener};
@@ -31,6 +32,8 @@ use ipmi_session::limits;
 use rand_core::CryptoRng;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::Bmc;
 
 pub use config::{BindError, IpmiConfig, auth_name};
 pub use sol::SCROLLBACK_BYTES as SOL_SCROLLBACK_BYTES;
@@ -48,6 +51,7 @@ const READ_ERROR_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct IpmiServer {
     local_addr: SocketAddr,
+    bmc: Arc<Bmc>,
     stop: DropGuard,
     task: JoinHandle<()>,
 }
@@ -75,13 +79,19 @@ impl IpmiServer {
         // A machine that is gone needs not be told.
         let _ = machine.request(Request::Serves(Door::Ipmi, Some(listener))).await;
         let stop = CancellationToken::new();
+        let bmc = Arc::clone(station.bmc());
         let task = tokio::spawn(serve(socket, station, machine, stop.clone()));
-        Ok(Self { local_addr, stop: stop.drop_guard(), task })
+        Ok(Self { local_addr, bmc, stop: stop.drop_guard(), task })
     }
 
     /// Where it listens; the real port when port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What the doors of this BMC share.
+    pub(crate) fn bmc(&self) -> &Arc<Bmc> {
+        &self.bmc
     }
 
     /// Stops: nothing new is read, commands under way are answered within [`STOP_GRACE`], sessions end, the port is free when this

@@ -31,6 +31,7 @@ use super::config::{IpmiConfig, is_loopback};
 use super::ending::Ending;
 use super::sol::{self, SolView};
 use super::users::Users;
+use crate::context::LanView;
 use crate::dispatch::{Command, may_wait};
 use crate::handlers::boot::clear_unused;
 use crate::table::{shown_request, shown_response};
@@ -133,7 +134,24 @@ impl Station {
             ending: Ending::default(),
         };
         station.endpoint.set_sol_policy(station.sol_policy());
+        station.show_lan();
         Ok(station)
+    }
+
+    /// What the doors of this BMC share.
+    pub(crate) fn bmc(&self) -> &Arc<Bmc> {
+        &self.bmc
+    }
+
+    /// Lets other doors know what the LAN is like.
+    fn show_lan(&self) {
+        let address = Some(self.address.ip()).filter(|address| !address.is_unspecified());
+        let view = LanView { lan: Arc::clone(&self.lan), sessions_active: self.sessions_active(), address };
+        self.bmc.with_lan_view(|shown| *shown = Some(view));
+    }
+
+    fn sessions_active(&self) -> u8 {
+        u8::try_from(self.endpoint.sessions().count()).unwrap_or(u8::MAX)
     }
 
     /// Notes the address that is listened on, from which alerts come.
@@ -331,6 +349,7 @@ impl Station {
             Ok(sessions) => {
                 self.lan = Arc::new(self.config.channel_of(&sessions, self.address));
                 self.endpoint.set_config(sessions);
+                self.show_lan();
             }
             // The server's own part was right at the start, and settings only take from it.
             Err(error) => tracing::error!(bmc = %self.name(), %error, "the settings cannot be applied"),
@@ -347,6 +366,9 @@ impl Station {
     async fn heed(&mut self, local: Option<IpAddr>, events: Vec<Event>) -> Vec<Transmit> {
         let mut transmits = Vec::new();
         for event in events {
+            if matches!(event, Event::SessionOpened(_) | Event::SessionClosed { .. }) {
+                self.show_lan();
+            }
             match event {
                 Event::Request(request) => transmits.extend(self.execute(local, request).await),
                 Event::SessionOpened(session) => self.opened(&session),
@@ -493,7 +515,7 @@ impl Station {
             caller,
             channel: request.channel,
             lan: Arc::clone(&self.lan),
-            sessions_active: u8::try_from(self.endpoint.sessions().count()).unwrap_or(u8::MAX),
+            sessions_active: self.sessions_active(),
             local,
         }
     }

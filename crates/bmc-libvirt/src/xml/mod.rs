@@ -1,5 +1,6 @@
 //! Domain XML: [`read`](mod@read) takes out what the core wants to know, with [`inventory`] for the parts, [`serial`] finds the console,
-//! [`edit`], [`firmware`] and [`disk`] make changed copies, [`media`] puts the BMC's own drives in, [`place`] says where devices are.
+//! [`edit`], [`firmware`] and [`disk`] make changed copies, [`media`] puts the BMC's own drives in, [`mod@system_interface`] the guest's
+//! way to its BMC, [`place`] says where devices are.
 //!
 //! Edits are splices into libvirt's own text, at byte ranges that the parser gives. What is not spliced stays byte for byte
 //! as it was, whatever it is: unknown elements, prefixes, secrets, comments of a management tool in `<metadata>`.
@@ -13,6 +14,7 @@ pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod serial;
 mod splice;
+pub(crate) mod system_interface;
 
 use roxmltree::Node;
 

@@ -128,6 +128,7 @@ pub(crate) fn machine_info(xml: &str) -> Result<MachineInfo, BackendError> {
         serial_ports: inventory::serial_ports(domain),
         disks: super::disk::disks(domain),
         raid: None,
+        system_interface: super::system_interface::device(domain),
         architecture,
         mains_return: false,
         ..MachineInfo::default()
@@ -196,7 +197,7 @@ pub(crate) fn boot_generation(live_xml: &str) -> Option<u64> {
         .ok()
 }
 
-fn is_qemu(domain: Node<'_, '_>) -> bool {
+pub(super) fn is_qemu(domain: Node<'_, '_>) -> bool {
     matches!(domain.attribute("type"), Some("qemu" | "kvm"))
 }
 

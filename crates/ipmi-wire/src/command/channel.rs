@@ -251,8 +251,16 @@ impl ChannelInfo {
     pub const MEDIUM_IPMB: u8 = 0x01;
     /// The medium 802.3 LAN.
     pub const MEDIUM_LAN: u8 = 0x04;
+    /// The medium system interface.
+    pub const MEDIUM_SYSTEM_INTERFACE: u8 = 0x0c;
     /// The protocol IPMB-1.0, which LAN channels carry.
     pub const PROTOCOL_IPMB: u8 = 0x01;
+    /// The protocol of a system interface of the keyboard controller style.
+    pub const PROTOCOL_KCS: u8 = 0x05;
+    /// The protocol of a block transfer system interface, as of IPMI 1.5.
+    pub const PROTOCOL_BT: u8 = 0x08;
+    /// The auxiliary byte for an interrupt that the firmware's tables assign.
+    pub const INTERRUPT_ASSIGNED: u8 = 0x60;
     /// The IPMI promoters' enterprise number.
     pub const VENDOR_IPMI: u32 = 7154;
 }

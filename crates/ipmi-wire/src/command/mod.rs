@@ -30,6 +30,7 @@ pub mod sensor;
 pub mod session;
 pub mod sol;
 pub mod system;
+pub mod system_interface;
 pub mod user;
 pub mod watchdog;
 
