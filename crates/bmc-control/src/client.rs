@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bmc_core::event::Event;
 use bmc_core::media::MediaSlot;
 use bmc_core::power::PowerAction;
+use bmc_core::system_interface::SystemInterfaceKind;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -19,7 +20,7 @@ use tokio::net::UnixStream;
 use crate::error::ControlError;
 use crate::types::{
     AddBmc, BmcDetail, BmcSummary, BootView, DriveView, InsertImage, PowerReply, PowerRequest, PowerView,
-    ReloadReport, SelView, SensorView, SetBmc, SetBoot, VersionInfo,
+    ReloadReport, SelView, SensorView, SetBmc, SetBoot, SetSystemInterface, SystemInterfaceView, VersionInfo,
 };
 
 /// Largest answer taken, in bytes: ten thousand BMCs in a list, or all kept events, with room to spare.
@@ -220,6 +221,30 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn clear_sel(&self, name: &str) -> Result<(), ClientError> {
         self.send(Method::DELETE, &bmc(name, "/sel"), None::<&()>).await.map(|_| ())
+    }
+
+    /// See [`Admin::system_interface`](crate::Admin::system_interface).
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn system_interface(&self, name: &str) -> Result<SystemInterfaceView, ClientError> {
+        self.call(Method::GET, &bmc(name, "/system-interface"), None::<&()>).await
+    }
+
+    /// See [`Admin::set_system_interface`](crate::Admin::set_system_interface).
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn set_system_interface(
+        &self,
+        name: &str,
+        kind: Option<SystemInterfaceKind>,
+    ) -> Result<SystemInterfaceView, ClientError> {
+        let path = bmc(name, "/system-interface");
+        match kind {
+            Some(kind) => self.call(Method::PUT, &path, Some(&SetSystemInterface { kind })).await,
+            None => self.call(Method::DELETE, &path, None::<&()>).await,
+        }
     }
 
     /// See [`Admin::reload`](crate::Admin::reload).

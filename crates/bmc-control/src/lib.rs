@@ -25,6 +25,7 @@ use bmc_core::event::Event;
 use bmc_core::media::MediaSlot;
 use bmc_core::power::PowerAction;
 use bmc_core::screen::Screenshot;
+use bmc_core::system_interface::SystemInterfaceKind;
 use tokio::sync::broadcast;
 
 pub use client::{Client, ClientError, EventLines};
@@ -34,7 +35,7 @@ pub use routes::router;
 pub use socket::{ControlSocket, SOCKET_PATH_MAX_BYTES, SocketError};
 use types::{
     AddBmc, BmcDetail, BmcSummary, BootView, DriveView, InsertImage, PowerReply, ReloadReport, SelView,
-    SensorView, SetBmc, SetBoot, VersionInfo,
+    SensorView, SetBmc, SetBoot, SystemInterfaceView, VersionInfo,
 };
 
 /// What the daemon can be told over its control socket.
@@ -85,6 +86,14 @@ pub trait Admin: Send + Sync + 'static {
     async fn sensors(&self, name: &str) -> Result<Vec<SensorView>, ControlError>;
     /// Kept events with an id above `after`, and all later ones without a gap.
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>);
+    /// The machine's own way to its BMC.
+    async fn system_interface(&self, name: &str) -> Result<SystemInterfaceView, ControlError>;
+    /// Serves a device of this kind, and puts it into the machine's definition where there is one; with `None` takes it out, and serves none.
+    async fn set_system_interface(
+        &self,
+        name: &str,
+        kind: Option<SystemInterfaceKind>,
+    ) -> Result<SystemInterfaceView, ControlError>;
     /// Applies a changed configuration file.
     async fn reload(&self) -> Result<ReloadReport, ControlError>;
 }

@@ -18,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ControlError, ErrorKind};
-use crate::types::{AddBmc, InsertImage, PowerRequest, PowerView, SetBmc, SetBoot};
+use crate::types::{AddBmc, InsertImage, PowerRequest, PowerView, SetBmc, SetBoot, SetSystemInterface};
 use crate::{SharedAdmin, routes};
 
 /// What handlers share.
@@ -191,6 +191,19 @@ pub(crate) async fn sel(State(shared): State<Shared>, path: Name) -> Reply {
 pub(crate) async fn clear_sel(State(shared): State<Shared>, path: Name) -> Reply {
     shared.admin.clear_sel(&name(path)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(crate) async fn system_interface(State(shared): State<Shared>, path: Name) -> Reply {
+    Ok(json(&shared.admin.system_interface(&name(path)?).await?))
+}
+
+pub(crate) async fn set_system_interface(State(shared): State<Shared>, path: Name, body: Payload) -> Reply {
+    let wanted: SetSystemInterface = parse(body)?;
+    Ok(json(&shared.admin.set_system_interface(&name(path)?, Some(wanted.kind)).await?))
+}
+
+pub(crate) async fn remove_system_interface(State(shared): State<Shared>, path: Name) -> Reply {
+    Ok(json(&shared.admin.set_system_interface(&name(path)?, None).await?))
 }
 
 pub(crate) async fn reload(State(shared): State<Shared>) -> Reply {

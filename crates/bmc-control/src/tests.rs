@@ -13,6 +13,7 @@ use bmc_core::event::{Event, EventKind, EventLog, FOLLOWER_LAG_EVENTS};
 use bmc_core::media::MediaSlot;
 use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
 use bmc_core::screen::Screenshot;
+use bmc_core::system_interface::{SystemInterfaceDevice, SystemInterfaceKind};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -52,6 +53,19 @@ fn drive() -> DriveView {
         size: Some(7),
         sha256: Some("00".to_owned()),
         inserting: None,
+    }
+}
+
+fn interface(kind: Option<SystemInterfaceKind>) -> SystemInterfaceView {
+    let socket = PathBuf::from("/run/x.sock");
+    SystemInterfaceView {
+        name: "node-0".to_owned(),
+        kind,
+        socket: kind.map(|_| socket.clone()),
+        connected: false,
+        device: kind.map(|kind| SystemInterfaceDevice { kind, socket }),
+        arguments: vec!["-device".to_owned()],
+        problem: None,
     }
 }
 
@@ -173,6 +187,16 @@ impl Admin for Small {
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
         self.events.follow(after)
     }
+    async fn system_interface(&self, name: &str) -> Result<SystemInterfaceView, ControlError> {
+        known(name).map(|()| interface(Some(SystemInterfaceKind::Kcs)))
+    }
+    async fn set_system_interface(
+        &self,
+        name: &str,
+        kind: Option<SystemInterfaceKind>,
+    ) -> Result<SystemInterfaceView, ControlError> {
+        known(name).map(|()| interface(kind))
+    }
     async fn reload(&self) -> Result<ReloadReport, ControlError> {
         Ok(ReloadReport { unchanged: 1, ..ReloadReport::default() })
     }
@@ -262,6 +286,11 @@ async fn every_call_comes_through() {
     assert_eq!(client.insert("node-0", MediaSlot::Cd, &image).await.unwrap(), [drive()]);
     assert!(!format!("{image:?}").contains("s3cret"));
     assert_eq!(client.eject("node-0", MediaSlot::Usb).await.unwrap(), [drive()]);
+    let kcs = Some(SystemInterfaceKind::Kcs);
+    assert_eq!(client.system_interface("node-0").await.unwrap(), interface(kcs));
+    for kind in [Some(SystemInterfaceKind::Bt), None] {
+        assert_eq!(client.set_system_interface("node-0", kind).await.unwrap(), interface(kind));
+    }
     assert_eq!(client.reload().await.unwrap().unchanged, 1);
 }
 
@@ -295,6 +324,7 @@ async fn bad_requests_are_refused_in_json() {
         ("POST /v1/bmcs", r#"{"name":"a","ipmi":"nowhere"}"#, 400, "request body is wrong"),
         ("PATCH /v1/bmcs/node-0", "{}", 400, "nothing to change"),
         ("PUT /v1/bmcs/node-0/media/tape", r#"{"image":"x"}"#, 400, "tape"),
+        ("PUT /v1/bmcs/node-0/system-interface", r#"{"kind":"smic"}"#, 400, "unknown variant"),
         ("PUT /v1/bmcs/node-0/media/cd", r#"{"image":1}"#, 400, "request body is wrong"),
         ("POST /v1/bmcs/node-0/power", r#"{"action":"explode"}"#, 400, "unknown variant"),
         ("GET /v1/bmcs/%ff", "", 400, "invalid"),

@@ -8,6 +8,7 @@ use bmc_core::account::Secret;
 use bmc_core::boot::{BootEnabled, BootTarget, FirmwareMode};
 use bmc_core::media::MediaSlot;
 use bmc_core::power::{PowerAction, PowerPolicy, PowerState};
+use bmc_core::system_interface::{SystemInterfaceDevice, SystemInterfaceKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -281,6 +282,33 @@ pub struct BootView {
     /// The one device of the target's class that is meant; `null` for the first.
     #[serde(default)]
     pub device: Option<String>,
+}
+
+/// A machine's own way to its BMC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemInterfaceView {
+    /// The BMC's name.
+    pub name: String,
+    /// Which kind of device the BMC serves; `null` where it serves none.
+    pub kind: Option<SystemInterfaceKind>,
+    /// The Unix socket that it serves at.
+    pub socket: Option<PathBuf>,
+    /// Whether an emulator is connected.
+    pub connected: bool,
+    /// The device in the machine's definition, where polybmc has put one in; it is there from the machine's next start on.
+    pub device: Option<SystemInterfaceDevice>,
+    /// What an emulator that is started by hand has to be told to be connected, as arguments of QEMU.
+    pub arguments: Vec<String>,
+    /// What is wrong, where something is.
+    pub problem: Option<String>,
+}
+
+/// A system interface to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSystemInterface {
+    /// Which kind of device.
+    pub kind: SystemInterfaceKind,
 }
 
 /// A drive for virtual media.

@@ -97,6 +97,7 @@ pub fn make_up(config: &SimConfig, uuid: Uuid, name: &str, mac_pair: u32) -> Mac
             "Simulated RAID drive",
             &serial(uuid, "R"),
         ),
+        system_interface: None,
         mains_return: true,
         ..MachineInfo::default()
     }

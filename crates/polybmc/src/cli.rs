@@ -11,7 +11,9 @@ use crate::bench::BenchCommand;
 
 mod machine;
 
-pub(crate) use machine::{Boot, Console, Media, MediaVerb, Power, Screenshot, Sel, SelVerb};
+pub(crate) use machine::{
+    Boot, Console, Media, MediaVerb, Power, Screenshot, Sel, SelVerb, SystemInterface, SystemInterfaceVerb,
+};
 
 /// Every virtual machine gets a baseboard management controller: IPMI and Redfish over one truth.
 #[derive(Debug, Parser)]
@@ -107,6 +109,16 @@ Example: polybmc sel node-0 list
          polybmc sel node-0 list -o json
          polybmc sel node-0 clear")]
     Sel(Sel),
+    /// Show, add or remove a machine's own way to its BMC: /dev/ipmi0 in its guest
+    #[command(after_help = "\
+Example: polybmc system-interface web1 add
+         polybmc system-interface web1 show -o json
+         polybmc system-interface web1 remove
+
+Adding opens a socket and puts an IPMI device into the domain's definition; the
+guest has it from the machine's next start on. For a simulated machine the
+socket is opened, and what QEMU has to be told is shown.")]
+    SystemInterface(SystemInterface),
     /// Attach to a machine's serial console
     #[command(after_help = "\
 Example: polybmc console node-0

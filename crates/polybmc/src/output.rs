@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use bmc_control::types::{
     BmcDetail, BmcSummary, BootView, DriveView, Hypervisor, ReloadReport, SelView, SensorView,
+    SystemInterfaceView,
 };
 use bmc_core::boot::{BootEnabled, FirmwareMode};
 use bmc_core::event::Event;
@@ -173,6 +174,30 @@ pub(crate) fn media(drives: &[DriveView]) -> String {
         table.add_row([drive.drive.as_str().to_owned(), image, size, sum]);
     }
     finish(&table)
+}
+
+/// A machine's own way to its BMC.
+pub(crate) fn system_interface(view: &SystemInterfaceView) -> String {
+    let mut table = table();
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    row("name", view.name.clone());
+    row("served", view.kind.map_or_else(|| "no".to_owned(), |kind| kind.to_string()));
+    if let Some(socket) = &view.socket {
+        row("socket", socket.display().to_string());
+        row("connected", if view.connected { "yes" } else { "no" }.to_owned());
+    }
+    let device = view.device.as_ref();
+    let device = device.map(|device| format!("{}, {}", device.kind, device.socket.display()));
+    row("device in the definition", device.unwrap_or_else(|| "none of polybmc's".to_owned()));
+    if let Some(problem) = &view.problem {
+        row("problem", problem.clone());
+    }
+    if !view.arguments.is_empty() {
+        row("by hand", format!("qemu-system-x86_64 {} ...", view.arguments.join(" ")));
+    }
+    format!("{table}\n")
 }
 
 /// The event log as a table.

@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 use crate::backends::Backends;
 use crate::cli::Serve;
 use crate::config::{Config, TlsConfig};
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Doors, Setup};
 use crate::paths::Environment;
 
 /// The environment variable that rules what is logged.
@@ -95,7 +95,8 @@ async fn serve(
     let spool = spool.with_context(|| format!("cannot use {} for virtual media", folder.display()))?;
     fleet.set_media_library(Arc::new(spool));
     let backends = Backends::new(config.backends.clone(), Handle::current());
-    let setup = Setup { config, sim, store, fleet, tls, state_dir, backends };
+    let doors = Doors::new(&config.system_interface, control.path())?;
+    let setup = Setup { config, sim, store, fleet, tls, state_dir, backends, doors };
     let daemon = tokio::select! {
         started = Daemon::start(setup) => started?,
         _ = terminate.recv() => return Ok(()),

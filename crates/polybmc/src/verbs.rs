@@ -7,9 +7,11 @@ use anyhow::{Context as _, Result};
 use bmc_control::types::{AddBmc, BmcDetail, InsertImage, Origin, SetBmc, SetBoot};
 use bmc_control::{Client, ClientError};
 use bmc_core::account::Secret;
+use bmc_core::system_interface::SystemInterfaceKind;
 
 use crate::cli::{
-    Add, Boot, Events, Format, Media, MediaVerb, Output, Power, Remove, Screenshot, Sel, SelVerb, Set, Verb,
+    Add, Boot, Events, Format, Media, MediaVerb, Output, Power, Remove, Screenshot, Sel, SelVerb, Set,
+    SystemInterface, SystemInterfaceVerb, Verb,
 };
 use crate::config::{first_line, read_password};
 use crate::output;
@@ -55,6 +57,7 @@ pub(crate) async fn run(client: &Client, verb: Verb) -> Result<()> {
         Verb::Boot(verb) => boot(client, verb).await,
         Verb::Media(verb) => media(client, verb).await,
         Verb::Sel(verb) => sel(client, verb).await,
+        Verb::SystemInterface(verb) => system_interface(client, verb).await,
         Verb::Console(verb) => crate::console::run(client, verb).await,
         Verb::Screenshot(verb) => screenshot(client, &verb).await,
         Verb::Sensors(show) => {
@@ -211,6 +214,18 @@ async fn sel(client: &Client, verb: Sel) -> Result<()> {
             })
         }
     }
+}
+
+async fn system_interface(client: &Client, verb: SystemInterface) -> Result<()> {
+    let view = match verb.verb {
+        SystemInterfaceVerb::Show => client.system_interface(&verb.name).await?,
+        SystemInterfaceVerb::Add => {
+            let kind = if verb.bt { SystemInterfaceKind::Bt } else { SystemInterfaceKind::Kcs };
+            client.set_system_interface(&verb.name, Some(kind)).await?
+        }
+        SystemInterfaceVerb::Remove => client.set_system_interface(&verb.name, None).await?,
+    };
+    print(verb.output, &view, output::system_interface)
 }
 
 async fn events(client: &Client, verb: Events) -> Result<()> {

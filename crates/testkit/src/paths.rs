@@ -50,6 +50,20 @@ pub fn guest_kernel() -> PathBuf {
     folder
 }
 
+/// The folder with a Linux kernel that has drivers for IPMI, unpacked likewise.
+///
+/// # Panics
+/// As [`guest_kernel`].
+pub fn guest_kernel_with_ipmi() -> PathBuf {
+    let folder = guest_kernel().join("with-ipmi");
+    assert!(
+        folder.join("boot").is_dir(),
+        "missing guest kernel with IPMI in {}: run `cargo xtask setup`",
+        folder.display()
+    );
+    folder
+}
+
 /// The `polybmc` program: the one that `POLYBMC_BIN` names, else the workspace's own, brought up to date by cargo.
 ///
 /// # Panics

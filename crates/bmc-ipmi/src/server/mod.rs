@@ -89,8 +89,8 @@ impl IpmiServer {
         self.local_addr
     }
 
-    /// What the doors of this BMC share.
-    pub(crate) fn bmc(&self) -> &Arc<Bmc> {
+    /// What the doors of this BMC share; for [`SystemInterface`](crate::SystemInterface).
+    pub fn bmc(&self) -> &Arc<Bmc> {
         &self.bmc
     }
 

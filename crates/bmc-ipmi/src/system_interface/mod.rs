@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use socket::{SOCKET_PATH_MAX_BYTES, SystemInterfaceError};
 pub(crate) use state::{Interface, Signals, message_flag};
 
-use crate::{Bmc, IpmiServer};
+use crate::Bmc;
 
 /// The number of the system interface's channel (IPMI 2.0 table 6-1).
 pub const SYSTEM_INTERFACE_CHANNEL: u8 = 0x0f;
@@ -61,13 +61,12 @@ pub struct SystemInterface {
 }
 
 impl SystemInterface {
-    /// Opens the socket for the BMC that `server` serves, whose handlers it shares. When this returns, a machine can connect.
+    /// Opens the socket for the BMC that an [`IpmiServer`](crate::IpmiServer) serves, whose handlers it shares. When this returns, a machine can connect.
     ///
     /// # Errors
     /// See [`SystemInterfaceError`].
-    pub fn bind(config: SystemInterfaceConfig, server: &IpmiServer) -> Result<Self, SystemInterfaceError> {
+    pub fn bind(config: SystemInterfaceConfig, bmc: Arc<Bmc>) -> Result<Self, SystemInterfaceError> {
         let listener = socket::bind(&config)?;
-        let bmc = Arc::clone(server.bmc());
         bmc.with_interface(|interface| interface.kind = Some(config.kind));
         let connected = Arc::new(AtomicBool::new(false));
         let stop = CancellationToken::new();

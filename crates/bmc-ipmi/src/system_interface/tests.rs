@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::*;
-use crate::IpmiConfig;
 use crate::handlers::testing::Bench;
+use crate::{IpmiConfig, IpmiServer};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -64,7 +64,7 @@ impl Door {
             IpmiServer::bind(address, bench.machine.clone(), &bench.fleet, IpmiConfig::default(), random);
         let server = server.await.unwrap();
         let folder = Folder::new();
-        let interface = SystemInterface::bind(config(&folder), &server).unwrap();
+        let interface = SystemInterface::bind(config(&folder), Arc::clone(server.bmc())).unwrap();
         Self { bench, server, interface, folder }
     }
 

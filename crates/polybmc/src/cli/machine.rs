@@ -221,3 +221,27 @@ pub(crate) struct Screenshot {
     /// Where the picture goes; `-` is stdout
     pub(crate) file: PathBuf,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct SystemInterface {
+    /// The BMC
+    pub(crate) name: String,
+    /// What to do
+    #[arg(value_enum, default_value_t = SystemInterfaceVerb::Show)]
+    pub(crate) verb: SystemInterfaceVerb,
+    /// Add a block transfer device [default: a keyboard controller style one]
+    #[arg(long)]
+    pub(crate) bt: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SystemInterfaceVerb {
+    /// Show it
+    Show,
+    /// Open the socket, and put the device into the machine's definition
+    Add,
+    /// Take the device out, and close the socket
+    Remove,
+}

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bmc_core::account::Secret;
 use bmc_core::power::PowerPolicy;
+use bmc_core::system_interface::SystemInterfaceKind;
 use bmc_media::Limits;
 use bmc_redfish::RedfishConfig;
 use ipmi_session::SuitePolicy;
@@ -107,6 +108,7 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
     pub(crate) daemon: DaemonConfig,
     pub(crate) media: MediaConfig,
+    pub(crate) system_interface: SystemInterfacePlace,
     pub(crate) aggregate: AggregateConfig,
     pub(crate) backends: BTreeMap<String, BackendConfig>,
     pub(crate) defaults: Defaults,
@@ -128,6 +130,17 @@ pub(crate) struct MediaConfig {
     /// `None`: `media` in the state folder.
     pub(crate) dir: Option<PathBuf>,
     pub(crate) limits: Limits,
+}
+
+/// `[system_interface]`: where the machines' own ways to their BMCs lie, and whose emulators may connect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SystemInterfacePlace {
+    /// `None`: `polybmc-system-interface` beside the control socket.
+    pub(crate) dir: Option<PathBuf>,
+    /// The name of the user; `None`: under root libvirt's emulators', else the daemon's own.
+    pub(crate) owner: Option<String>,
+    /// The name of a group whose members may connect too.
+    pub(crate) group: Option<String>,
 }
 
 /// `[redfish]`: the root over all BMCs, and what all Redfish services have in common.
@@ -266,6 +279,8 @@ pub(crate) struct Defaults {
     /// The UDP port at the destinations of alerts.
     pub(crate) trap_port: u16,
     pub(crate) power_policy: Option<PowerPolicy>,
+    /// As in [`BmcConfig`].
+    pub(crate) system_interface: Option<SystemInterfaceWord>,
 }
 
 /// Where BMCs without an endpoint of their own get one.
@@ -326,6 +341,17 @@ pub(crate) struct BmcConfig {
     pub(crate) kg: Option<Kg>,
     /// The UDP port at the destinations of alerts.
     pub(crate) trap_port: u16,
+    /// The machine's own way to the BMC; `None`: as `polybmc system-interface` has last said.
+    pub(crate) system_interface: Option<SystemInterfaceWord>,
+}
+
+/// What a file says of a system interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SystemInterfaceWord {
+    /// There is none.
+    Off,
+    /// There is one of this kind.
+    On(SystemInterfaceKind),
 }
 
 impl BmcConfig {
@@ -349,6 +375,7 @@ impl Default for Defaults {
             kg: None,
             trap_port: ipmi_wire::pet::PORT,
             power_policy: None,
+            system_interface: None,
         }
     }
 }
@@ -361,6 +388,7 @@ impl Default for Config {
             file: None,
             daemon: DaemonConfig::default(),
             media: MediaConfig::default(),
+            system_interface: SystemInterfacePlace::default(),
             aggregate: AggregateConfig {
                 listen: Some(Located { value: listen, line: 0 }),
                 username: DEFAULT_USERNAME.to_owned(),
@@ -395,6 +423,7 @@ impl Defaults {
             ipmi15_auth: self.ipmi15_auth.clone(),
             kg: self.kg.clone(),
             trap_port: self.trap_port,
+            system_interface: self.system_interface,
         }
     }
 }

@@ -9,14 +9,15 @@ use std::time::Duration;
 use bmc_core::account::{Secret, check_name, check_password};
 use bmc_core::power::PowerPolicy;
 use bmc_core::request::ASSET_TAG_MAX_BYTES;
+use bmc_core::system_interface::SystemInterfaceKind;
 use toml::de::DeTable;
 
 use super::reader::{Notes, Reader};
 use super::{
     ALLOW_DEFAULT_PASSWORD, AggregateConfig, BackendConfig, BmcConfig, Config, ConfigError, DaemonConfig,
     Defaults, IPMI_STANDARD_PORT, IdentityConfig, Kg, Located, MediaConfig, Places, Pool, Problem,
-    REDFISH_STANDARD_PORT, RaidSettings, RedfishLimits, SIM, SimSettings, TlsConfig, check, discover,
-    is_bmc_name, suites,
+    REDFISH_STANDARD_PORT, RaidSettings, RedfishLimits, SIM, SimSettings, SystemInterfacePlace,
+    SystemInterfaceWord, TlsConfig, check, discover, is_bmc_name, suites,
 };
 
 /// Most machines of one `[[fleet]]`.
@@ -59,6 +60,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
 
     let daemon = root.table("daemon").map(daemon).unwrap_or_default();
     let media = root.table("media").map(media).unwrap_or_default();
+    let system_interface = root.table("system_interface").map(system_interface).unwrap_or_default();
     let backends = root.table("backend").map(|table| backends(&table)).unwrap_or_default();
     let defaults = root.table("defaults").map(defaults).unwrap_or_default();
     let aggregate = aggregate(root.table("redfish"));
@@ -69,7 +71,16 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     root.finish();
 
-    let config = Config { file: Some(file.to_owned()), daemon, media, aggregate, backends, defaults, bmcs };
+    let config = Config {
+        file: Some(file.to_owned()),
+        daemon,
+        media,
+        system_interface,
+        aggregate,
+        backends,
+        defaults,
+        bmcs,
+    };
     check::check(&config, &notes);
     notes.finish()?;
     Ok(config)
@@ -131,6 +142,24 @@ fn media(mut table: Reader<'_>) -> MediaConfig {
     }
     table.finish();
     media
+}
+
+fn system_interface(mut table: Reader<'_>) -> SystemInterfacePlace {
+    let dir = table.string("dir").map(|dir| table.notes().path(&dir.value));
+    let mut name = |key| table.string(key).map(|name| name.value);
+    let place = SystemInterfacePlace { dir, owner: name("owner"), group: name("group") };
+    table.finish();
+    place
+}
+
+/// `system_interface = "kcs"`, `"bt"` or `"off"`.
+fn system_interface_word(table: &mut Reader<'_>) -> Option<SystemInterfaceWord> {
+    const WORDS: [(&str, SystemInterfaceWord); 3] = [
+        ("kcs", SystemInterfaceWord::On(SystemInterfaceKind::Kcs)),
+        ("bt", SystemInterfaceWord::On(SystemInterfaceKind::Bt)),
+        ("off", SystemInterfaceWord::Off),
+    ];
+    table.word("system_interface", &WORDS).map(|word| word.value)
 }
 
 fn aggregate(table: Option<Reader<'_>>) -> AggregateConfig {
@@ -282,6 +311,7 @@ fn defaults(mut table: Reader<'_>) -> Defaults {
     if let Some(port) = table.port("trap_port") {
         defaults.trap_port = port;
     }
+    defaults.system_interface = system_interface_word(&mut table);
     defaults.power_policy = table.word("power_policy", &POWER_POLICIES).map(|policy| policy.value);
     table.finish();
     defaults
@@ -418,6 +448,9 @@ fn shared(table: &mut Reader<'_>, defaults: &Defaults) -> BmcConfig {
     }
     if let Some(kg) = kg(table) {
         bmc.kg = Some(kg);
+    }
+    if let Some(word) = system_interface_word(table) {
+        bmc.system_interface = Some(word);
     }
     if let Some(policy) = table.word("power_policy", &POWER_POLICIES) {
         bmc.power_policy = Some(policy.value);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bmc_control::types::{
     AddBmc, BmcDetail, BmcSummary, BootView, DriveView, Hypervisor, InsertImage, PowerOutcome, PowerReply,
-    ReloadReport, SelView, SensorView, SetBmc, SetBoot, VersionInfo,
+    ReloadReport, SelView, SensorView, SetBmc, SetBoot, SystemInterfaceView, VersionInfo,
 };
 use bmc_control::{Admin, ControlError, ErrorKind};
 use bmc_core::account::Secret;
@@ -16,6 +16,7 @@ use bmc_core::media::{InsertMedia, MediaRequest, MediaSlot, Transfer, TransferMe
 use bmc_core::power::{Origin, PowerAction};
 use bmc_core::request::{Change, Outcome, Request, SelRequest};
 use bmc_core::screen::Screenshot;
+use bmc_core::system_interface::SystemInterfaceKind;
 use percent_encoding::percent_decode_str;
 use tokio::sync::broadcast;
 use url::Url;
@@ -157,6 +158,18 @@ impl Admin for Daemon {
 
     fn events(&self, after: u64) -> (Vec<Event>, broadcast::Receiver<Event>) {
         self.fleet.events().follow(after)
+    }
+
+    async fn system_interface(&self, name: &str) -> Result<SystemInterfaceView, ControlError> {
+        self.view_door(name)
+    }
+
+    async fn set_system_interface(
+        &self,
+        name: &str,
+        kind: Option<SystemInterfaceKind>,
+    ) -> Result<SystemInterfaceView, ControlError> {
+        self.change_door(name, kind).await
     }
 
     async fn reload(&self) -> Result<ReloadReport, ControlError> {

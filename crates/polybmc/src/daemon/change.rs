@@ -184,11 +184,14 @@ impl Daemon {
                     new_redfish.map(|(server, _)| std::mem::replace(&mut endpoints.redfish, server));
             }
             bmc.record = record.clone();
-            bmc.config = config;
+            bmc.config = config.clone();
             view::detail(bmc, self.secure())
         };
         if let Some(server) = old_ipmi {
             server.stop().await;
+            // The machine's own way leads to what answers now. Why it cannot be had is shown.
+            let kind = super::doors::wanted(&config, record.system_interface);
+            let _ = self.reopen_door(&name, kind).await;
         }
         if let Some(server) = old_redfish {
             server.stop().await;
@@ -249,8 +252,7 @@ impl Daemon {
             );
             return Err(ControlError::invalid(message));
         }
-        let had = (record.ipmi, record.redfish);
-        let bound = self.binder.bind(&mut present.ports, &config, had, &handle).await;
+        let bound = self.binder.bind(&mut present.ports, &config, &record, &handle).await;
         let (endpoints, ipmi, redfish) = bound.map_err(|failure| failure.error)?;
         record.ipmi = Some(ipmi);
         record.redfish = Some(redfish);

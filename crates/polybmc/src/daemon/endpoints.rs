@@ -12,8 +12,9 @@ use bmc_redfish::{RedfishConfig, RedfishServer, Scope, Tls};
 use rand::SeedableRng as _;
 use rand::rngs::{StdRng, SysRng};
 
+use super::doors::{self, Door, Doors};
 use super::ports::{Kind, Ports};
-use super::record::Endpoint;
+use super::record::{BmcRecord, Endpoint};
 use crate::config::{AggregateConfig, BmcConfig};
 
 /// Who speaks for the aggregate root's port; no BMC can have this name.
@@ -26,12 +27,14 @@ const FOREIGN: &str = "?";
 pub(super) struct Endpoints {
     pub(super) ipmi: IpmiServer,
     pub(super) redfish: RedfishServer,
+    /// The machine's own way in.
+    pub(super) door: Door,
 }
 
 impl Endpoints {
-    /// Ends both; the ports are free when this returns.
+    /// Ends all; the ports are free when this returns.
     pub(super) async fn stop(self) {
-        tokio::join!(self.ipmi.stop(), self.redfish.stop());
+        tokio::join!(self.ipmi.stop(), self.redfish.stop(), self.door.stop());
     }
 }
 
@@ -43,6 +46,7 @@ pub(super) struct Binder {
     pub(super) tls: Tls,
     /// How every Redfish service behaves.
     pub(super) redfish: RedfishConfig,
+    pub(super) doors: Doors,
 }
 
 /// Why a BMC does not serve, and which of its endpoints is at fault.
@@ -135,19 +139,23 @@ impl Binder {
         }
     }
 
-    /// Binds both endpoints of a BMC. On an error neither is bound, and what was spoken for on the way is free again.
+    /// Binds both endpoints of a BMC, and opens its system interface if it is to have one. On an error neither is bound, and what was spoken for on the way is free again.
     pub(super) async fn bind(
         &self,
         ports: &mut Ports,
         bmc: &BmcConfig,
-        had: (Option<Endpoint>, Option<Endpoint>),
+        had: &BmcRecord,
         machine: &MachineHandle,
     ) -> Result<(Endpoints, Endpoint, Endpoint), BindFailure> {
         let beside = bmc.redfish.map(|chosen| chosen.value.ip());
-        let ipmi = self.bind_ipmi(ports, bmc, had.0, beside, machine).await;
+        let ipmi = self.bind_ipmi(ports, bmc, had.ipmi, beside, machine).await;
         let (ipmi, ipmi_at) = ipmi.map_err(|error| BindFailure { kind: Kind::Ipmi, error })?;
-        match self.bind_redfish(ports, bmc, had.1, Some(ipmi_at.address.ip()), machine).await {
-            Ok((redfish, redfish_at)) => Ok((Endpoints { ipmi, redfish }, ipmi_at, redfish_at)),
+        match self.bind_redfish(ports, bmc, had.redfish, Some(ipmi_at.address.ip()), machine).await {
+            Ok((redfish, redfish_at)) => {
+                let kind = doors::wanted(bmc, had.system_interface);
+                let door = self.open_door(&bmc.name, kind, Arc::clone(ipmi.bmc()));
+                Ok((Endpoints { ipmi, redfish, door }, ipmi_at, redfish_at))
+            }
             Err(error) => {
                 ipmi.stop().await;
                 ports.release(Kind::Ipmi, ipmi_at.address, &bmc.name);

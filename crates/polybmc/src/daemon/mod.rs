@@ -13,6 +13,7 @@
 mod admin;
 mod change;
 mod discover;
+mod doors;
 mod endpoints;
 mod plan;
 mod ports;
@@ -39,6 +40,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use self::discover::Discovery;
+pub(crate) use self::doors::{Doors, folder as doors_folder};
 use self::endpoints::{BindFailure, Binder, Endpoints};
 use self::plan::Wanted;
 use self::ports::{Kind, Ports};
@@ -56,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) tls: Tls,
     pub(crate) state_dir: PathBuf,
     pub(crate) backends: Backends,
+    /// Where the machines' own ways to their BMCs lie.
+    pub(crate) doors: Doors,
 }
 
 /// A running daemon.
@@ -113,9 +117,9 @@ impl Daemon {
     /// # Errors
     /// The store; or each thing of the file that cannot be had, a line each.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Arc<Self>> {
-        let Setup { config, sim, store, fleet, tls, state_dir, backends } = setup;
+        let Setup { config, sim, store, fleet, tls, state_dir, backends, doors } = setup;
         let redfish = config.aggregate.service();
-        let binder = Binder { fleet: fleet.clone(), store: Arc::clone(&store), tls, redfish };
+        let binder = Binder { fleet: fleet.clone(), store: Arc::clone(&store), tls, redfish, doors };
         let mut ports = Ports::default();
         plan::check_sim(&config, sim)?;
         let mut stored: BTreeMap<String, BmcRecord> =
@@ -213,14 +217,17 @@ impl Daemon {
         };
         let handle =
             self.fleet.add(setup, backend).await.map_err(|error| ControlError::invalid(error.to_string()))?;
-        let (had_ipmi, had_redfish, stopped) =
-            stored.map_or((None, None, false), |stored| (stored.ipmi, stored.redfish, stored.stopped));
+        let (had_ipmi, had_redfish, stopped, system_interface) = stored
+            .map_or((None, None, false, None), |stored| {
+                (stored.ipmi, stored.redfish, stored.stopped, stored.system_interface)
+            });
         let mut record = BmcRecord {
             origin,
             backend: bmc.backend.clone(),
             machine: bmc.machine.clone(),
             ipmi: had_ipmi,
             redfish: had_redfish,
+            system_interface,
             stopped,
             administrator: (origin == Origin::Added).then_some(administrator),
             gone: None,
@@ -228,7 +235,7 @@ impl Daemon {
         let serving = if stopped || !bmc.enabled {
             Serving::Stopped
         } else {
-            match self.binder.bind(ports, bmc, (had_ipmi, had_redfish), &handle).await {
+            match self.binder.bind(ports, bmc, &record, &handle).await {
                 Ok((endpoints, ipmi, redfish)) => {
                     record.ipmi = Some(ipmi);
                     record.redfish = Some(redfish);

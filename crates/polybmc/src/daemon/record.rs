@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bmc_control::types::Origin;
 use bmc_core::account::Secret;
 use bmc_core::store::{Expect, Store, StoreError, Write};
+use bmc_core::system_interface::SystemInterfaceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,9 @@ pub(super) struct BmcRecord {
     pub(super) machine: String,
     pub(super) ipmi: Option<Endpoint>,
     pub(super) redfish: Option<Endpoint>,
+    /// The machine's own way to its BMC, where `polybmc system-interface` has added one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) system_interface: Option<SystemInterfaceKind>,
     /// `polybmc stop` was the last word.
     #[serde(default)]
     pub(super) stopped: bool,

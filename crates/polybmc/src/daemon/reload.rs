@@ -146,6 +146,7 @@ pub(super) fn unchanged(running: &BmcConfig, record: &BmcRecord, new: &BmcConfig
 fn in_effect(old: &Config, new: Config) -> Config {
     Config {
         daemon: old.daemon.clone(),
+        system_interface: old.system_interface.clone(),
         aggregate: old.aggregate.clone(),
         defaults: Defaults { tls: old.defaults.tls.clone(), ..new.defaults },
         ..new
@@ -162,6 +163,7 @@ fn restarts(old: &Config, new: &Config) -> Vec<String> {
     };
     differs(old.daemon != new.daemon, "[daemon]");
     differs(old.media != new.media, "[media]");
+    differs(old.system_interface != new.system_interface, "[system_interface]");
     differs(old.aggregate != new.aggregate, "[redfish]");
     differs(old.defaults.tls != new.defaults.tls, "`tls` in [defaults]");
     settings

@@ -39,7 +39,7 @@ const ADMINISTRATOR_ID: u8 = 2;
 pub(super) fn summary(bmc: &Bmc, secure: bool) -> BmcSummary {
     let snapshot = bmc.handle.snapshot();
     let (state, bound) = match &bmc.serving {
-        Serving::Endpoints(_) => (ServingState::Serving, None),
+        Serving::Endpoints(endpoints) => (ServingState::Serving, endpoints.door.problem().map(str::to_owned)),
         Serving::Stopped => (ServingState::Stopped, None),
         Serving::Failed(failure) => (ServingState::Failed, Some(failure.error.message.clone())),
     };

@@ -2,6 +2,7 @@
 
 mod checks;
 mod libvirt;
+mod system_interface;
 #[cfg(test)]
 mod tests;
 
@@ -119,6 +120,7 @@ pub(crate) fn run(options: Doctor, control: Option<PathBuf>, environment: &Envir
     findings.extend(checks::ports(&host, daemon_runs));
     findings.push(checks::descriptors(&host));
     findings.extend(libvirt::checks(&host));
+    findings.extend(system_interface::checks(&host, daemon_runs));
     findings.extend(checks::tools());
 
     let text = match options.output.format {

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use bmc_control::types::SystemInterfaceView;
+use bmc_core::system_interface::{SystemInterfaceDevice, SystemInterfaceKind};
 use tempfile::TempDir;
 
 use super::*;
@@ -137,4 +139,46 @@ fn firmware_and_tools() {
 fn a_line_each_with_its_mend() {
     let findings = [Finding::ok("a", "well"), Finding::bad("longer", Status::Fail, "ill", "rest")];
     assert_eq!(table(&findings), "OK    a       well\nFAIL  longer  ill; mend: rest\n");
+}
+
+#[test]
+fn ways_from_inside() {
+    let view = |name: &str, problem: Option<&str>, has_device: bool| SystemInterfaceView {
+        name: name.to_owned(),
+        kind: None,
+        socket: None,
+        connected: false,
+        device: has_device
+            .then(|| SystemInterfaceDevice { kind: SystemInterfaceKind::Kcs, socket: "/s".into() }),
+        arguments: Vec::new(),
+        problem: problem.map(str::to_owned),
+    };
+    assert!(system_interface::machines(&[]).is_empty());
+    let found = system_interface::machines(&[
+        view("a", None, true),
+        view("b", None, false),
+        view("c", Some("odd"), true),
+    ]);
+    assert_eq!(found.iter().map(|finding| finding.status).collect::<Vec<_>>(), [Status::Warn, Status::Ok]);
+    assert!(found[0].message.contains("c: odd"));
+    assert!(found[1].message.contains("1 of 3") && found[1].message.contains("system-interface b add"));
+    let all = system_interface::machines(&[view("a", None, true)]);
+    assert!(all[0].message.starts_with("all 1"));
+}
+
+#[test]
+fn apparmor_has_to_know_the_sockets() {
+    let folder = TempDir::new().unwrap();
+    let (enabled, rules) = (folder.path().join("enabled"), folder.path().join("libvirt-qemu"));
+    let sockets = Path::new("/run/polybmc-system-interface");
+    let check = || system_interface::apparmor(&enabled, std::slice::from_ref(&rules), sockets);
+    assert_eq!(check().status, Status::Ok, "there is no AppArmor");
+    std::fs::write(&enabled, "Y\n").unwrap();
+    let finding = check();
+    assert_eq!(finding.status, Status::Warn);
+    assert!(finding.mend.unwrap().contains("/run/polybmc-system-interface/*.sock rw,"));
+    std::fs::write(&rules, "# /run/polybmc-system-interface/*.sock rw,\n").unwrap();
+    assert_eq!(check().status, Status::Warn, "a comment allows nothing");
+    std::fs::write(&rules, "  /run/polybmc-system-interface/*.sock rw,\n").unwrap();
+    assert_eq!(check().status, Status::Ok);
 }

@@ -23,6 +23,12 @@ const MODULES: [&str; 8] = [
 ];
 /// The module behind UEFI variables, which only `init.sh` loads, and only when it is asked for them.
 const EFI_MODULE: &str = "fs/efivarfs/efivarfs.ko";
+/// Modules by which a guest talks to its BMC, in the order in which they need each other.
+const IPMI_MODULES: [&str; 3] = [
+    "drivers/char/ipmi/ipmi_msghandler.ko",
+    "drivers/char/ipmi/ipmi_devintf.ko",
+    "drivers/char/ipmi/ipmi_si.ko",
+];
 /// Where QEMU's own DHCP server says that its TFTP server is.
 const TFTP: &str = "(tftp,10.0.2.2)";
 
@@ -35,7 +41,24 @@ pub(super) struct Payload {
 impl Payload {
     /// Packs the userland next to the kernel, into `folder`.
     pub(super) fn build(folder: &Path) -> Self {
-        let kernel = paths::guest_kernel();
+        Self::pack(folder, &paths::guest_kernel(), |_, _| ())
+    }
+
+    /// The same with what a guest needs to talk to its BMC: another kernel, its drivers, and ipmitool.
+    pub(super) fn build_with_ipmi(folder: &Path) -> Self {
+        Self::pack(folder, &paths::guest_kernel_with_ipmi(), |root, modules| {
+            for (number, module) in IPMI_MODULES.iter().enumerate() {
+                let source = modules.join(module);
+                let name = source.file_name().expect("a module has a name").to_string_lossy();
+                // Those that come first are put in first.
+                let to = root.join("modules").join(format!("{number}-{name}"));
+                fs::copy(&source, to).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+            }
+            add_program(root, "ipmitool");
+        })
+    }
+
+    fn pack(folder: &Path, kernel: &Path, add: impl FnOnce(&Path, &Path)) -> Self {
         let image = only_file(&kernel.join("boot"), "vmlinuz-");
         fs::create_dir_all(folder).expect("the folder of the guest can be written");
         fs::copy(&image, folder.join("vmlinuz")).expect("the kernel can be copied");
@@ -58,6 +81,7 @@ impl Payload {
                 fs::copy(&source, root.join(to)).expect("a module can be copied");
             }
         }
+        add(&root, &versions.join("kernel"));
         fs::write(root.join("init"), INIT).expect("the userland can be written");
         let pack = "chmod 0755 init && find . | cpio -o -H newc --quiet --owner=0:0 | gzip -1 > ../initrd";
         Tool::find("sh").args(["-euc", pack]).current_dir(&root).ok();
@@ -114,6 +138,19 @@ impl Payload {
             let make = Tool::find("grub-mkimage").args(["-O", format, "-p", "/", "-c"]).arg(&config);
             make.arg("-o").arg(folder.join(file)).args(own).args(common).ok();
         }
+    }
+}
+
+/// Copies a program with the libraries that it is linked with into a userland, where they lie on this host.
+fn add_program(root: &Path, name: &str) {
+    let program = Tool::find("sh").args(["-c", &format!("command -v {name}")]).ok();
+    let program = Path::new(program.trim());
+    let linked = Tool::find("ldd").arg(program).ok();
+    let libraries = linked.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new);
+    for file in libraries.chain([program]) {
+        let to = root.join(file.strip_prefix("/").expect("an absolute path"));
+        fs::create_dir_all(to.parent().expect("a file has a folder")).expect("the userland can be written");
+        fs::copy(file, to).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 }
 

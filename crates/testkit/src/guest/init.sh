@@ -42,6 +42,7 @@ while read -r line; do
       done
       echo "TESTGUEST blocks-end" ;;
     ping) echo "TESTGUEST pong" ;;
+    ipmi\ *) echo "TESTGUEST ipmi-begin"; /usr/bin/ipmitool -I open ${line#ipmi }; echo "TESTGUEST ipmi-end $?" ;;
     work) ( while :; do :; done ) & worker=$!; echo "TESTGUEST working" ;;
     rest) kill "$worker"; echo "TESTGUEST resting" ;;
   esac

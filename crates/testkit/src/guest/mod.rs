@@ -96,7 +96,7 @@ pub struct Guest {
     folder: PathBuf,
     /// How much of the console's log has been read.
     read: usize,
-    net: Child,
+    net: Option<Child>,
 }
 
 impl Guest {
@@ -115,10 +115,7 @@ impl Guest {
     /// As [`define`](Self::define).
     #[track_caller]
     pub fn define_with(firmware: Firmware, line: SerialLine) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        sweep();
-        let name = format!("{PREFIX}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let folder = Path::new(IMAGES).join(&name);
+        let (name, folder) = fresh();
         let payload = Payload::build(&folder);
         for medium in ["disk", "cdrom", "usb"] {
             payload.image(medium, &folder.join(format!("{medium}.img")));
@@ -131,12 +128,56 @@ impl Guest {
         };
         let address = ports::free_tcp();
         let net = serve_network(address, &tftp, boot_file);
-        let guest = Self { name, folder, read: 0, net };
+        let guest = Self { name, folder, read: 0, net: Some(net) };
         let file = guest.folder.join("domain.xml");
         fs::write(&file, domain_xml(&guest.name, &guest.folder, firmware, line, address))
             .expect("the folder can be written");
         guest.virsh([Path::new("define"), &file]);
         guest
+    }
+
+    /// A guest whose kernel has drivers for IPMI and whose userland has ipmitool: QEMU loads both itself, from nothing that could be booted
+    /// otherwise. [`Guest::ipmi`] speaks through it.
+    ///
+    /// # Panics
+    /// As [`define`](Self::define).
+    #[track_caller]
+    pub fn define_with_ipmi() -> Self {
+        let (name, folder) = fresh();
+        Payload::build_with_ipmi(&folder);
+        let guest = Self { name, folder, read: 0, net: None };
+        let file = guest.folder.join("domain.xml");
+        fs::write(&file, direct_xml(&guest.name, &guest.folder)).expect("the folder can be written");
+        guest.virsh([Path::new("define"), &file]);
+        guest
+    }
+
+    /// Has ipmitool in the guest ask the guest's own BMC; returns whether that went well, and what it printed.
+    ///
+    /// # Panics
+    /// When it does not end within [`ANSWER_LIMIT`].
+    #[track_caller]
+    pub fn ipmi(&mut self, arguments: &str) -> (bool, String) {
+        const END: &str = "TESTGUEST ipmi-end ";
+        self.type_line(&format!("ipmi {arguments}"));
+        self.next_line("TESTGUEST ipmi-begin", ANSWER_LIMIT);
+        self.next(END, ANSWER_LIMIT, |said| {
+            let at = said.find(END)?;
+            let (status, _) = said[at + END.len()..].split_once('\n')?;
+            let end = at + END.len() + status.len() + 1;
+            Some((end, (status.trim() == "0", said[..at].replace('\r', ""))))
+        })
+    }
+
+    /// Types a line on the serial console.
+    ///
+    /// # Panics
+    /// When the guest does not run.
+    #[track_caller]
+    pub fn type_line(&self, text: &str) {
+        let mut line =
+            UnixStream::connect(self.folder.join("console.sock")).expect("a running guest has a console");
+        writeln!(line, "{text}").expect("the console takes a line");
     }
 
     /// The folder of its media, which the emulator's user can read.
@@ -288,7 +329,7 @@ impl Guest {
             "rest" => "TESTGUEST resting",
             _ => panic!("the guest does not know {command:?}"),
         };
-        let _line = self.say(command);
+        let _line = self.type_line(command);
         self.next_line(answer, ANSWER_LIMIT);
     }
 
@@ -299,18 +340,9 @@ impl Guest {
     /// When the guest does not answer.
     #[track_caller]
     pub fn secure_boot(&mut self) -> String {
-        let _line = self.say("secure-boot");
+        let _line = self.type_line("secure-boot");
         let line = self.next_line("TESTGUEST secure-boot=", ANSWER_LIMIT);
         line.rsplit('=').next().unwrap_or_default().to_owned()
-    }
-
-    /// Types a line. What is returned has to stay open until the guest has read it.
-    #[track_caller]
-    fn say(&self, command: &str) -> UnixStream {
-        let mut line =
-            UnixStream::connect(self.folder.join("console.sock")).expect("a running guest has a console");
-        writeln!(line, "{command}").expect("the console takes a line");
-        line
     }
 
     /// Waits until libvirt says that the domain is in this state.
@@ -326,8 +358,10 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         // Ending its standard input ends the shell, and that the network.
-        drop(self.net.stdin.take());
-        let _ = self.net.wait();
+        if let Some(mut net) = self.net.take() {
+            drop(net.stdin.take());
+            let _ = net.wait();
+        }
         remove(&self.name, &self.folder);
     }
 }
@@ -341,6 +375,15 @@ impl Drop for Guest {
 pub fn boot_files(folder: &Path) -> (PathBuf, PathBuf) {
     Payload::build(folder);
     (folder.join("vmlinuz"), folder.join("initrd"))
+}
+
+/// A name that no guest has, and its folder. What killed tests have left is removed.
+fn fresh() -> (String, PathBuf) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    sweep();
+    let name = format!("{PREFIX}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let folder = Path::new(IMAGES).join(&name);
+    (name, folder)
 }
 
 fn virsh() -> Tool {
@@ -395,6 +438,29 @@ fn serve_network(address: SocketAddr, tftp: &Path, boot_file: &str) -> Child {
     // A probe's connection that ends is followed by the next one.
     wait::eventually("the guest's network listens", ANSWER_LIMIT, || TcpStream::connect(address).is_ok());
     child
+}
+
+/// A guest that QEMU boots directly.
+fn direct_xml(name: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>256</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>{folder}/vmlinuz</kernel>
+    <initrd>{folder}/initrd</initrd>
+    <cmdline>console=ttyS0,115200 quiet panic=-1 testguest.from=kernel</cmdline>
+  </os>
+  <features><acpi/><apic/></features>
+  <devices>
+    <serial type='unix'><source mode='bind' path='{folder}/console.sock'/><log file='{folder}/console.log' append='on'/></serial>
+  </devices>
+</domain>
+"
+    )
 }
 
 fn domain_xml(

@@ -1,4 +1,4 @@
-//! A Linux kernel for the guests of the tests: downloaded and unpacked, never installed on the host.
+//! Linux kernels for the guests of the tests: downloaded and unpacked, never installed on the host.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,9 +9,6 @@ use anyhow::{Context, Result, bail};
 use super::packages::Privilege;
 use crate::shell;
 
-/// Packages that depend on the newest small kernel: Debian's for clouds, then Ubuntu's for virtual machines.
-const META_PACKAGES: &[&str] = &["linux-image-cloud-amd64", "linux-image-virtual"];
-
 /// Where the kernel package is unpacked, as `boot/vmlinuz-VERSION` and `lib/modules/VERSION`: `POLYBMC_GUEST_KERNEL`
 /// when set, else `guest-kernel` in the target folder.
 pub(crate) fn folder() -> PathBuf {
@@ -21,45 +18,96 @@ pub(crate) fn folder() -> PathBuf {
     }
 }
 
-/// Makes sure that the kernel is there.
+/// One of the kernels.
+struct Kernel {
+    what: &'static str,
+    /// Packages that depend on the newest one.
+    meta_packages: &'static [&'static str],
+    /// What of its package is unpacked, as `tar` takes patterns; empty: all of it.
+    only: &'static [&'static str],
+}
+
+/// That of most guests.
+const SMALL: Kernel = Kernel {
+    what: "guest kernel",
+    // Debian's for clouds, then Ubuntu's for virtual machines.
+    meta_packages: &["linux-image-cloud-amd64", "linux-image-virtual"],
+    only: &[],
+};
+
+/// That of guests that talk to their BMC: kernels for clouds have no drivers for that. It is ten times as large, so only what is needed stays.
+const WITH_IPMI: Kernel = Kernel {
+    what: "guest kernel with IPMI",
+    meta_packages: &["linux-image-amd64", "linux-image-generic"],
+    only: &[
+        "./boot/vmlinuz-*",
+        "./lib/modules/*/kernel/drivers/char/ipmi/*",
+        "./lib/modules/*/kernel/drivers/acpi/button.ko*",
+        "./lib/modules/*/kernel/drivers/input/evdev.ko*",
+    ],
+};
+
+/// Makes sure that the kernels are there: the small one, and within its folder the one with drivers for IPMI.
 pub(crate) fn prepare() -> Result<()> {
     let folder = folder();
-    if let Some(kernel) = kernel_in(&folder)? {
-        println!("==> guest kernel: {}", kernel.display());
-        return Ok(());
-    }
-    if shell::find_program("apt-get").is_none() {
-        bail!(
-            "put a Linux kernel for x86-64 guests into {}, as boot/vmlinuz-VERSION with lib/modules/VERSION beside boot",
-            folder.display()
-        );
-    }
-    let package = match newest_package() {
-        Some(package) => package,
-        None => {
-            let privilege =
-                Privilege::available().context("apt knows no kernel package; as root: apt-get update")?;
-            shell::run(privilege.command("apt-get").args(["update", "-qq"]))?;
-            newest_package().context("apt knows no kernel package for guests")?
+    SMALL.prepare(&folder)?;
+    WITH_IPMI.prepare(&folder.join("with-ipmi"))
+}
+
+impl Kernel {
+    fn prepare(&self, folder: &Path) -> Result<()> {
+        let what = self.what;
+        if let Some(kernel) = kernel_in(folder)? {
+            println!("==> {what}: {}", kernel.display());
+            return Ok(());
         }
-    };
-    println!("==> guest kernel: downloading {package} and unpacking it into {}", folder.display());
-    let download = folder.with_extension("download");
-    remove(&download)?;
-    fs::create_dir_all(&download).with_context(|| format!("cannot make {}", download.display()))?;
-    let quiet_sandbox = ["-o", "APT::Sandbox::User=root"];
-    shell::run(in_dir(&download, "apt-get").args(["download", "-q"]).args(quiet_sandbox).arg(&package))?;
-    let archive = fs::read_dir(&download)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|ext| ext == "deb"))
-        .context("apt downloaded no package")?;
-    shell::run(in_dir(&download, "dpkg-deb").arg("--extract").arg(&archive).arg("unpacked"))?;
-    // Moved as the last act, so that what is there is whole.
-    remove(&folder)?;
-    fs::rename(download.join("unpacked"), &folder).context("cannot move the kernel to its place")?;
-    remove(&download)?;
-    kernel_in(&folder)?.map(drop).with_context(|| format!("{package} brought no boot/vmlinuz-*"))
+        if shell::find_program("apt-get").is_none() {
+            bail!(
+                "put a Linux kernel for x86-64 guests ({what}) into {}, as boot/vmlinuz-VERSION with lib/modules/VERSION beside boot",
+                folder.display()
+            );
+        }
+        let package = match self.newest_package() {
+            Some(package) => package,
+            None => {
+                let privilege =
+                    Privilege::available().context("apt knows no kernel package; as root: apt-get update")?;
+                shell::run(privilege.command("apt-get").args(["update", "-qq"]))?;
+                self.newest_package().context("apt knows no kernel package for guests")?
+            }
+        };
+        println!("==> {what}: downloading {package} and unpacking it into {}", folder.display());
+        let download = folder.with_extension("download");
+        remove(&download)?;
+        fs::create_dir_all(&download).with_context(|| format!("cannot make {}", download.display()))?;
+        let quiet_sandbox = ["-o", "APT::Sandbox::User=root"];
+        shell::run(in_dir(&download, "apt-get").args(["download", "-q"]).args(quiet_sandbox).arg(&package))?;
+        let archive = fs::read_dir(&download)?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|ext| ext == "deb"))
+            .context("apt downloaded no package")?;
+        fs::create_dir_all(download.join("unpacked"))?;
+        // Whatever of the patterns is built into a kernel is not there to be unpacked.
+        let unpack = "dpkg-deb --fsys-tarfile \"$1\" > all.tar; shift; tar -C unpacked -xf all.tar --wildcards \"$@\" 2>/dev/null || true";
+        let mut command = in_dir(&download, "sh");
+        command.args(["-euc", unpack, "unpack"]).arg(&archive).args(self.only);
+        shell::run(&mut command)?;
+        // Moved as the last act, so that what is there is whole.
+        remove(folder)?;
+        fs::rename(download.join("unpacked"), folder).context("cannot move the kernel to its place")?;
+        remove(&download)?;
+        kernel_in(folder)?.map(drop).with_context(|| format!("{package} brought no boot/vmlinuz-*"))
+    }
+
+    /// The real package behind the first meta package that apt knows.
+    fn newest_package(&self) -> Option<String> {
+        self.meta_packages.iter().find_map(|meta| {
+            let depends =
+                shell::output(shell::command("apt-cache").args(["depends", meta]).env("LC_ALL", "C")).ok()?;
+            image_package(&depends).map(str::to_owned)
+        })
+    }
 }
 
 fn in_dir(dir: &Path, program: &str) -> Command {
@@ -86,15 +134,6 @@ fn kernel_in(folder: &Path) -> Result<Option<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot list {}", folder.display())),
     }
-}
-
-/// The real package behind the first meta package that apt knows.
-fn newest_package() -> Option<String> {
-    META_PACKAGES.iter().find_map(|meta| {
-        let depends =
-            shell::output(shell::command("apt-cache").args(["depends", meta]).env("LC_ALL", "C")).ok()?;
-        image_package(&depends).map(str::to_owned)
-    })
 }
 
 /// The first kernel image in the text of `apt-cache depends`.

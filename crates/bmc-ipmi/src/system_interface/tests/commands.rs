@@ -85,7 +85,7 @@ async fn capabilities_are_those_of_the_device() {
     let Door { server, interface, folder, .. } = door;
     interface.stop().await;
     let config = SystemInterfaceConfig { kind: SystemInterfaceKind::Bt, ..config(&folder) };
-    let interface = SystemInterface::bind(config, &server).unwrap();
+    let interface = SystemInterface::bind(config, Arc::clone(server.bmc())).unwrap();
     let mut machine = Machine::connect(&interface).await;
     for _ in 0..3 {
         machine.command().await;
