@@ -76,6 +76,10 @@ fn guest_and_lan_reach_the_same_bmc() {
         // What ipmitool complains about to stderr is on the console too.
         let wanted = lan(&lab, arguments);
         for line in wanted.lines().map(str::trim_end) {
+            // The guest has no list of makers.
+            if line.starts_with("Manufacturer Name") || line.starts_with("Product Name") {
+                continue;
+            }
             assert!(
                 inside.lines().any(|said| said.trim_end() == line),
                 "{arguments}: no {line:?} in\n{inside}"
@@ -108,8 +112,9 @@ fn guest_and_lan_reach_the_same_bmc() {
 
     // The guest switches itself off and on. QEMU ends before it could hear the answer.
     let before = lab.last_event();
-    guest.type_line("ipmi chassis power cycle");
+    let line = guest.type_line("ipmi chassis power cycle");
     assert_eq!(guest.next_boot().from, "kernel");
+    drop(line);
     Machine::of(&lab, "web").await_power_events(before, &["powered-off", "powered-on"]);
     await_connected(&lab, "web");
     let (done, cause) = guest.ipmi("chassis restart_cause");

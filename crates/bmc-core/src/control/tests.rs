@@ -23,6 +23,7 @@ mod log;
 mod media;
 mod rules;
 mod storage;
+mod system_interface;
 mod trouble;
 mod watch;
 mod words;

@@ -3,7 +3,10 @@
 use bmc_core::sel::Sel;
 use bmc_core::system_interface::SystemInterfaceKind;
 use ipmi_wire::command::system::GlobalEnables;
+use ipmi_wire::record::sel::SelBody;
 use ipmi_wire::vm::Command;
+
+use super::SYSTEM_INTERFACE_CHANNEL;
 
 /// Bits of the message flags (IPMI 2.0 §22.4).
 pub(crate) mod message_flag {
@@ -55,6 +58,18 @@ impl Signals {
     }
 }
 
+/// Whether the machine's own software may not know of an entry: it is an event, and none that it has told over this channel.
+fn is_news(body: &SelBody) -> bool {
+    const CHANNEL_SHIFT: u32 = 12;
+    const SOFTWARE: u16 = 1;
+    match body {
+        SelBody::Event { generator, .. } => {
+            generator >> CHANNEL_SHIFT != u16::from(SYSTEM_INTERFACE_CHANNEL) || generator & SOFTWARE == 0
+        }
+        SelBody::OemTimestamped { .. } | SelBody::Oem { .. } => false,
+    }
+}
+
 impl Interface {
     /// Forgets what software has set.
     pub(crate) fn reset(&mut self) {
@@ -81,11 +96,12 @@ impl Interface {
         self.seen = sel.entries().last().map_or(0, |entry| entry.number);
     }
 
-    /// Looks at what was logged since: the first event goes into the buffer if that is enabled and empty; the others are in the log alone.
+    /// Looks at what was logged since: the first event goes into the buffer if that is enabled and empty; the others are in the log alone. What
+    /// the machine's own software has told needs not be told back to it.
     pub(crate) fn heed(&mut self, sel: &Sel) {
         if self.enables.event_message_buffer && self.buffer.is_none() {
             let mut news = sel.entries().iter().rev().take_while(|entry| entry.number > self.seen);
-            let first = news.by_ref().filter(|entry| entry.record.event().is_some()).last();
+            let first = news.by_ref().filter(|entry| is_news(&entry.record.body)).last();
             self.buffer = first.map(|entry| entry.record.to_bytes());
         }
         self.know(sel);

@@ -98,6 +98,8 @@ const WRONG: &[(&str, usize, &[&str])] = &[
     ("[redfish]\nrequire_if_match = 1", 2, &["true or false"]),
     ("[redfish]\nsession_timeout_s = 29", 2, &["a whole number from 30 to 86400"]),
     ("[redfish]\nupdate_max_size = 1", 2, &["update_max_size_mib"]),
+    ("[defaults]\nsystem_interface = 'smic'", 2, &["`system_interface`", "kcs"]),
+    ("[system_interface]\nmode = 'x'", 2, &["unknown key `mode` in [system_interface]"]),
     ("[media]\ndir = '/srv/a'\nfolders = ['/b', '/srv/a']", 2, &["`dir` in [media]", "apart from those"]),
     ("[media]\nfolders = ['/srv']\ndir = '/srv/a'", 3, &["`dir` in [media]", "within"]),
     ("[media]\ndir = '/srv'\nfolders = ['/srv/a']", 2, &["`dir` in [media]", "around"]),
@@ -420,4 +422,26 @@ fn discover_has_several_forms_and_wrong_ones_are_told() {
     }
     let sim = parse("[backend.x]\ntype = 'sim'\ndiscover = '*'").unwrap_err().to_string();
     assert!(sim.contains("unknown key `discover`"), "{sim}");
+}
+
+#[test]
+fn a_system_interface_is_as_the_nearest_word_says() {
+    let config = parse(
+        "[system_interface]\ndir = 'doors'\nowner = 'qemu'\n[defaults]\nsystem_interface = 'kcs'\n\
+         [[bmc]]\nname = 'a'\n[[bmc]]\nname = 'b'\nsystem_interface = 'off'\n\
+         [[fleet]]\nname = 'n{n}'\ncount = 1\nsystem_interface = 'bt'\n",
+    )
+    .unwrap();
+    assert_eq!(config.system_interface.dir.as_deref(), Some(Path::new("doors")));
+    assert_eq!(
+        (config.system_interface.owner.as_deref(), &config.system_interface.group),
+        (Some("qemu"), &None)
+    );
+    let words: Vec<_> = config.bmcs.iter().map(|bmc| bmc.system_interface).collect();
+    let on = |kind| Some(SystemInterfaceWord::On(kind));
+    assert_eq!(
+        words,
+        [on(SystemInterfaceKind::Kcs), Some(SystemInterfaceWord::Off), on(SystemInterfaceKind::Bt)]
+    );
+    assert_eq!(parse("[[bmc]]\nname = 'a'").unwrap().bmcs[0].system_interface, None);
 }

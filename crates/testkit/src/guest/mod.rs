@@ -159,7 +159,7 @@ impl Guest {
     #[track_caller]
     pub fn ipmi(&mut self, arguments: &str) -> (bool, String) {
         const END: &str = "TESTGUEST ipmi-end ";
-        self.type_line(&format!("ipmi {arguments}"));
+        let _line = self.type_line(&format!("ipmi {arguments}"));
         self.next_line("TESTGUEST ipmi-begin", ANSWER_LIMIT);
         self.next(END, ANSWER_LIMIT, |said| {
             let at = said.find(END)?;
@@ -169,15 +169,19 @@ impl Guest {
         })
     }
 
-    /// Types a line on the serial console.
+    /// Types a line on the serial console. What is returned is to be held until the guest has read it.
     ///
     /// # Panics
     /// When the guest does not run.
     #[track_caller]
-    pub fn type_line(&self, text: &str) {
+    pub fn type_line(&self, text: &str) -> Typing {
         let mut line =
             UnixStream::connect(self.folder.join("console.sock")).expect("a running guest has a console");
+        let mut said = line.try_clone().expect("a console can be read");
+        // The emulator writes byte by byte, and soon waits for who is connected and does not read.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         writeln!(line, "{text}").expect("the console takes a line");
+        Typing(line)
     }
 
     /// The folder of its media, which the emulator's user can read.
@@ -352,6 +356,18 @@ impl Guest {
     #[track_caller]
     pub fn await_state(&self, state: &str) {
         wait::eventually(&format!("{} is {state}", self.name), ANSWER_LIMIT, || self.state() == state);
+    }
+}
+
+/// Somebody at a guest's console.
+#[derive(Debug)]
+#[must_use = "a line that is typed by somebody who leaves at once is lost"]
+pub struct Typing(UnixStream);
+
+impl Drop for Typing {
+    fn drop(&mut self) {
+        // Ends the reader too.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
 

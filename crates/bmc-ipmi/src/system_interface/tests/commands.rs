@@ -5,8 +5,8 @@ use bmc_core::power::PowerState;
 
 use super::*;
 
-/// An event of a sensor that nobody has, from software.
-const EVENT: [u8; 8] = [0x41, 0x04, 0x01, 0x30, 0x6f, 0x01, 0xff, 0xff];
+/// An event of a sensor that nobody has, as it comes over the LAN.
+const EVENT: [u8; 7] = [0x04, 0x01, 0x30, 0x6f, 0x01, 0xff, 0xff];
 
 #[tokio::test]
 async fn requests_reach_the_same_bmc_as_over_the_lan() {
@@ -115,21 +115,26 @@ async fn an_event_waits_in_the_buffer_and_calls_for_attention() {
     assert_eq!(machine.command().await, Command::EnableInterrupt);
     assert_eq!(machine.ask(0x06, 0x2f, &[]).await, (0, vec![0x0f]));
     assert_eq!(machine.ask(0x06, 0x35, &[]).await.0, 0x80, "nothing has happened");
-    // Over the system interface an event names who generated it.
-    assert_eq!(machine.ask(0x04, 0x02, &EVENT).await.0, 0);
+    // Over the system interface an event names who generated it; what the machine says itself it needs not be told.
+    assert_eq!(machine.ask(0x04, 0x02, &[&[0x41], &EVENT[..]].concat()).await.0, 0);
+    door.bench.until(|snapshot| snapshot.sel.entries().len() == 1).await;
+    let own = door.bench.machine.snapshot().sel.entries()[0].record.to_bytes();
+    assert_eq!((&own[7..9], own[11]), (&[0x41, 0xf0][..], 0x30));
+    assert_eq!(machine.ask(0x06, 0x35, &[]).await.0, 0x80);
+    // What comes over the LAN it is told.
+    assert_eq!(door.bench.raw(0x04, 0x02, &EVENT).await.0, 0);
     assert_eq!(machine.command().await, Command::AttentionInterrupt);
     assert_eq!(machine.ask(0x06, 0x31, &[]).await, (0, vec![0x02]));
     // Another one finds the buffer full, and is in the log alone.
-    let other = [0x41, 0x04, 0x01, 0x31, 0x6f, 0x02, 0xff, 0xff];
-    assert_eq!(machine.ask(0x04, 0x02, &other).await.0, 0);
-    door.bench.until(|snapshot| snapshot.sel.entries().len() == 2).await;
+    assert_eq!(door.bench.raw(0x04, 0x02, &[0x04, 0x01, 0x31, 0x6f, 0x02, 0xff, 0xff]).await.0, 0);
+    door.bench.until(|snapshot| snapshot.sel.entries().len() == 3).await;
     let (code, record) = machine.ask(0x06, 0x35, &[]).await;
-    assert_eq!((code, &record[7..9], record[11], record[13]), (0, &[0x41, 0xf0][..], 0x30, 0x01));
-    assert_eq!(record, door.bench.machine.snapshot().sel.entries()[0].record.to_bytes());
+    assert_eq!((code, record[11], record[13]), (0, 0x30, 0x01));
+    assert_eq!(record, door.bench.machine.snapshot().sel.entries()[1].record.to_bytes());
     assert_eq!(machine.command().await, Command::NoAttention);
     assert_eq!(machine.ask(0x06, 0x35, &[]).await.0, 0x80);
     // Cleared unread.
-    assert_eq!(machine.ask(0x04, 0x02, &EVENT).await.0, 0);
+    assert_eq!(door.bench.raw(0x04, 0x02, &EVENT).await.0, 0);
     assert_eq!(machine.command().await, Command::AttentionInterrupt);
     assert_eq!(machine.ask(0x06, 0x30, &[0x02]).await.0, 0);
     assert_eq!(machine.command().await, Command::NoAttention);
@@ -142,7 +147,7 @@ async fn what_software_has_set_goes_with_a_reset() {
     let mut machine = door.machine().await;
     assert_eq!(machine.ask(0x06, 0x2e, &[0x0d]).await.0, 0);
     assert_eq!(machine.command().await, Command::EnableInterrupt);
-    assert_eq!(machine.ask(0x04, 0x02, &EVENT).await.0, 0);
+    assert_eq!(door.bench.raw(0x04, 0x02, &EVENT).await.0, 0);
     assert_eq!(machine.command().await, Command::Attention, "the interrupt for events is off");
     machine.send(&Command::Reset.encode()).await;
     assert_eq!(machine.command().await, Command::DisableInterrupt);
