@@ -37,8 +37,8 @@ use crate::storage;
 use crate::sys;
 use crate::track::Op;
 use crate::watch::{Asked, Watch};
-use crate::xml::{self, edit};
 use crate::xml::system_interface::{Reconnect, with_device};
+use crate::xml::{self, edit};
 
 /// Time-out of work on a volume: a large pool may take its time.
 const VOLUME_TIMEOUT: Duration = Duration::from_secs(60);
