@@ -302,7 +302,7 @@ impl Guest {
     /// When the guest does not answer.
     #[track_caller]
     pub fn blocks(&mut self) -> Vec<Block> {
-        let _line = self.say("blocks");
+        let _line = self.type_line("blocks");
         let mut blocks = Vec::new();
         loop {
             let line = self.next_line("TESTGUEST block", ANSWER_LIMIT);
