@@ -1,7 +1,8 @@
 //! The BMC's drives in domain XML: devices of its own, known by their aliases. The machine's own drives are nobody's business here.
 //!
 //! A drive is in the definition while something is in it, and leaves it as it was when that is ejected. In a running instance a CD drive
-//! that is there stays until the instance ends, empty or not, as a drive of sheet metal would; where there is none, one is plugged in by USB.
+//! that is there stays until the instance ends, empty or not, as a drive of sheet metal would; where there is none, one is plugged in by USB
+//! with the disc, and unplugged with it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -119,7 +120,7 @@ pub(crate) fn insert_live(live: &str, image: &MediaImage) -> Result<Live, Backen
         if file.map(Path::new) == Some(image.file.as_path()) {
             return Ok(Live::Nothing);
         }
-        if image.slot == MediaSlot::Cd {
+        if has_tray(there) {
             return Ok(Live::Update(with_disc(live, there, Some(image))?));
         }
     }
@@ -131,10 +132,10 @@ pub(crate) fn insert_live(live: &str, image: &MediaImage) -> Result<Live, Backen
 pub(crate) fn eject_live(live: &str, slot: MediaSlot) -> Result<Live, BackendError> {
     let document = parse(live)?;
     let Some(there) = drive(document.root_element(), slot) else { return Ok(Live::Nothing) };
-    Ok(match slot {
-        MediaSlot::Cd if child(there, "source").is_none() => Live::Nothing,
-        MediaSlot::Cd => Live::Update(with_disc(live, there, None)?),
-        MediaSlot::Usb => Live::Detach(live[there.range()].to_owned()),
+    Ok(match has_tray(there) {
+        true if child(there, "source").is_none() => Live::Nothing,
+        true => Live::Update(with_disc(live, there, None)?),
+        false => Live::Detach(live[there.range()].to_owned()),
     })
 }
 
@@ -149,9 +150,16 @@ pub(crate) fn restore_live(before: &str, now: &str, slot: MediaSlot) -> Result<L
     let device = before[former.range()].to_owned();
     Ok(match drive(now_document.root_element(), slot) {
         Some(there) if file(there) == Some(there_was) => Live::Nothing,
-        Some(_) if slot == MediaSlot::Cd => Live::Update(device),
+        Some(there) if has_tray(there) => Live::Update(device),
         there => Live::Attach { first_detach: there.map(|there| now[there.range()].to_owned()), device },
     })
+}
+
+/// Whether what is in a drive can be taken out of it. What libvirt makes of a CD drive on USB is a disk for QEMU, "not removable": that
+/// is unplugged as a whole, as a USB disk is.
+fn has_tray(drive: Node<'_, '_>) -> bool {
+    slot_of(drive) == Some(MediaSlot::Cd)
+        && child(drive, "target").and_then(|target| target.attribute("bus")) != Some("usb")
 }
 
 /// Where a drive is.
@@ -373,6 +381,25 @@ mod tests {
         assert!(matches!(insert_live(&with, &other), Ok(Live::Attach { first_detach: Some(_), .. })));
         let no_usb = domain(OWN);
         assert_eq!(insert_live(&no_usb, &stick).unwrap_err().kind, BackendErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_cd_drive_on_usb_is_changed_and_emptied_as_a_whole() {
+        let disc = image(MediaSlot::Cd);
+        let live = with_medium(&domain(&format!("{USB}{OWN}")), &disc).unwrap();
+        let other = MediaImage { file: "/spool/other".into(), ..disc.clone() };
+        match insert_live(&live, &other).unwrap() {
+            Live::Attach { first_detach: Some(there), device } => {
+                assert!(
+                    there.contains("/spool/it")
+                        && device.contains("/spool/other")
+                        && device.contains("bus='usb'")
+                );
+            }
+            step => panic!("{step:?}"),
+        }
+        assert!(matches!(eject_live(&live, MediaSlot::Cd), Ok(Live::Detach(_))));
+        assert_eq!(insert_live(&live, &disc).unwrap(), Live::Nothing);
     }
 
     #[test]
