@@ -557,7 +557,7 @@ async fn events_outlast_the_daemon_with_their_ids_as_many_as_are_kept() {
     assert!(all.windows(2).all(|pair| pair[0].id < pair[1].id), "{all:?}");
     // While the disk refuses they wait, and are stored when it takes them again.
     disk.full.store(true, Ordering::SeqCst);
-    happens(&again, EventKind::Paused);
+    happens(&again, EventKind::Paused { cause: ChangeCause::default() });
     tokio::time::sleep(STORE_RETRY_AFTER / 2).await;
     disk.full.store(false, Ordering::SeqCst);
     for _ in 0..EVENTS_STORED_MAX {

@@ -49,7 +49,7 @@ fn kinds() -> Vec<(EventKind, Option<&'static str>)> {
         (EventKind::PoweredOff { cause }, resource("ResourcePoweredOff")),
         (EventKind::Reset, Some("Platform.1.3.PlatformReset")),
         (EventKind::Rebooted, Some("Platform.1.3.PlatformReset")),
-        (EventKind::Paused { cause: bmc_core::power::ChangeCause::Outside }, resource("ResourcePaused")),
+        (EventKind::Paused { cause: ChangeCause::Outside }, resource("ResourcePaused")),
         (EventKind::Resumed, resource("ResourceStateChanged")),
         (EventKind::ShutdownRequested, resource("ResourcePoweringOff")),
         (EventKind::MainsLost, Some("Power.1.2.LineInputPowerFault")),
