@@ -384,7 +384,7 @@ impl Daemon {
 }
 
 /// How long the end of the daemon waits for the store to take the last events.
-const EVENTS_STORED_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+const EVENTS_STORED_LIMIT: Duration = Duration::from_secs(5);
 
 fn release(ports: &mut Ports, name: &str, record: &BmcRecord) {
     if let Some(ipmi) = record.ipmi {
