@@ -344,7 +344,10 @@ fn the_documented_samples_are_valid() {
     }
     let without_libvirt = |text: &str| {
         let text = text.replace("type = \"libvirt\"\nuri = \"qemu:///system\"", "type = \"sim\"");
-        let text = text.replace("console = \"held\"", "post_ms = 1").replace("discover = \"web-*\"", "");
+        let text = text
+            .replace("console = \"held\"", "post_ms = 1")
+            .replace("discover = \"web-*\"", "")
+            .replace("media_tray = false", "");
         text.replace("raid_pool = \"default\"", "boot_ms = 1")
     };
     for sample in samples {
