@@ -33,7 +33,7 @@ async fn what_was_ejected_is_there_for_the_next_machine() {
     let server = images().await;
     let one = lab.fetch(&named(&server, "a")).await.unwrap();
     lab.spool.release(&one.lease);
-    assert_eq!(lab.files(), [one.file.clone()]);
+    assert_eq!(lab.files(), std::slice::from_ref(&one.file));
     let two = lab.fetch(&named(&server, "a")).await.unwrap();
     assert_eq!((&two.file, downloads(&server, "a")), (&one.file, 1));
     lab.spool.release(&two.lease);
