@@ -5,6 +5,8 @@
 
 #[path = "hypervisors/discovery.rs"]
 mod discovery;
+#[path = "hypervisors/lifecycle.rs"]
+mod lifecycle;
 #[path = "hypervisors/many.rs"]
 mod many;
 #[path = "hypervisors/rounds.rs"]

@@ -108,7 +108,7 @@ fn all_agree_after(rounds: u32, seed: u64) {
 
 #[test]
 fn guest_all_agree_after_each_of_many_random_actions() {
-    all_agree_after(15, 5);
+    all_agree_after(10, 5);
 }
 
 mod rounds {

@@ -90,7 +90,7 @@ fn libvirtd_dies(times: u32) {
 
 #[test]
 fn guest_bmcs_outlive_a_libvirtd_that_dies_under_load() {
-    libvirtd_dies(3);
+    libvirtd_dies(2);
 }
 
 mod trouble {

@@ -50,6 +50,11 @@ fn kinds() -> Vec<(EventKind, Option<&'static str>)> {
         (EventKind::Reset, Some("Platform.1.3.PlatformReset")),
         (EventKind::Rebooted, Some("Platform.1.3.PlatformReset")),
         (EventKind::Paused { cause: ChangeCause::Outside }, resource("ResourcePaused")),
+        (EventKind::Panicked, resource("ResourceErrorsDetected")),
+        (
+            EventKind::DiskFailed { disk: "vda".to_owned(), reason: reason.clone() },
+            resource("ResourceErrorsDetected"),
+        ),
         (EventKind::Resumed, resource("ResourceStateChanged")),
         (EventKind::ShutdownRequested, resource("ResourcePoweringOff")),
         (EventKind::MainsLost, Some("Power.1.2.LineInputPowerFault")),
