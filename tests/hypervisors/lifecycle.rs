@@ -63,12 +63,14 @@ fn guest_panics_and_its_watchdog_expires() {
     // libvirt tells of the pause first, and not why.
     assert_eq!(lab.power_changes_since(before, NAME), ["paused", "panicked"]);
     assert_eq!(host.virsh(&["domstate", NAME]).trim(), "crashed");
-    assert_eq!(machine.redfish.read(&machine.system)["PowerState"], "Paused");
+    assert!(machine.node.power() == "paused" && machine.is_on(Door::Redfish) && machine.is_on(Door::Ipmi));
     assert_logged(&machine, &["OS Stop", "Run-time critical stop"]);
     assert!(lab.daemon.cli(["events"]).ok().contains("the operating system panicked"));
 
     // Whoever finds it so switches it off and on.
+    let before = lab.last_event();
     assert_eq!(machine.power(Door::Redfish, CYCLE), Reply::Done);
+    lab.await_event(before, NAME, "powered-on");
     machine.await_power(true);
     assert_eq!(host.virsh(&["domstate", NAME]).trim(), "running");
 

@@ -33,7 +33,7 @@ fn deed(random: &mut StdRng) -> Deed {
 
 /// What `virsh` calls the machine's state, and what the command line and Redfish say to that.
 const STATES: [(&str, &str, &str); 3] =
-    [("running", "on", "On"), ("shut off", "off", "Off"), ("paused", "paused", "Paused")];
+    [("running", "on", "On"), ("shut off", "off", "Off"), ("paused", "paused", "On")];
 
 /// All doors and `virsh` say the same of the power.
 fn agree(host: &Host, machine: &Machine<'_>) -> bool {
@@ -60,7 +60,13 @@ fn all_agree_after(rounds: u32, seed: u64) {
     let mut lasting = None;
     let mut done = Vec::new();
     for round in 0..rounds {
-        let deed = deed(&mut random);
+        // What chance may leave out of a short run comes first.
+        let deed = match round {
+            0 => Deed::Power(Door::Ipmi, ON),
+            1 => Deed::Virsh("suspend"),
+            2 => Deed::Virsh("resume"),
+            _ => deed(&mut random),
+        };
         let replied = match deed {
             Deed::Power(door, action) => machine.power(door, action),
             Deed::Boot(door, device, how) => {
