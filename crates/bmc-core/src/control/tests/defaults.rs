@@ -61,7 +61,7 @@ const SETTINGS: &[([bool; 3], Row)] = &[
         NEVER,
         (
             "destination",
-            |s| drop(s.lan.destinations.insert(1, AlertDestination::default())),
+            |s| _ = s.lan.destinations.insert(1, AlertDestination::default()),
             |s| !s.settings.lan.destinations.is_empty(),
         ),
     ),
@@ -93,7 +93,7 @@ const SETTINGS: &[([bool; 3], Row)] = &[
         NEVER,
         (
             "BMC URL",
-            |s| drop(s.system.texts.insert(6, SystemText::new("x"))),
+            |s| _ = s.system.texts.insert(6, SystemText::new("x")),
             |s| s.settings.system.texts.contains_key(&6),
         ),
     ),
@@ -159,7 +159,7 @@ const SETTINGS: &[([bool; 3], Row)] = &[
         ALWAYS,
         (
             "system name",
-            |s| drop(s.system.texts.insert(2, SystemText::new("x"))),
+            |s| _ = s.system.texts.insert(2, SystemText::new("x")),
             |s| s.settings.system.texts.contains_key(&2),
         ),
     ),
