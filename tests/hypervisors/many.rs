@@ -65,57 +65,47 @@ fn reads_make_no_call_of_libvirt() {
     assert!(lab.daemon.cli(["hypervisors"]).ok().contains("lab"));
 }
 
-mod many {
-    use super::*;
-
-    /// Figures of one run on one host, as ratios: a start with all BMCs, against 20 times what `virsh list` takes there.
-    #[test]
-    fn slow_a_thousand_domains() {
-        let host = Host::start("test:///default");
-        define(&host, MANY);
-        let listed = Instant::now();
-        for _ in 0..20 {
-            host.virsh(&["list", "--all"]);
-        }
-        let listed = listed.elapsed();
-
-        let started = Instant::now();
-        let lab = serve(&host);
-        wait::eventually("all are there", LIMIT, || names(&lab).len() == MANY as usize);
-        let discovered = started.elapsed();
-        wait::eventually("all are known", LIMIT, || list(&lab).iter().all(|bmc| bmc["reachable"] == true));
-        let known = started.elapsed();
-        assert_eq!(
-            lab.json(&["hypervisors", "-o", "json"]).as_array().map(Vec::len),
-            Some(1),
-            "one connection"
-        );
-
-        // Again, with all that was stored: an ordinary start.
-        let mut lab = lab;
-        assert!(lab.daemon.stop().success());
-        let again = Instant::now();
-        lab.daemon.restart();
-        let ready = again.elapsed();
-        wait::eventually("all are known", LIMIT, || list(&lab).iter().all(|bmc| bmc["reachable"] == true));
-        let again = again.elapsed();
-
-        let mut before = calls(&lab);
-        wait::eventually("it has come to rest", LIMIT, || {
-            std::mem::replace(&mut before, calls(&lab)) == before
-        });
-        let polled = Instant::now();
-        assert_eq!(list(&lab).len(), MANY as usize);
-        let polled = polled.elapsed();
-        assert_eq!(calls(&lab), before);
-        println!(
-            "virsh list x 20: {listed:?}; first start: BMCs {discovered:?}, states {known:?}; next start: ready {ready:?}, states {again:?}; \
-             poll of all: {polled:?}"
-        );
-        assert!(
-            again < listed || again < Duration::from_secs(10),
-            "a start takes {again:?}, virsh list x 20 {listed:?}"
-        );
-        assert!(polled < Duration::from_secs(1), "{polled:?}");
+/// Figures of one run on one host, as ratios: a start with all BMCs, against 20 times what `virsh list` takes there.
+#[test]
+fn slow_a_thousand_domains() {
+    let host = Host::start("test:///default");
+    define(&host, MANY);
+    let listed = Instant::now();
+    for _ in 0..20 {
+        host.virsh(&["list", "--all"]);
     }
+    let listed = listed.elapsed();
+
+    let started = Instant::now();
+    let lab = serve(&host);
+    wait::eventually("all are there", LIMIT, || names(&lab).len() == MANY as usize);
+    let discovered = started.elapsed();
+    wait::eventually("all are known", LIMIT, || list(&lab).iter().all(|bmc| bmc["reachable"] == true));
+    let known = started.elapsed();
+    assert_eq!(lab.json(&["hypervisors", "-o", "json"]).as_array().map(Vec::len), Some(1), "one connection");
+
+    // Again, with all that was stored: an ordinary start.
+    let mut lab = lab;
+    assert!(lab.daemon.stop().success());
+    let again = Instant::now();
+    lab.daemon.restart();
+    let ready = again.elapsed();
+    wait::eventually("all are known", LIMIT, || list(&lab).iter().all(|bmc| bmc["reachable"] == true));
+    let again = again.elapsed();
+
+    let mut before = calls(&lab);
+    wait::eventually("it has come to rest", LIMIT, || std::mem::replace(&mut before, calls(&lab)) == before);
+    let polled = Instant::now();
+    assert_eq!(list(&lab).len(), MANY as usize);
+    let polled = polled.elapsed();
+    assert_eq!(calls(&lab), before);
+    println!(
+        "virsh list x 20: {listed:?}; first start: BMCs {discovered:?}, states {known:?}; next start: ready {ready:?}, states {again:?}; \
+         poll of all: {polled:?}"
+    );
+    assert!(
+        again < listed || again < Duration::from_secs(10),
+        "a start takes {again:?}, virsh list x 20 {listed:?}"
+    );
+    assert!(polled < Duration::from_secs(1), "{polled:?}");
 }

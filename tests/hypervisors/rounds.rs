@@ -117,9 +117,7 @@ fn guest_all_agree_after_each_of_many_random_actions() {
     all_agree_after(10, 5);
 }
 
-mod rounds {
-    #[test]
-    fn slow_all_agree_after_two_hundred_random_actions() {
-        super::all_agree_after(200, 200);
-    }
+#[test]
+fn slow_all_agree_after_two_hundred_random_actions() {
+    all_agree_after(200, 200);
 }

@@ -93,11 +93,9 @@ fn guest_bmcs_outlive_a_libvirtd_that_dies_under_load() {
     libvirtd_dies(2);
 }
 
-mod trouble {
-    #[test]
-    fn slow_libvirtd_dies_twenty_times_under_load() {
-        super::libvirtd_dies(20);
-    }
+#[test]
+fn slow_libvirtd_dies_twenty_times_under_load() {
+    libvirtd_dies(20);
 }
 
 /// A libvirtd that hangs says nothing, and neither closes its connection nor takes a new one.
