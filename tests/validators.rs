@@ -59,6 +59,11 @@ const SERVICE: &[Accepted] = &[
         "is deprecated",
         "older clients push there; the multipart push is there too",
     ),
+    warning(
+        "MessageRegistry/Messages/*/Severity",
+        "is deprecated",
+        "the registries are served as DMTF published them, and those have Severity beside MessageSeverity",
+    ),
     untested(
         "*",
         "Skip: The property is not present.",
