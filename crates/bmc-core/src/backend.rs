@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use crate::boot::{BootPlan, BootTarget, FirmwareMode};
+use crate::boot::{BootPlan, BootStage, BootTarget, FirmwareMode};
 use crate::console::Console;
 use crate::discovery::Listing;
 use crate::error::BackendError;
@@ -192,6 +192,9 @@ pub enum Report {
         /// What it booted from.
         from: String,
     },
+    /// The machine, which is not off, has come to this stage of its boot, also again. Only backends that can know send it, and they send
+    /// every stage that they know of.
+    Stage(BootStage),
 }
 
 /// The way reports take from a backend to the machine's owner. Cheap to clone; sending never blocks.

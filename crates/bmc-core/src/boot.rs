@@ -6,7 +6,11 @@
 //!       └──set continuous──► Continuous ──── cleared by a client ──────────┘
 //! ```
 
+mod progress;
+
 use serde::{Deserialize, Serialize};
+
+pub use progress::{BootProgress, BootStage};
 
 use crate::error::BackendError;
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::account::Accounts;
 use crate::backend::{MachineInfo, Statistics};
 use crate::bmc::BmcState;
-use crate::boot::{BootOptions, BootOverride};
+use crate::boot::{BootOptions, BootOverride, BootProgress};
 use crate::error::BackendError;
 use crate::media::MediaSlot;
 use crate::power::{ChangeCause, PowerPolicy, PowerState, RestartCause};
@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub boot_options: Arc<BootOptions>,
     /// Whether the running instance was started with Secure Boot in force; `None` while nothing runs.
     pub secure_boot: Option<bool>,
+    /// How far the machine has booted; `None` where that is not known, as of a guest that runs and that nobody looks into.
+    pub boot_progress: Option<BootProgress>,
     /// What happens when mains power returns.
     pub power_policy: PowerPolicy,
     /// The identify light.

@@ -65,7 +65,9 @@ pub fn document() -> String {
          * DMTF's registries are named by their published files; what is served of each (`Uri`) are the messages that this service sends, for clients\n\
          \x20 that cannot get at those.\n\
          * OpenAPI: no `openapi.yaml` is served; DSP0266 leaves it to the service, and `$metadata` and the JSON schemas describe the same.\n\
-         * Sessions live in memory, `SessionTimeout` too: both end with the service.\n\n\
+         * `BootProgress` is what the backend knows: of a simulated machine every stage (of its self-test only the beginning), of a libvirt guest\n\
+         \x20 that it is off (`None`); while that runs, nobody has looked into it, and the property is not there.\n\
+         * Sessions live in memory, `SessionTimeout` and `AbsoluteSessionTimeout` too: all end with the service.\n\n\
          ## Schemas\n\n| schema | version |\n|---|---|\n",
     );
     for schema in schema::ALL {

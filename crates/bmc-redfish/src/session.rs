@@ -1,7 +1,7 @@
 //! Login sessions (DSP0266, "Redfish session login authentication").
 //!
 //! ```text
-//!            POST Sessions                     DELETE, unused for SessionTimeout,
+//!            POST Sessions                     DELETE, unused for SessionTimeout, open for AbsoluteSessionTimeout,
 //!   (none) ────────────────► open ─────────────────────────────────────────────► gone
 //!                            │  ▲              account gone or password changed, BMC reset
 //!                            └──┘ any request with its token
@@ -26,12 +26,31 @@ use sha2::{Digest, Sha256};
 const TOKEN_BYTES: usize = 24;
 /// Random bytes in a session's id.
 const ID_BYTES: usize = 5;
-/// Shortest `SessionTimeout` (SessionService schema).
+/// Shortest `SessionTimeout` and `AbsoluteSessionTimeout` (SessionService schema).
 pub(crate) const TIMEOUT_MIN: Duration = Duration::from_secs(30);
-/// Longest `SessionTimeout` (SessionService schema).
+/// Longest `SessionTimeout` and `AbsoluteSessionTimeout` (SessionService schema).
 pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 
 type TokenDigest = [u8; 32];
+
+/// How long a session may last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How long it may stay unused.
+    pub(crate) unused: Duration,
+    /// How long it may be open, used or not, where [`absolute_enabled`](Self::absolute_enabled).
+    pub(crate) absolute: Duration,
+    /// Whether that is heeded.
+    pub(crate) absolute_enabled: bool,
+}
+
+impl Limits {
+    /// Those of a service that starts.
+    fn new(unused: Duration) -> Self {
+        let unused = unused.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
+        Self { unused, absolute: TIMEOUT_MAX, absolute_enabled: false }
+    }
+}
 
 /// A digest of an account's name and password. A short password can be guessed from it, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,6 +75,7 @@ pub(crate) struct Session {
     fingerprint: Fingerprint,
     /// Of the account as the session's own user is about to make it: what is told of the change must not find the session of before.
     expected: Option<Fingerprint>,
+    opened: Instant,
     last_used: Instant,
 }
 
@@ -72,7 +92,7 @@ pub(crate) enum OpenError {
 struct Table {
     /// Keyed by the token's digest, so that a look-up's time says nothing about tokens.
     open: HashMap<TokenDigest, Session>,
-    timeout: Duration,
+    limits: Limits,
     /// Resets of the BMC, and the cold ones of them, as far as they are known here.
     resets: (u64, u64),
 }
@@ -82,14 +102,14 @@ struct Table {
 pub(crate) struct Sessions {
     table: Mutex<Table>,
     max: usize,
-    /// The timeout until a client sets another.
-    timeout: Duration,
+    /// The limits until a client sets others.
+    limits: Limits,
 }
 
 impl Sessions {
     pub(crate) fn new(max: usize, timeout: Duration) -> Self {
-        let timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
-        Self { table: Mutex::new(Table { open: HashMap::new(), timeout, resets: (0, 0) }), max, timeout }
+        let limits = Limits::new(timeout);
+        Self { table: Mutex::new(Table { open: HashMap::new(), limits, resets: (0, 0) }), max, limits }
     }
 
     /// Opens a session for an account whose password was checked; returns it and its token.
@@ -109,8 +129,10 @@ impl Sessions {
         }
         let user = account.name.clone();
         let fingerprint = fingerprint(account);
+        let expected = None;
+        let (opened, last_used) = (now, now);
         let session =
-            Session { id, user, created, origin, context, fingerprint, expected: None, last_used: now };
+            Session { id, user, created, origin, context, fingerprint, expected, opened, last_used };
         table.open.insert(digest(token.as_bytes()), session.clone());
         Ok((session, token))
     }
@@ -131,7 +153,7 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// The BMC has been reset so often; if that is news, all sessions end, and a cold reset forgets the timeout, which is not kept.
+    /// The BMC has been reset so often; if that is news, all sessions end, and a cold reset forgets the limits, which are not kept.
     pub(crate) fn end_older(&self, bmc: &BmcState) {
         let mut table = self.lock();
         let resets = (bmc.resets, bmc.cold_resets);
@@ -141,7 +163,7 @@ impl Sessions {
             table.open.clear();
         }
         if cold_before != bmc.cold_resets {
-            table.timeout = self.timeout;
+            table.limits = self.limits;
         }
     }
 
@@ -195,19 +217,19 @@ impl Sessions {
         table.open.len() < before
     }
 
-    /// How long a session may stay unused.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.lock().timeout
+    /// How long a session may last.
+    pub(crate) fn limits(&self) -> Limits {
+        self.lock().limits
     }
 
-    /// Changes that, for open sessions too, to what `decide` makes of the present value; nobody else changes it in between.
-    pub(crate) fn change_timeout<E>(
+    /// Changes that, for open sessions too, to what `decide` makes of the present limits; nobody else changes them in between.
+    pub(crate) fn change_limits<E>(
         &self,
-        decide: impl FnOnce(Duration) -> Result<Duration, E>,
-    ) -> Result<Duration, E> {
+        decide: impl FnOnce(Limits) -> Result<Limits, E>,
+    ) -> Result<Limits, E> {
         let mut table = self.lock();
-        table.timeout = decide(table.timeout)?.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
-        Ok(table.timeout)
+        table.limits = decide(table.limits)?;
+        Ok(table.limits)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -217,8 +239,12 @@ impl Sessions {
     /// The table without what has timed out.
     fn live(&self, now: Instant) -> MutexGuard<'_, Table> {
         let mut table = self.lock();
-        let timeout = table.timeout;
-        table.open.retain(|_, session| now.saturating_duration_since(session.last_used) < timeout);
+        let limits = table.limits;
+        table.open.retain(|_, session| {
+            let over =
+                limits.absolute_enabled && now.saturating_duration_since(session.opened) >= limits.absolute;
+            !over && now.saturating_duration_since(session.last_used) < limits.unused
+        });
         table
     }
 }

@@ -339,9 +339,10 @@ impl World {
         })?;
         let reports = act(&mut entry.machine, now)?;
         entry.serial.follow(now, &entry.machine);
+        let stage = entry.machine.boot_stage_news();
         let statistics = entry.machine.statistics_news();
         if outage.is_none() && entry.outage.is_none() {
-            for report in reports.into_iter().chain(statistics) {
+            for report in reports.into_iter().chain(stage).chain(statistics) {
                 entry.tell(report);
             }
         }
@@ -388,13 +389,13 @@ impl Entry {
     fn standing(&self, outage: Option<&BackendError>) -> Vec<Report> {
         match outage.or(self.outage.as_ref()) {
             Some(error) => vec![Report::Unavailable(error.clone())],
-            None if self.machine.power() == ObservedPower::Off => {
-                vec![Report::Available(self.machine.observed())]
+            None => {
+                let stage = self.machine.boot_stage();
+                // One that is off does nothing, and is not told to.
+                let statistics = stage.map(|_| Report::Statistics(self.machine.statistics()));
+                let available = Report::Available(self.machine.observed());
+                [Some(available), statistics, stage.map(Report::Stage)].into_iter().flatten().collect()
             }
-            None => vec![
-                Report::Available(self.machine.observed()),
-                Report::Statistics(self.machine.statistics()),
-            ],
         }
     }
 

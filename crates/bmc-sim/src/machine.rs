@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bmc_core::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics};
-use bmc_core::boot::{BootPlan, FirmwareMode};
+use bmc_core::boot::{BootPlan, BootStage, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::firmware::{FirmwareSetup, KeptFirmware};
 use bmc_core::media::{MediaImage, MediaSlot};
@@ -102,6 +102,8 @@ pub struct SimMachine {
     load: Load,
     /// The statistics as last reported; a machine that is off has none.
     told: Statistics,
+    /// The stage of its boot as last reported, and in which run that was.
+    told_stage: (u64, Option<BootStage>),
 }
 
 impl SimMachine {
@@ -112,6 +114,7 @@ impl SimMachine {
             variables: Variables::default(),
             factory_mode: info.firmware,
             told: Statistics::default(),
+            told_stage: (0, None),
             info,
             times,
             phase: Phase::Off,
@@ -457,6 +460,24 @@ impl SimMachine {
         let now = self.statistics();
         let before = std::mem::replace(&mut self.told, now);
         (before != now && self.phase != Phase::Off).then_some(Report::Statistics(now))
+    }
+
+    /// How far it has booted; `None` while it is off.
+    pub fn boot_stage(&self) -> Option<BootStage> {
+        match self.phase {
+            Phase::Off => None,
+            Phase::Post(_) => Some(BootStage::SelfTest),
+            Phase::Loading => Some(BootStage::OsLoading),
+            Phase::Up | Phase::GoingDown(_) => Some(BootStage::OsRunning),
+            Phase::Setup => Some(BootStage::Setup),
+        }
+    }
+
+    /// How far it has booted, if it has come to another stage, or to the same in another run, since the last time it was asked.
+    pub fn boot_stage_news(&mut self) -> Option<Report> {
+        let now = (self.runs, self.boot_stage());
+        let before = std::mem::replace(&mut self.told_stage, now);
+        now.1.filter(|_| before != now).map(Report::Stage)
     }
 
     /// Time has passed; call at or after [`deadline`](Self::deadline). Earlier calls do nothing.

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::alert::Alert;
 use crate::backend::{MachineInfo, ObservedPower, Statistics};
 use crate::bmc::BmcState;
-use crate::boot::{BootEnabled, BootOverride, BootPlan, FirmwareMode, OverrideBoot};
+use crate::boot::{BootEnabled, BootOverride, BootPlan, BootProgress, FirmwareMode, OverrideBoot};
 use crate::error::{BackendError, RequestError};
 use crate::event::EventKind;
 use crate::firmware::FirmwareSetup;
@@ -278,6 +278,8 @@ pub struct Control {
     sensed: Option<sense::Sensed>,
     /// The generation of the override the running instance was started with.
     running_boot: Option<u64>,
+    /// How far it has booted, where that is known.
+    boot_progress: Option<BootProgress>,
     /// Power is known to be on; turns with one event each way.
     lit: bool,
     /// While the machine is not off: a moment, and how long the run had lasted then.
@@ -360,6 +362,7 @@ impl Control {
             watches: limits::Watches::default(),
             sensed: None,
             running_boot: None,
+            boot_progress: None,
             lit: false,
             run_from: None,
             call: None,
@@ -504,6 +507,7 @@ impl Control {
             boot: Arc::clone(&self.record.boot),
             boot_options: Arc::clone(&self.record.boot_options),
             secure_boot: self.secure_boot,
+            boot_progress: self.boot_progress,
             power_policy: self.record.power_policy,
             identify: self.identify,
             accounts: Arc::clone(&self.record.accounts),

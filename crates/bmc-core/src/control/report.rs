@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::{MachineInfo, Observed, ObservedPower, Report, Statistics, Trouble};
+use crate::boot::BootProgress;
 use crate::control::{Control, Effect, Interval, Now, Op, RESTART_SETTLES, Waiters};
 use crate::event::EventKind;
 use crate::power::{ChangeCause, PowerPolicy, RestartCause};
@@ -24,6 +25,12 @@ impl Control {
                 self.health = Some(Health::Unavailable(error));
             }
             Report::Info(info) => self.learn(now, info),
+            Report::Stage(stage) => {
+                if self.observed != ObservedPower::Off {
+                    self.boot_progress =
+                        Some(BootProgress { stage: Some(stage), since: Some(now.timestamp) });
+                }
+            }
             Report::Power { power, cause } => self.power_changed(now, power, cause, effects),
             Report::Rebooted => {
                 effects.push(Effect::Emit(EventKind::Rebooted));
@@ -33,6 +40,8 @@ impl Control {
                 self.watchdog_stop(now);
                 self.clear_valid_bit(cause, effects);
                 self.booted_as_it_was(now);
+                // How far it has come is not known until the backend says so, if it can.
+                self.boot_progress = None;
                 self.check_boot = true;
             }
             Report::Trouble(trouble) => self.trouble(trouble, effects),
@@ -71,7 +80,9 @@ impl Control {
         if first {
             // What the machine was before the daemon came is no change.
             self.observed = observed.power;
-            if observed.power != ObservedPower::Off {
+            if observed.power == ObservedPower::Off {
+                self.boot_progress = Some(BootProgress { stage: None, since: None });
+            } else {
                 self.learn_secure_boot();
             }
             self.history_found(now, observed.power, mains, effects);
@@ -136,6 +147,7 @@ impl Control {
                 let ours = std::mem::take(&mut self.watchdog_stops) && cause == ChangeCause::Requested;
                 let cause = if ours { ChangeCause::Watchdog } else { cause };
                 if before != ObservedPower::Off {
+                    self.boot_progress = Some(BootProgress { stage: None, since: Some(now.timestamp) });
                     self.run_ended(now, cause);
                     self.watchdog_stop(now);
                     self.filters.next = None;
@@ -167,6 +179,7 @@ impl Control {
             | ObservedPower::Stopping => {
                 let ours = self.call.as_ref().is_some_and(|call| matches!(call.op, Op::Start(_)));
                 if before == ObservedPower::Off {
+                    self.boot_progress = None;
                     self.learn_secure_boot();
                     self.run_began(now);
                     if ours {

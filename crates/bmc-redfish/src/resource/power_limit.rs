@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     active: Option<bool>,
     action: Option<ExceptionAction>,
     correction_ms: Option<u32>,
+    /// There shall be no limit any more, nor what is kept of one.
+    removed: bool,
 }
 
 impl Wanted {
@@ -67,12 +69,19 @@ impl Wanted {
         let mut mode = None;
         patch::each_property(control, shown, pointer, faults, |name, pointer, value, faults| {
             match name {
+                // As it is shown while nobody has set one.
+                "SetPoint" if value.is_null() => self.removed = true,
                 "SetPoint" => self.take_watts(pointer, value, faults),
                 "ControlMode" => mode = faults.choice(pointer, value, &MODES),
                 _ => return false,
             }
             true
         });
+        if self.removed && mode == Some(true) {
+            let args = [format!("{pointer}/ControlMode"), format!("{pointer}/SetPoint")];
+            let fault = Message::new(message::PropertyValueConflict, [&args[0], &args[1]]);
+            faults.push(fault.about(&args[0]));
+        }
         self.active = mode.or(self.active);
     }
 
@@ -86,6 +95,10 @@ impl Wanted {
     /// The change.
     pub(super) fn change(self) -> Change {
         let edit = Edit::new(move |editable| {
+            if self.removed {
+                editable.settings.dcmi.power_limit = None;
+                return Ok(());
+            }
             let kept = editable.settings.dcmi.power_limit.unwrap_or_default();
             editable.settings.dcmi.power_limit = Some(PowerLimit {
                 active: self.active.unwrap_or(kept.active),

@@ -1,4 +1,4 @@
-//! `SessionService`: how long a session may stay unused.
+//! `SessionService`: how long a session may stay unused, and how long it may be open at all.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::privilege::Privilege;
 use crate::resource::{Call, Reply, link, resource, session, with};
 use crate::routes::{Route, get, patch};
 use crate::schema;
-use crate::session::{TIMEOUT_MAX, TIMEOUT_MIN};
+use crate::session::{Limits, TIMEOUT_MAX, TIMEOUT_MIN};
 
 pub(super) const URI: &str = "/redfish/v1/SessionService";
 
@@ -26,20 +26,22 @@ pub(crate) static ROUTES: &[Route] = &[Route {
         patch(
             Privilege::ConfigureManager,
             |call| Box::pin(async { update(call) }),
-            "`SessionTimeout`, 30 to 86400 s",
+            "`SessionTimeout` and `AbsoluteSessionTimeout`, 30 to 86400 s; `AbsoluteSessionTimeoutEnabled`",
         ),
     ],
 }];
 
 fn show(call: &Call<'_>) -> Result<Value, Problem> {
-    Ok(render(call.service.sessions.timeout()))
+    Ok(render(call.service.sessions.limits()))
 }
 
-fn render(timeout: Duration) -> Value {
+fn render(limits: Limits) -> Value {
     let object = resource(schema::SESSION_SERVICE, URI, "SessionService", "Session Service");
     let members = json!({
         "ServiceEnabled": true,
-        "SessionTimeout": timeout.as_secs(),
+        "SessionTimeout": limits.unused.as_secs(),
+        "AbsoluteSessionTimeout": limits.absolute.as_secs(),
+        "AbsoluteSessionTimeoutEnabled": limits.absolute_enabled,
         "Status": {"State": "Enabled", "Health": "OK"},
         "Sessions": link(session::COLLECTION_URI),
     });
@@ -47,25 +49,35 @@ fn render(timeout: Duration) -> Value {
 }
 
 fn update(call: &Call<'_>) -> Result<Reply, Problem> {
-    let timeout = call.service.sessions.change_timeout(|present| {
+    let limits = call.service.sessions.change_limits(|present| {
         let shown = render(present);
         if !etag::may_write(call.headers, &etag::of(&shown)) {
             return Err(Problem::precondition_failed());
         }
-        let wanted = patch::read(&call.body, |faults| {
-            let mut timeout = None;
+        patch::read(&call.body, |faults| {
+            let (mut limits, mut anything) = (present, false);
             patch::each_property(&call.body, &shown, "", faults, |name, pointer, value, faults| {
-                if name == "SessionTimeout" {
-                    timeout = read_timeout(pointer, value, faults);
+                match name {
+                    "SessionTimeout" => {
+                        limits.unused = read_timeout(pointer, value, faults).unwrap_or(limits.unused);
+                    }
+                    "AbsoluteSessionTimeout" => {
+                        limits.absolute = read_timeout(pointer, value, faults).unwrap_or(limits.absolute);
+                    }
+                    "AbsoluteSessionTimeoutEnabled" => {
+                        let enabled = faults.boolean(pointer, value);
+                        limits.absolute_enabled = enabled.unwrap_or(limits.absolute_enabled);
+                    }
+                    _ => return false,
                 }
-                name == "SessionTimeout"
+                anything = true;
+                true
             });
-            (timeout, timeout.is_some())
-        })?;
-        Ok(wanted.unwrap_or(present))
+            (limits, anything)
+        })
     })?;
     let mut reply = Reply::empty(StatusCode::NO_CONTENT);
-    if let Ok(tag) = etag::of(&render(timeout)).parse() {
+    if let Ok(tag) = etag::of(&render(limits)).parse() {
         reply.headers.push((ETAG, tag));
     }
     Ok(reply)

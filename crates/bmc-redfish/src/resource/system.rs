@@ -1,6 +1,7 @@
 //! `ComputerSystem`: the machine.
 
 use bmc_core::backend::MachineInfo;
+use bmc_core::boot::{BootProgress, BootStage};
 use bmc_core::power::{PowerPolicy, PowerState, RestartCause};
 use bmc_core::request::Change;
 use bmc_core::snapshot::{Health, Snapshot};
@@ -131,6 +132,9 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
     if let Some(time) = snapshot.last_reset_time {
         object.insert("LastResetTime".to_owned(), date_time(time).into());
     }
+    if let Some(progress) = snapshot.boot_progress {
+        object.insert("BootProgress".to_owned(), boot_progress(progress));
+    }
     if let Some(info) = &snapshot.info {
         object.insert("ProcessorSummary".to_owned(), processor_summary(snapshot, info));
         let memory = json!({"TotalSystemMemoryGiB": gib(info.memory_bytes)});
@@ -168,6 +172,22 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         },
     });
     with(object, members)
+}
+
+/// How far it has booted. Of the steps of a self-test only its beginning is known.
+fn boot_progress(progress: BootProgress) -> Value {
+    let state = match progress.stage {
+        None => "None",
+        Some(BootStage::SelfTest) => "PrimaryProcessorInitializationStarted",
+        Some(BootStage::Setup) => "SetupEntered",
+        Some(BootStage::OsLoading) => "OSBootStarted",
+        Some(BootStage::OsRunning) => "OSRunning",
+    };
+    let mut shown = json!({"LastState": state});
+    if let Some(time) = progress.since {
+        shown["LastStateTime"] = date_time(time).into();
+    }
+    shown
 }
 
 fn links(uris: &[String]) -> Vec<Value> {

@@ -94,6 +94,41 @@ async fn an_unused_session_ends_and_a_used_one_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_is_used_ends_all_the_same_where_there_is_an_absolute_timeout() {
+    let lab = lab().await;
+    let uri = "/redfish/v1/SessionService";
+    let patch = |body: Value| Ask::new("PATCH", uri).json(&body).send(&lab.one);
+    let shown = lab.get(uri).await.json();
+    assert_eq!(shown["AbsoluteSessionTimeoutEnabled"], false);
+    let (token, location) = log_in(&lab.one).await;
+    let used = async |seconds| {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        with_token(&lab.one, "GET", &lab.system(), &token).await
+    };
+    assert_eq!(patch(json!({"AbsoluteSessionTimeout": 60})).await.status, 204);
+    for _ in 0..4 {
+        assert_eq!(used(20).await.status, 200, "it is set, and not enabled");
+    }
+    // It counts for sessions that are open, too, from when they were opened.
+    assert_eq!(patch(json!({"AbsoluteSessionTimeout": 120})).await.status, 204);
+    assert_eq!(patch(json!({"AbsoluteSessionTimeoutEnabled": true})).await.status, 204);
+    assert_eq!(used(39).await.status, 200);
+    used(1).await.refused(401, &["NoValidSession"]);
+    lab.get(&location).await.refused(404, &["ResourceNotFound"]);
+    let shown = lab.get(uri).await.json();
+    assert_eq!(
+        (&shown["AbsoluteSessionTimeout"], &shown["AbsoluteSessionTimeoutEnabled"]),
+        (&json!(120), &json!(true))
+    );
+    for value in [29, 86_401, -1] {
+        let refused = patch(json!({"AbsoluteSessionTimeout": value})).await;
+        refused.refused(400, &["PropertyValueOutOfRange"]);
+    }
+    let wrong = json!({"AbsoluteSessionTimeout": "60", "AbsoluteSessionTimeoutEnabled": 1});
+    patch(wrong).await.refused(400, &["PropertyValueTypeError", "PropertyValueTypeError"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_session_timeout_has_bounds() {
     let lab = lab().await;
     let patch = |value: Value| {

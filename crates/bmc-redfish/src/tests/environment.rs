@@ -150,7 +150,7 @@ async fn the_power_limit_is_dcmis() {
     for (body, message) in [
         (json!({"PowerLimitWatts": 7}), "PropertyValueTypeError"),
         (json!({"PowerLimitWatts": {"SetPoint": 0}}), "PropertyValueOutOfRange"),
-        (json!({"PowerLimitWatts": {"SetPoint": null}}), "PropertyValueTypeError"),
+        (json!({"PowerLimitWatts": {"SetPoint": null, "ControlMode": "Automatic"}}), "PropertyValueConflict"),
         (json!({"PowerLimitWatts": {"ControlMode": "Manual"}}), "PropertyValueNotInList"),
         (json!({"PowerLimitWatts": {"Reading": 1}}), "PropertyNotWritable"),
         (json!({"PowerWatts": {"Reading": 1}}), "PropertyNotWritable"),
@@ -217,4 +217,8 @@ async fn a_power_limit_that_nobody_set_has_no_set_point() {
     let set = json!({"PowerLimitWatts": {"SetPoint": 250}});
     assert_eq!(Ask::new("PATCH", &uri).json(&set).send(&lab.one).await.status, 204);
     assert_eq!(lab.get(&uri).await.json()["PowerLimitWatts"]["SetPoint"], 250);
+    let unset = json!({"PowerLimitWatts": {"SetPoint": null}});
+    assert_eq!(Ask::new("PATCH", &uri).json(&unset).send(&lab.one).await.status, 204);
+    assert_eq!(lab.get(&uri).await.json()["PowerLimitWatts"], limit);
+    assert_eq!(lab.machine.snapshot().settings.dcmi.power_limit, None);
 }

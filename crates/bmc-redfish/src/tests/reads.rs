@@ -137,6 +137,28 @@ async fn a_system_shows_its_machine() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_system_shows_how_far_it_has_booted() {
+    let lab = lab().await;
+    let shown = async || lab.get(&lab.system()).await.json()["BootProgress"].clone();
+    assert_eq!(shown().await, json!({"LastState": "None"}), "it was off before anybody looked");
+    assert_eq!(lab.reset("On").await.status, 204);
+    let mut seen = Vec::new();
+    while seen.last() != Some(&json!("OSRunning")) {
+        let progress = shown().await;
+        assert!(progress["LastStateTime"].is_string(), "{progress}");
+        if seen.last() != Some(&progress["LastState"]) {
+            seen.push(progress["LastState"].clone());
+        }
+        tokio::time::advance(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(seen, ["PrimaryProcessorInitializationStarted", "OSBootStarted", "OSRunning"]);
+    assert_eq!(lab.reset("ForceOff").await.status, 204);
+    let off = shown().await;
+    assert_eq!(off["LastState"], "None");
+    assert!(off["LastStateTime"].is_string());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_out_of_reach_is_shown_as_such_with_its_last_state() {
     let lab = lab().await;
     lab.sim.disconnect(bmc_core::error::BackendError::unavailable("the hypervisor is gone"));

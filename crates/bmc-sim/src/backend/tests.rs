@@ -17,11 +17,11 @@ fn by_name(name: &str) -> MachineRef {
     MachineRef { uuid: None, name: name.to_owned() }
 }
 
-/// A channel of reports without the statistics, which have a test of their own.
+/// A channel of reports without the statistics and the stages of the boot, which have tests of their own.
 fn channel() -> (Reports, Received) {
     let (all, received) = Reports::channel();
     let filter = move |report| {
-        if !matches!(report, Report::Statistics(_)) {
+        if !matches!(report, Report::Statistics(_) | Report::Stage(_)) {
             all.send(report);
         }
     };
@@ -406,4 +406,32 @@ async fn load_follows_the_guest_and_the_test() {
     assert_eq!(next(2).await, [(93, 60), idle]);
     machine.shutdown().await.unwrap();
     assert_eq!(next(1).await, [(45, 25)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_stage_of_a_boot_is_told_in_every_run_and_to_who_comes_later() {
+    use bmc_core::boot::BootStage::{OsLoading, OsRunning, SelfTest};
+    let sim = sim();
+    let (reports, mut received) = Reports::channel();
+    let machine = sim.attach(by_name("node-0"), reports);
+    machine.start(&BootPlan::OwnOrder).await.unwrap();
+    let mut next = async || {
+        loop {
+            if let Some(Report::Stage(stage)) = received.recv().await {
+                return stage;
+            }
+        }
+    };
+    for stage in [SelfTest, OsLoading, OsRunning] {
+        assert_eq!(next().await, stage);
+    }
+    machine.reset(&BootPlan::OwnOrder).await.unwrap();
+    assert_eq!(next().await, SelfTest);
+    machine.reset(&BootPlan::OwnOrder).await.unwrap();
+    assert_eq!(next().await, SelfTest, "the same stage, of another run");
+    assert_eq!(next().await, OsLoading);
+    let (late, mut late_received) = Reports::channel();
+    let _late = sim.attach(by_name("node-0"), late);
+    let told = std::iter::from_fn(|| late_received.try_recv().ok());
+    assert!(told.into_iter().any(|report| report == Report::Stage(OsLoading)));
 }

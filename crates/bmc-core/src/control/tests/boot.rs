@@ -1,6 +1,7 @@
 //! The boot override and the firmware mode: used up once, kept until then, and never half changed.
 
 use super::*;
+use crate::boot::BootStage;
 use crate::firmware::{BootDevice, BootDeviceKind};
 
 #[test]
@@ -199,4 +200,26 @@ fn an_override_names_one_of_the_machines_devices_and_a_uri_only_where_it_can() {
     bench.report(Report::Info(MachineInfo { http_uri_refused: reason, ..offered }));
     let refused = bench.change(change).unwrap_err();
     assert!(refused.to_string().contains("its variables are elsewhere"), "{refused}");
+}
+
+#[test]
+fn how_far_it_has_booted_is_what_the_backend_tells_and_nothing_else() {
+    let stage = |bench: &Bench| bench.control.snapshot().boot_progress.map(|progress| progress.stage);
+    let mut bench = Bench::new(ObservedPower::Off);
+    assert_eq!(stage(&bench), Some(None), "off, it does not boot");
+    bench.power(PowerAction::On);
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    assert_eq!(stage(&bench), None, "it runs; how far it has come nobody has said");
+    bench.report(Report::Stage(BootStage::OsRunning));
+    assert_eq!(stage(&bench), Some(Some(BootStage::OsRunning)));
+    bench.report(Report::Rebooted);
+    assert_eq!(stage(&bench), None, "what was true before the restart is so no more");
+    bench.report(Report::Stage(BootStage::SelfTest));
+    bench.observe(ObservedPower::Off);
+    assert_eq!(stage(&bench), Some(None));
+    assert!(bench.control.snapshot().boot_progress.unwrap().since.is_some());
+    bench.report(Report::Stage(BootStage::OsRunning));
+    assert_eq!(stage(&bench), Some(None), "a late word about a machine that is off");
+    assert_eq!(stage(&Bench::new(ObservedPower::Running)), None, "it ran before the daemon came");
 }
