@@ -55,7 +55,10 @@ pub fn document() -> String {
          \x20 where it is in a ring of 10,000 events; what the ring no longer has, and what happens while a subscription is suspended or the\n\
          \x20 service is not there, is lost to it. `VerifyCertificate` is false unless asked for, as the schema has it, and means what the\n\
          \x20 system trusts. A stream of server-sent events shows that it is alive every 15 s and ends with the right to\n\
-         \x20 read it (account, password, session, reset of the BMC); `$filter` is not supported there.\n\
+         \x20 read it (account, password, session, reset of the BMC). Its `$filter` takes `and or not`, parentheses, and `eq` and `ne` of\n\
+         \x20 what `SSEFilterPropertiesSupported` names; what an event has not is null. Without one all events come, and no metric reports.\n\
+         * Metric reports are made each minute for each subscriber (`EventFormatType` `MetricReport`, a minute after it came first), and as they are\n\
+         \x20 now for who reads one; those that nobody took are not made up for, and have no id in a stream.\n\
          * A firmware image says what it is by being a manifest, `{\"Component\": \"BIOS\", \"Version\": \"2.4.1\"}`, a UEFI firmware volume or capsule (BIOS), or\n\
          \x20 by its file name, `bmc-2.4.1.bin`. Without a version it has that of the installed firmware with a digest of its content behind it. What\n\
          \x20 says nothing is refused (`VerificationFailed`), and so is what is for another component than its target (`UpdateNotApplicable`): a System\n\

@@ -224,6 +224,7 @@ async fn call(
         }
         Handler::Show(_) if !query.is_empty() => Err(query::not_on_resource()),
         Handler::Show(show) => show(&call).map(Reply::ok),
+        Handler::Filtered(answer) => answer(&call, query.only_filter()?),
         Handler::Act(_) if verb.kind == Kind::Get && !query.is_empty() => Err(query::not_on_resource()),
         Handler::Act(act) => act(&call).await,
     }

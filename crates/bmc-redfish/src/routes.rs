@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::error::Problem;
 use crate::privilege::Privilege;
+use crate::query::Filter;
 use crate::resource::{
     Call, Content, Reply, account, action_info, bios, bios_registry, boot_option, certificate, chassis,
     environment, event_destination, event_service, json_schema, log, manager, media, memory, metadata,
@@ -115,6 +116,8 @@ pub(crate) enum Handler {
     Get(fn(&Call<'_>) -> Result<Value, Problem>),
     /// Shows what is no resource, at once.
     Show(fn(&Call<'_>) -> Result<Content, Problem>),
+    /// Answers at once with what is no resource, as a filter wants it.
+    Filtered(fn(&Call<'_>, Option<&Filter>) -> Result<Reply, Problem>),
     /// Does something, and may wait for it.
     Act(for<'a> fn(&'a Call<'a>) -> Acting<'a>),
 }
@@ -234,6 +237,22 @@ pub(crate) const fn open(show: fn(&Call<'_>) -> Result<Value, Problem>, what: &'
 /// An answer that is not always a resource, to who may log in.
 pub(crate) const fn answer(act: for<'a> fn(&'a Call<'a>) -> Acting<'a>, what: &'static str) -> Verb {
     Verb { kind: Kind::Get, ..patch(Privilege::Login, act, what) }
+}
+
+/// Something that is no resource, and that takes `$filter`.
+pub(crate) const fn answer_filtered(
+    act: fn(&Call<'_>, Option<&Filter>) -> Result<Reply, Problem>,
+    what: &'static str,
+) -> Verb {
+    Verb {
+        kind: Kind::Get,
+        handler: Handler::Filtered(act),
+        access: Access::Needs(Privilege::Login),
+        what,
+        secrets: &[],
+        upload: false,
+        status: all_is_well,
+    }
 }
 
 /// Something that is no resource, and that anybody may read.

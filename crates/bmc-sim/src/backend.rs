@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, ObservedPower, Report, Reports};
+use bmc_core::backend::{Backend, Machine, MachineInfo, MachineRef, Report, Reports};
 use bmc_core::boot::{BootPlan, FirmwareMode};
 use bmc_core::console::{Console, ConsoleInput, InputError};
 use bmc_core::error::{BackendError, BackendErrorKind};

@@ -9,8 +9,11 @@
 //! There is no queue per subscriber: each has its place in the core's ring and reads on from there. A subscriber that hangs costs one task
 //! and one connection; what it cannot take in time is lost to it when the ring has turned, and to nobody else.
 //!
+//! Metric reports go the same two ways, each when its time has come: whoever wants them has a clock of its own, and without anybody there is none.
+//!
 //! Subscriptions are kept over restarts, streams are not. A subscription that was just kept hears of what happens from then on.
 
+pub(crate) mod condition;
 mod filter;
 mod follow;
 mod push;
@@ -32,6 +35,7 @@ use crate::background::Background;
 use crate::error::Problem;
 use crate::scope::Scope;
 
+pub(crate) use condition::Condition;
 pub(crate) use filter::Filter;
 
 /// Subscriptions at once, streams apart; one more is refused.
@@ -70,6 +74,30 @@ impl RetryPolicy {
     ];
 }
 
+/// What is sent (`EventFormatType`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Format {
+    /// Events.
+    #[default]
+    Event,
+    /// Metric reports.
+    MetricReport,
+}
+
+impl Format {
+    /// As the schema names them.
+    pub(crate) const NAMES: [(&'static str, Self); 2] =
+        [("Event", Self::Event), ("MetricReport", Self::MetricReport)];
+
+    /// Its name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "Event",
+            Self::MetricReport => "MetricReport",
+        }
+    }
+}
+
 /// A header to be sent with every event; its value may be a secret and is never shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecretHeader {
@@ -94,6 +122,11 @@ pub(crate) struct Subscription {
     pub(crate) context: Option<String>,
     pub(crate) headers: Vec<SecretHeader>,
     pub(crate) filter: Filter,
+    #[serde(default)]
+    pub(crate) format: Format,
+    /// The ids of the metric reports that are sent; all where there are none.
+    #[serde(default)]
+    pub(crate) reports: Vec<String>,
     /// Whether the destination's certificate has to be good.
     pub(crate) verify: bool,
     pub(crate) policy: RetryPolicy,
@@ -131,7 +164,7 @@ impl Default for Kept {
 pub(crate) struct Stream {
     pub(crate) id: u64,
     pub(crate) user: String,
-    pub(crate) filter: Filter,
+    pub(crate) condition: Condition,
     close: CancellationToken,
 }
 
@@ -312,7 +345,7 @@ impl Events {
     }
 
     /// Opens a stream; none when there are too many.
-    fn open(&self, user: &str, filter: Filter) -> Option<Stream> {
+    fn open(&self, user: &str, condition: Condition) -> Option<Stream> {
         let mut state = self.lock();
         if state.streams.len() >= STREAMS_MAX || self.0.background.is_stopping() {
             return None;
@@ -320,7 +353,7 @@ impl Events {
         // Ids of streams are not kept, and must not be those of subscriptions to come.
         state.kept.last_id += 1;
         let id = state.kept.last_id;
-        let stream = Stream { id, user: user.to_owned(), filter, close: CancellationToken::new() };
+        let stream = Stream { id, user: user.to_owned(), condition, close: CancellationToken::new() };
         state.streams.insert(id, stream.clone());
         Some(stream)
     }

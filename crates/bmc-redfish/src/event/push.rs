@@ -1,4 +1,4 @@
-//! Pushing events to one subscriber.
+//! Pushing events, or metric reports, to one subscriber.
 //!
 //! ```text
 //!   next event ─► POST ── 2xx ──► next event
@@ -11,11 +11,13 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::follow::Follower;
 use super::told::{self, Told};
-use super::{Events, RetryPolicy, Subscription};
+use super::{Events, Format, RetryPolicy, Subscription};
+use crate::resource::telemetry;
 
 /// How long connecting to a subscriber may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +34,58 @@ pub(super) async fn run(events: Events, id: u64, after: u64, end: CancellationTo
     }
 }
 
+/// What is sent at a time.
+enum Message {
+    Event(Told),
+    Report(Value),
+}
+
+impl Message {
+    fn to_json(&self, context: Option<&str>) -> Value {
+        match self {
+            Self::Event(told) => told.to_json(context),
+            Self::Report(report) => {
+                let mut report = report.clone();
+                if let Some(context) = context {
+                    report["Context"] = context.into();
+                }
+                report
+            }
+        }
+    }
+}
+
 async fn push_all(events: &Events, id: u64, after: u64) {
+    // What a subscription is for never changes.
+    match events.subscription(id).map(|subscription| subscription.format) {
+        None => {}
+        Some(Format::Event) => push_events(events, id, after).await,
+        Some(Format::MetricReport) => push_reports(events, id).await,
+    }
+}
+
+async fn push_reports(events: &Events, id: u64) {
+    let mut periods = telemetry::periods();
+    loop {
+        periods.tick().await;
+        events.heed_defaults();
+        let Some(subscription) = events.subscription(id) else { return };
+        if subscription.suspended {
+            continue;
+        }
+        let wanted = |report: &&str| {
+            subscription.reports.is_empty() || subscription.reports.iter().any(|wanted| wanted == report)
+        };
+        for report in telemetry::report_ids().into_iter().filter(wanted) {
+            let Some(report) = telemetry::report(&events.0.scope, report) else { continue };
+            if !push(events, id, &Message::Report(report)).await {
+                return;
+            }
+        }
+    }
+}
+
+async fn push_events(events: &Events, id: u64, after: u64) {
     let mut follower = Follower::new(events.0.scope.clone(), after);
     while let Some(event) = follower.next().await {
         events.heed_defaults();
@@ -41,14 +94,14 @@ async fn push_all(events: &Events, id: u64, after: u64) {
         if subscription.suspended || !subscription.filter.admits(&told) {
             continue;
         }
-        if !push(events, id, &told).await {
+        if !push(events, id, &Message::Event(told)).await {
             return;
         }
     }
 }
 
-/// Pushes one event; `false` when the subscriber is gone.
-async fn push(events: &Events, id: u64, told: &Told) -> bool {
+/// Pushes one message; `false` when the subscriber is gone.
+async fn push(events: &Events, id: u64, message: &Message) -> bool {
     let mut failures: u32 = 0;
     loop {
         events.heed_defaults();
@@ -57,7 +110,7 @@ async fn push(events: &Events, id: u64, told: &Told) -> bool {
         if subscription.suspended {
             return true;
         }
-        let Err(reason) = post(events, &subscription, told).await else {
+        let Err(reason) = post(events, &subscription, message).await else {
             events.note(id, None);
             return true;
         };
@@ -111,10 +164,10 @@ fn pause(subscription: &Subscription, failures: u32, interval_seconds: u32) -> D
     }
 }
 
-/// Sends an event; else says why it did not arrive.
-async fn post(events: &Events, subscription: &Subscription, told: &Told) -> Result<(), String> {
+/// Sends a message; else says why it did not arrive.
+async fn post(events: &Events, subscription: &Subscription, message: &Message) -> Result<(), String> {
     let client = events.client(subscription.verify).ok_or("there is no HTTP client")?;
-    let body = told.to_json(subscription.context.as_deref());
+    let body = message.to_json(subscription.context.as_deref());
     let mut request = client
         .post(&subscription.destination)
         .timeout(events.0.delivery_timeout)
@@ -176,6 +229,8 @@ mod tests {
             context: None,
             headers: Vec::new(),
             filter: super::super::Filter::default(),
+            format: Format::default(),
+            reports: Vec::new(),
             verify: false,
             policy,
             suspended: false,

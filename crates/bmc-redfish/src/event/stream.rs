@@ -9,14 +9,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bmc_core::event::Event;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::follow::Follower;
-use super::{Events, Filter, Stream, told};
+use super::{Condition, Events, Stream, told};
 use crate::auth::Standing;
+use crate::resource::telemetry;
 
 /// How often a stream on which nothing happens shows that it is alive, so that readers and what lies between do not give it up.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -47,10 +49,10 @@ impl Events {
         &self,
         user: &str,
         standing: Standing,
-        filter: Filter,
+        condition: Condition,
         after: Option<u64>,
     ) -> Option<StreamBody> {
-        let stream = self.open(user, filter)?;
+        let stream = self.open(user, condition)?;
         let now = self.0.scope.fleet().events().next_id().saturating_sub(1);
         let (chunks, body) = mpsc::channel(CHUNKS_MAX);
         let (events, background) = (self.clone(), self.0.background.clone());
@@ -69,6 +71,16 @@ impl Events {
     }
 }
 
+/// What a stream has to tell.
+enum News {
+    /// An event.
+    Event(Event),
+    /// The time for metric reports has come.
+    Reports,
+    /// Only that it is alive.
+    None,
+}
+
 async fn send_all(
     events: &Events,
     stream: &Stream,
@@ -79,27 +91,36 @@ async fn send_all(
     let mut follower = Follower::new(events.0.scope.clone(), after);
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reports = stream.condition.reports();
+    let mut periods = telemetry::periods();
     loop {
-        let event = tokio::select! {
+        let news = tokio::select! {
             biased;
             event = follower.next() => {
                 let Some(event) = event else { return };
-                Some(event)
+                News::Event(event)
             }
-            _ = heartbeat.tick() => None,
+            _ = periods.tick(), if !reports.is_empty() => News::Reports,
+            _ = heartbeat.tick() => News::None,
         };
         if !standing.holds() {
             return;
         }
-        let chunk = match event {
-            Some(event) => {
-                let told = told::tell(&event).filter(|told| stream.filter.admits(told));
+        let chunk = match news {
+            News::Event(event) => {
+                let told = told::tell(&event).filter(|told| stream.condition.admits(told));
                 let Some(told) = told else { continue };
                 heartbeat.reset();
                 // JSON has no line breaks of its own here, so that one line holds it.
                 format!("id: {}\ndata: {}\n\n", told.id, told.to_json(None))
             }
-            None => ": still here\n\n".to_owned(),
+            News::Reports => {
+                heartbeat.reset();
+                // They are no events to be taken up again at, and have no id.
+                let made = reports.iter().filter_map(|id| telemetry::report(&events.0.scope, id));
+                made.map(|report| format!("data: {report}\n\n")).collect()
+            }
+            News::None => ": still here\n\n".to_owned(),
         };
         let sent = timeout(SLOWEST_READER, chunks.send(Bytes::from(chunk))).await;
         if !matches!(sent, Ok(Ok(()))) {

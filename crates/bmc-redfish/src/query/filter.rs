@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 32;
 
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Filter {
+pub(crate) enum Filter {
     /// At least one of them holds.
     Any(Vec<Filter>),
     /// All of them hold.
@@ -31,7 +31,7 @@ pub(super) enum Filter {
 
 /// How to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     Equal,
     NotEqual,
     Greater,
@@ -68,7 +68,7 @@ impl Filter {
     }
 
     /// Whether it holds for a resource.
-    pub(super) fn holds(&self, resource: &Value) -> bool {
+    pub(crate) fn holds(&self, resource: &Value) -> bool {
         match self {
             Self::Any(filters) => filters.iter().any(|filter| filter.holds(resource)),
             Self::All(filters) => filters.iter().all(|filter| filter.holds(resource)),
@@ -77,6 +77,15 @@ impl Filter {
                 let found = path.iter().try_fold(resource, |value, name| value.get(name));
                 compare(found.unwrap_or(&Value::Null), *operator, wanted)
             }
+        }
+    }
+
+    /// Gives each comparison to `check`, which may write its value in another way; whether it is content with all of them.
+    pub(crate) fn check(&mut self, check: &mut impl FnMut(&[String], Operator, &mut Value) -> bool) -> bool {
+        match self {
+            Self::Any(filters) | Self::All(filters) => filters.iter_mut().all(|filter| filter.check(check)),
+            Self::Not(filter) => filter.check(check),
+            Self::Compare(path, operator, value) => check(path, *operator, value),
         }
     }
 }
@@ -157,7 +166,13 @@ impl Reader<'_> {
                 let path: Vec<String> = path.split('/').map(str::to_owned).collect();
                 let Token::Word(operator) = self.next()? else { return None };
                 let (_, operator) = OPERATORS.iter().find(|(name, _)| *name == operator)?;
-                let value = literal(self.next()?)?;
+                let value = match (&path[..], self.next()?) {
+                    // This one's values are written without quotes.
+                    ([name], Token::Word(value)) if name == "EventFormatType" && is_name(&value) => {
+                        value.into()
+                    }
+                    (_, token) => literal(token)?,
+                };
                 path.iter().all(|name| is_name(name)).then_some(Filter::Compare(path, *operator, value))
             }
             Token::Close | Token::Text(_) => None,

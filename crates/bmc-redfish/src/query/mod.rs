@@ -17,7 +17,6 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use self::expand::Expand;
-use self::filter::Filter;
 use self::select::Select;
 use crate::error::Problem;
 use crate::etag;
@@ -26,6 +25,7 @@ use crate::resource::{Call, Content};
 use crate::routes::{self, Access, Handler};
 
 pub(crate) use self::expand::LEVELS_MAX;
+pub(crate) use self::filter::{Filter, Operator};
 
 /// Resources that one request may make the service read besides the one it names; more is refused with 507. Above the members of any
 /// collection, and little enough that an answer takes no more than some hundred milliseconds.
@@ -98,6 +98,15 @@ impl Query {
     /// Whether other resources than the one named are asked for.
     pub(crate) fn expands(&self) -> bool {
         self.expand.is_some()
+    }
+
+    /// The condition, where that is all that is asked for.
+    ///
+    /// # Errors
+    /// 400 for any other option.
+    pub(crate) fn only_filter(&self) -> Result<Option<&Filter>, Problem> {
+        let only = Self { filter: self.filter.clone(), others: self.others.clone(), ..Self::default() };
+        if *self == only { Ok(self.filter.as_ref()) } else { Err(not_on_resource()) }
     }
 
     /// Whether nothing is asked for.
@@ -206,7 +215,8 @@ fn refused(entry: &'static message::Entry) -> Problem {
     Problem::bad_request(vec![Message::new(entry, [])])
 }
 
-fn wrong_format(value: &str, name: &str) -> Problem {
+/// 400: the value of an option is none that it may have.
+pub(crate) fn wrong_format(value: &str, name: &str) -> Problem {
     Problem::bad_request(vec![Message::new(message::QueryParameterValueFormatError, [value, name])])
 }
 

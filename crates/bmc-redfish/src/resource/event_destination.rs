@@ -11,7 +11,7 @@ use crate::error::Problem;
 use crate::etag;
 use crate::event::told::{EVENT_TYPES, RESOURCE_TYPES, is_message_id, registry_prefixes};
 use crate::event::{
-    Failure, Filter, Kept, RetryPolicy, SUBSCRIPTIONS_MAX, SecretHeader, Stream, Subscription,
+    Failure, Filter, Format, Kept, RetryPolicy, SUBSCRIPTIONS_MAX, SecretHeader, Stream, Subscription,
 };
 use crate::message::event::resource_event;
 use crate::message::{self, Message};
@@ -19,6 +19,7 @@ use crate::patch::{self, Faults};
 use crate::privilege::Privilege;
 use crate::resource::action::Parameters;
 use crate::resource::event_service::SEVERITIES;
+use crate::resource::telemetry;
 use crate::resource::{Call, Content, Reply, collection, date_time, link, resource, with};
 use crate::routes::{Access, Route, delete, get, patch, post};
 use crate::schema;
@@ -34,6 +35,18 @@ const ITEMS_MAX: usize = 64;
 const HEADERS_MAX: usize = 16;
 /// Headers that are not a client's to set.
 const RESERVED: [HeaderName; 5] = [HOST, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, CONNECTION];
+/// Properties that filter events.
+const EVENT_FILTERS: [&str; 9] = [
+    "/RegistryPrefixes",
+    "/ExcludeRegistryPrefixes",
+    "/ResourceTypes",
+    "/Severities",
+    "/EventTypes",
+    "/MessageIds",
+    "/ExcludeMessageIds",
+    "/OriginResources",
+    "/SubordinateResources",
+];
 const SECRETS: &[&str] = &["HttpHeaders"];
 const SUSPEND: &str = "EventDestination.SuspendSubscription";
 const RESUME: &str = "EventDestination.ResumeSubscription";
@@ -166,7 +179,8 @@ fn render_stream(stream: &Stream) -> Value {
     let members = json!({
         "SubscriptionType": "SSE",
         "Protocol": "Redfish",
-        "EventFormatType": "Event",
+        // One that carries both is named by what has to be asked for.
+        "EventFormatType": if stream.condition.reports().is_empty() { Format::Event } else { Format::MetricReport }.as_str(),
         "Context": stream.user,
         "Status": {"State": "Enabled", "Health": "OK"},
     });
@@ -196,7 +210,7 @@ fn render(subscription: &Subscription, failure: Option<&Failure>) -> Value {
     let members = json!({
         "SubscriptionType": "RedfishEvent",
         "Protocol": "Redfish",
-        "EventFormatType": "Event",
+        "EventFormatType": subscription.format.as_str(),
         "Destination": subscription.destination,
         "Context": subscription.context,
         // Never shown, says the schema.
@@ -225,6 +239,12 @@ fn render(subscription: &Subscription, failure: Option<&Failure>) -> Value {
         let origins: Vec<Value> = filter.origins.iter().map(|origin| link(origin)).collect();
         object.insert("OriginResources@odata.count".to_owned(), origins.len().into());
         object.insert("OriginResources".to_owned(), origins.into());
+    }
+    if !subscription.reports.is_empty() {
+        let reports: Vec<Value> =
+            subscription.reports.iter().map(|id| link(&telemetry::definition_uri(id))).collect();
+        object.insert("MetricReportDefinitions@odata.count".to_owned(), reports.len().into());
+        object.insert("MetricReportDefinitions".to_owned(), reports.into());
     }
     if let Some(subordinate) = filter.subordinate {
         object.insert("SubordinateResources".to_owned(), subordinate.into());
@@ -261,6 +281,8 @@ fn read_new(body: &Map<String, Value>, user: String) -> Result<Subscription, Pro
         context: None,
         headers: Vec::new(),
         filter: Filter::default(),
+        format: Format::default(),
+        reports: Vec::new(),
         verify: false,
         policy: RetryPolicy::default(),
         suspended: false,
@@ -279,7 +301,10 @@ fn read_new(body: &Map<String, Value>, user: String) -> Result<Subscription, Pro
             "Destination" => wanted.destination = destination(pointer, value, faults).unwrap_or_default(),
             "Protocol" => only("Redfish", faults),
             "SubscriptionType" if !value.is_null() => only("RedfishEvent", faults),
-            "EventFormatType" if !value.is_null() => only("Event", faults),
+            "EventFormatType" if !value.is_null() => {
+                wanted.format = faults.choice(pointer, value, &Format::NAMES).unwrap_or_default();
+            }
+            "MetricReportDefinitions" => wanted.reports = reports(pointer, value, faults),
             "SubscriptionType" | "EventFormatType" => {}
             "RegistryPrefixes" => {
                 filter.registry_prefixes = list(pointer, value, Some(&registry_prefixes()), faults);
@@ -299,6 +324,18 @@ fn read_new(body: &Map<String, Value>, user: String) -> Result<Subscription, Pro
         }
         true
     });
+    // What is filtered by has to be in what is sent.
+    let idle = match wanted.format {
+        Format::Event if !wanted.reports.is_empty() => Some("/MetricReportDefinitions"),
+        Format::MetricReport if wanted.filter != Filter::default() => {
+            EVENT_FILTERS.into_iter().find(|pointer| body.contains_key(&pointer[1..]))
+        }
+        Format::Event | Format::MetricReport => None,
+    };
+    if let Some(pointer) = idle {
+        let args = [pointer, "/EventFormatType"];
+        faults.push(Message::new(message::PropertyValueConflict, args).about(pointer));
+    }
     if faults.is_empty() { Ok(wanted) } else { Err(Problem::bad_request(faults.into_messages())) }
 }
 
@@ -391,6 +428,26 @@ fn message_ids(pointer: &str, value: &Value, faults: &mut Faults) -> Vec<String>
         wrong_format(&format!("{pointer}/{n}"), id, faults);
     }
     ids
+}
+
+/// References to definitions of metric reports, as their ids.
+fn reports(pointer: &str, value: &Value, faults: &mut Faults) -> Vec<String> {
+    let known = telemetry::report_ids().map(|id| (telemetry::definition_uri(id), id));
+    let names = || known.iter().map(|(uri, _)| uri.as_str());
+    let mut reports = Vec::new();
+    for (pointer, item) in items(pointer, value, faults) {
+        let Some(uri) = item.get("@odata.id") else {
+            faults.wrong_type(&pointer, item);
+            continue;
+        };
+        let Some(uri) = faults.string(&pointer, uri) else { continue };
+        match known.iter().find(|(known, _)| known == uri.trim_end_matches('/')) {
+            None => faults.not_in_list(&pointer, uri, names()),
+            Some((_, id)) if !reports.iter().any(|known| known == id) => reports.push((*id).to_owned()),
+            Some(_) => {}
+        }
+    }
+    reports
 }
 
 /// References to resources.

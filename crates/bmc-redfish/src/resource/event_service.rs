@@ -10,16 +10,18 @@ use uuid::Uuid;
 use crate::auth::Standing;
 use crate::error::Problem;
 use crate::etag;
+use crate::event::condition::PROPERTIES;
 use crate::event::told::{EVENT_TYPES, RESOURCE_TYPES, is_message_id, registry_prefixes};
-use crate::event::{ATTEMPTS_MAX, Filter, INTERVAL_SECONDS_MAX, INTERVAL_SECONDS_MIN, Kept};
+use crate::event::{ATTEMPTS_MAX, Condition, Format, INTERVAL_SECONDS_MAX, INTERVAL_SECONDS_MIN, Kept};
 use crate::message::event::resource_event;
 use crate::message::{self, Message};
 use crate::negotiate;
 use crate::patch::{self, Faults};
 use crate::privilege::Privilege;
+use crate::query;
 use crate::resource::action::Parameters;
 use crate::resource::{Call, Content, OpenStream, Reply, event_destination, link, resource, with};
-use crate::routes::{Route, answer, get, patch, post};
+use crate::routes::{Route, answer_filtered, get, patch, post};
 use crate::schema;
 
 pub(super) const URI: &str = "/redfish/v1/EventService";
@@ -47,9 +49,9 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/redfish/v1/EventService/SSE",
-        verbs: &[answer(
-            |call| Box::pin(async { stream(call) }),
-            "server-sent events, from `Last-Event-ID` on",
+        verbs: &[answer_filtered(
+            stream,
+            "server-sent events, from `Last-Event-ID` on, and metric reports; `$filter`",
         )],
     },
     Route {
@@ -81,7 +83,7 @@ fn render(kept: &Kept) -> Value {
         "Status": {"State": "Enabled", "Health": "OK"},
         "DeliveryRetryAttempts": kept.attempts,
         "DeliveryRetryIntervalSeconds": kept.interval_seconds,
-        "EventFormatTypes": ["Event"],
+        "EventFormatTypes": Format::NAMES.map(|(name, _)| name),
         "EventTypesForSubscription": EVENT_TYPES,
         "RegistryPrefixes": registry_prefixes(),
         "ResourceTypes": RESOURCE_TYPES,
@@ -93,16 +95,7 @@ fn render(kept: &Kept) -> Value {
         "IncludeOriginOfConditionSupported": false,
         "SSEIncludeOriginOfConditionSupported": false,
         "ServerSentEventUri": STREAM_URI,
-        "SSEFilterPropertiesSupported": {
-            "EventFormatType": false,
-            "EventType": false,
-            "MessageId": false,
-            "MetricReportDefinition": false,
-            "OriginResource": false,
-            "RegistryPrefix": false,
-            "ResourceType": false,
-            "SubordinateResources": false,
-        },
+        "SSEFilterPropertiesSupported": filter_properties(),
         "Subscriptions": link(event_destination::COLLECTION_URI),
         "Actions": {
             "#EventService.SubmitTestEvent": {
@@ -114,6 +107,14 @@ fn render(kept: &Kept) -> Value {
         },
     });
     with(object, members)
+}
+
+/// Which properties a stream can be filtered by.
+fn filter_properties() -> Value {
+    let mut supported: Map<String, Value> =
+        PROPERTIES.into_iter().map(|name| (name.to_owned(), true.into())).collect();
+    supported.insert("SubordinateResources".to_owned(), false.into());
+    Value::Object(supported)
 }
 
 async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
@@ -164,7 +165,14 @@ fn number(pointer: &str, value: &Value, least: u32, most: u32, faults: &mut Faul
 }
 
 /// Opens a stream.
-fn stream(call: &Call<'_>) -> Result<Reply, Problem> {
+fn stream(call: &Call<'_>, filter: Option<&query::Filter>) -> Result<Reply, Problem> {
+    let condition = match filter {
+        None => Condition::default(),
+        Some(filter) => Condition::new(filter).ok_or_else(|| {
+            let names = PROPERTIES.join(", ");
+            query::wrong_format(&format!("compare {names} by eq or ne"), "$filter")
+        })?,
+    };
     let refuse = |status, name| Err(Problem::new(status, Message::new(message::HeaderInvalid, [name])));
     if !negotiate::takes_type(call.headers, "text/event-stream") {
         return refuse(StatusCode::NOT_ACCEPTABLE, "Accept");
@@ -181,7 +189,7 @@ fn stream(call: &Call<'_>) -> Result<Reply, Problem> {
     }
     let standing = call.caller.as_ref().and_then(|caller| Standing::of(call.service, caller));
     let standing = standing.ok_or_else(Problem::unauthorized)?;
-    let stream = call.service.events.stream(user, standing, Filter::default(), after);
+    let stream = call.service.events.stream(user, standing, condition, after);
     let stream = stream.ok_or_else(|| {
         let message = Message::new(message::CreateLimitReachedForResource, []);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)

@@ -1,13 +1,21 @@
-//! `TelemetryService`: reports of what the sensors read, made when they are asked for.
+//! `TelemetryService`: reports of what the sensors read, made each minute for those who subscribe to them, and when they are asked for.
+
+use std::time::Duration;
 
 use bmc_core::sensor::{Analog, Sensor, SensorReading, Unit};
 use bmc_core::snapshot::Snapshot;
 use serde_json::{Value, json};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::error::Problem;
 use crate::resource::{Call, Uris, collection, date_time, link, resource, sensor, with};
 use crate::routes::{Route, get};
 use crate::schema;
+use crate::scope::Scope;
+
+/// How often reports are made for subscribers, and the same as the schema writes it.
+const PERIOD: Duration = Duration::from_secs(60);
+const RECURRENCE: &str = "PT1M";
 
 pub(super) const URI: &str = "/redfish/v1/TelemetryService";
 const METRICS_URI: &str = "/redfish/v1/TelemetryService/MetricDefinitions";
@@ -46,7 +54,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/redfish/v1/TelemetryService/MetricReports/{id}",
-        verbs: &[get(show_report, "MetricReport, made when it is asked for")],
+        verbs: &[get(show_report, "MetricReport as it is now; subscribers are sent one each minute")],
     },
 ];
 
@@ -145,9 +153,10 @@ fn show_definition(call: &Call<'_>) -> Result<Value, Problem> {
         metrics.map(|(id, _, properties)| json!({"MetricId": id, "MetricProperties": properties})).collect();
     let object = resource(schema::METRIC_REPORT_DEFINITION, &uri, id, name);
     let members = json!({
-        "MetricReportDefinitionType": "OnRequest",
+        "MetricReportDefinitionType": "Periodic",
+        "Schedule": {"RecurrenceInterval": RECURRENCE},
         "MetricReportDefinitionEnabled": true,
-        "ReportActions": ["LogToMetricReportsCollection"],
+        "ReportActions": ["LogToMetricReportsCollection", "RedfishEvent"],
         "ReportUpdates": "Overwrite",
         "Status": {"State": "Enabled", "Health": "OK"},
         "Metrics": metrics,
@@ -157,10 +166,32 @@ fn show_definition(call: &Call<'_>) -> Result<Value, Problem> {
 }
 
 fn show_report(call: &Call<'_>) -> Result<Value, Problem> {
-    let (id, name, units) = find("MetricReport", call.id)?;
-    let time = date_time(call.service.scope.fleet().clock().timestamp());
+    report(&call.service.scope, call.id).ok_or_else(|| Problem::not_found("MetricReport", call.id))
+}
+
+/// When reports are to be made for somebody who came now.
+pub(crate) fn periods() -> Interval {
+    let mut periods = interval_at(Instant::now() + PERIOD, PERIOD);
+    periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    periods
+}
+
+/// The ids of all reports, and of their definitions.
+pub(crate) fn report_ids() -> [&'static str; REPORTS.len()] {
+    REPORTS.map(|(id, _, _)| id)
+}
+
+/// Where the definition of a report is.
+pub(crate) fn definition_uri(id: &str) -> String {
+    format!("{DEFINITIONS_URI}/{id}")
+}
+
+/// A report as it is now; none where there is none with this id.
+pub(crate) fn report(scope: &Scope, id: &str) -> Option<Value> {
+    let (id, name, units) = REPORTS.into_iter().find(|(known, _, _)| *known == id)?;
+    let time = date_time(scope.fleet().clock().timestamp());
     let mut values = Vec::new();
-    for machine in call.service.scope.machines() {
+    for machine in scope.machines() {
         let snapshot = machine.snapshot();
         for (sensor, analog) in sensors(&snapshot).filter(|(sensor, _)| is_in(sensor, units)) {
             let enabled = snapshot.settings.sensors.enables(sensor).scanning;
@@ -180,8 +211,8 @@ fn show_report(call: &Call<'_>) -> Result<Value, Problem> {
     let object = resource(schema::METRIC_REPORT, &format!("{REPORTS_URI}/{id}"), id, name);
     let members = json!({
         "Timestamp": time,
-        "MetricReportDefinition": link(&format!("{DEFINITIONS_URI}/{id}")),
+        "MetricReportDefinition": link(&definition_uri(id)),
         "MetricValues": values,
     });
-    Ok(with(object, members))
+    Some(with(object, members))
 }

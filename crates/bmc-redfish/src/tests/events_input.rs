@@ -20,7 +20,7 @@ async fn related(lab: &Lab, method: &str, path: &str, body: &Value) -> Vec<(Stri
 async fn every_fault_of_a_subscription_is_named() {
     let lab = lab().await;
     let long = "x".repeat(3000);
-    let rows: [(&str, Value, &str, &str); 44] = [
+    let rows: [(&str, Value, &str, &str); 48] = [
         ("Destination", json!(1), "PropertyValueTypeError", ""),
         ("Destination", json!(null), "PropertyValueTypeError", ""),
         ("Destination", json!("nonsense"), "PropertyValueFormatError", ""),
@@ -32,7 +32,16 @@ async fn every_fault_of_a_subscription_is_named() {
         ("Protocol", json!(1), "PropertyValueTypeError", ""),
         ("SubscriptionType", json!("SSE"), "PropertyValueNotInList", ""),
         ("SubscriptionType", json!([]), "PropertyValueTypeError", ""),
-        ("EventFormatType", json!("MetricReport"), "PropertyValueNotInList", ""),
+        ("EventFormatType", json!("Log"), "PropertyValueNotInList", ""),
+        ("MetricReportDefinitions", json!([{"@odata.id": "/redfish/v1/x"}]), "PropertyValueNotInList", "/0"),
+        ("MetricReportDefinitions", json!([{}]), "PropertyValueTypeError", "/0"),
+        ("MetricReportDefinitions", json!("Power"), "PropertyValueTypeError", ""),
+        (
+            "MetricReportDefinitions",
+            json!([{"@odata.id": "/redfish/v1/TelemetryService/MetricReportDefinitions/Power"}]),
+            "PropertyValueConflict",
+            "",
+        ),
         ("EventFormatType", json!(1), "PropertyValueTypeError", ""),
         ("Context", json!(1), "PropertyValueTypeError", ""),
         ("Context", json!(long), "StringValueTooLong", ""),

@@ -341,3 +341,44 @@ async fn the_aggregate_hears_of_all_machines() {
         assert_eq!(origin, format!("/redfish/v1/Systems/{uuid}"));
     }
 }
+
+#[tokio::test]
+async fn metric_reports_are_pushed_when_their_time_has_come() {
+    let desk = Desk::new().await;
+    let mut subscriber = Subscriber::plain(204).await;
+    let definition = |id: &str| format!("/redfish/v1/TelemetryService/MetricReportDefinitions/{id}");
+    let body = json!({"Destination": subscriber.url, "Protocol": "Redfish", "Context": "mine",
+        "EventFormatType": "MetricReport",
+        "MetricReportDefinitions": [{"@odata.id": definition("Thermal")}, {"@odata.id": definition("Power")}]});
+    let uri = desk.subscribe(body.clone()).await;
+    let shown = desk.get(&uri).await.json();
+    for name in ["EventFormatType", "Context"] {
+        assert_eq!(shown[name], body[name]);
+    }
+    assert_eq!(shown["MetricReportDefinitions"].as_array().unwrap().len(), 2);
+    let minute = async || {
+        // Who was just subscribed gets its clock before the time goes on.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::resume();
+    };
+    desk.power();
+    for _ in 0..2 {
+        minute().await;
+        for id in ["Power", "Thermal"] {
+            let (head, report) = subscriber.next().await;
+            assert!(head.starts_with("post /events http/1.1"), "{head}");
+            assert_eq!((&report["Id"], &report["Context"]), (&json!(id), &json!("mine")));
+            assert_eq!(report["MetricReportDefinition"]["@odata.id"], definition(id));
+            let shown = desk.get(report["@odata.id"].as_str().unwrap()).await.json();
+            assert_eq!(report["MetricValues"], shown["MetricValues"]);
+        }
+    }
+    let conflict = json!({"Destination": subscriber.url, "Protocol": "Redfish", "EventFormatType": "MetricReport",
+        "Severities": ["OK"]});
+    let answer = Ask::new("POST", SUBSCRIPTIONS).json(&conflict).send(&desk.router).await;
+    answer.refused(400, &["PropertyValueConflict"]);
+}

@@ -22,8 +22,18 @@ impl Reader {
     }
 
     /// With these credentials.
-    async fn open_by(router: &Router, (name, value): (&str, &str), last: Option<&str>) -> Self {
-        let ask = Ask::anonymous("GET", STREAM).header(name, value);
+    async fn open_by(router: &Router, by: (&str, &str), last: Option<&str>) -> Self {
+        Self::open_at(router, STREAM, by, last).await
+    }
+
+    /// Of what a filter wants.
+    async fn filtered(router: &Router, filter: &str) -> Self {
+        let uri = format!("{STREAM}?$filter={}", filter.replace(' ', "%20"));
+        Self::open_at(router, &uri, ("authorization", &basic("admin", "password")), None).await
+    }
+
+    async fn open_at(router: &Router, uri: &str, (name, value): (&str, &str), last: Option<&str>) -> Self {
+        let ask = Ask::anonymous("GET", uri).header(name, value);
         let mut request = ask.header("accept", "text/event-stream").request;
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -72,6 +82,21 @@ impl Reader {
             let event: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
             schemas::check(&event, false);
             return (id.strip_prefix("id: ").unwrap().to_owned(), event);
+        }
+    }
+}
+
+impl Reader {
+    /// The next metric report.
+    async fn report(&mut self) -> Value {
+        loop {
+            let block = self.block().await.unwrap();
+            if let Some(data) = block.strip_prefix("data: ") {
+                let report: Value = serde_json::from_str(data).unwrap();
+                schemas::check(&report, false);
+                return report;
+            }
+            assert!(block.starts_with(':'), "{block}");
         }
     }
 }
@@ -238,4 +263,72 @@ async fn a_stream_outlives_other_connections_and_ends_with_its_server() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     assert!(rest.ends_with(b"0\r\n\r\n"), "it ends in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filtered_stream_tells_what_its_filter_admits() {
+    let lab = lab().await;
+    let system = lab.system();
+    let paused = EventKind::Paused { cause: bmc_core::power::ChangeCause::Outside };
+    for (filter, wanted) in [
+        ("MessageId eq 'Platform.1.0.PlatformReset'".to_owned(), "PlatformReset"),
+        ("MessageId eq 'ResourceEvent.ResourcePaused'".to_owned(), "ResourcePaused"),
+        ("RegistryPrefix eq 'ResourceEvent'".to_owned(), "ResourcePaused"),
+        ("RegistryPrefix ne 'ResourceEvent' and EventFormatType eq Event".to_owned(), "PlatformReset"),
+        (
+            format!(
+                "(ResourceType eq 'Task' or ResourceType eq 'ComputerSystem') and OriginResource eq '{system}' \
+                 and not (RegistryPrefix eq 'Platform')"
+            ),
+            "ResourcePaused",
+        ),
+        ("EventType eq 'Other' or MessageId eq 'ResourceEvent.ResourcePaused'".to_owned(), "ResourcePaused"),
+    ] {
+        let mut reader = Reader::filtered(&lab.one, &filter).await;
+        happen(&lab, EventKind::Reset);
+        happen(&lab, paused.clone());
+        let told = reader.event().await.1["Events"][0]["MessageId"].clone();
+        assert!(told.as_str().unwrap().ends_with(wanted), "{filter}: {told}");
+        drop(reader);
+    }
+    for filter in [
+        "MessageId eq 'x'",
+        "MessageId gt 'Base.Success'",
+        "Severity eq 'OK'",
+        "SubordinateResources eq true",
+        "RegistryPrefix eq 1",
+        "RegistryPrefix eq Base",
+        "RegistryPrefix",
+        "",
+    ] {
+        let uri = format!("{STREAM}?$filter={}", filter.replace(' ', "%20"));
+        Ask::get(&uri).send(&lab.one).await.refused(400, &["QueryParameterValueFormatError"]);
+    }
+    let uri = format!("{STREAM}?$top=1");
+    Ask::get(&uri).send(&lab.one).await.refused(400, &["QueryNotSupportedOnResource"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metric_reports_are_streamed_each_minute_to_who_asks_for_them() {
+    let lab = lab().await;
+    let begun = tokio::time::Instant::now();
+    let mut reader = Reader::filtered(&lab.one, "EventFormatType eq MetricReport").await;
+    happen(&lab, EventKind::Reset);
+    for minute in 1..=2 {
+        for id in ["Power", "Thermal", "Utilization"] {
+            let report = reader.report().await;
+            assert_eq!(report["Id"], id);
+            assert_eq!(begun.elapsed().as_secs() / 60, minute);
+            let shown = lab.get(report["@odata.id"].as_str().unwrap()).await.json();
+            assert_eq!(report["MetricValues"], shown["MetricValues"]);
+        }
+    }
+    let shown = lab.get(SUBSCRIPTIONS).await.json();
+    let shown = lab.get(shown["Members"][0]["@odata.id"].as_str().unwrap()).await.json();
+    assert_eq!(shown["EventFormatType"], "MetricReport");
+    let definition = "/redfish/v1/TelemetryService/MetricReportDefinitions/Thermal";
+    let mut one = Reader::filtered(&lab.one, &format!("MetricReportDefinition eq '{definition}'")).await;
+    for _ in 0..2 {
+        assert_eq!(one.report().await["MetricReportDefinition"]["@odata.id"], definition);
+    }
 }

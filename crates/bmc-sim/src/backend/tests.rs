@@ -1,6 +1,7 @@
 //! The shell: identity, ordering of reports, faults, outages, and that idle machines cost nothing. Time is paused: it moves when
 //! everything waits.
 
+use bmc_core::backend::ObservedPower;
 use bmc_core::boot::BootTarget;
 use tokio::sync::mpsc::UnboundedReceiver;
 
