@@ -192,7 +192,7 @@ impl Default for AlertDestination {
 /// When wrong passwords disable a user (IPMI 2.0 table 23-4, parameter 26), which is Redfish's lock-out of accounts. Off by default; whoever sets a
 /// threshold alone gets five minutes of both times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "StoredThreshold")]
 pub struct BadPasswordThreshold {
     /// Whether a user that is disabled so is an entry of the event log.
     pub audit: bool,
@@ -204,6 +204,36 @@ pub struct BadPasswordThreshold {
     pub lockout_interval: u16,
     /// A client wanted users to be locked for no time at all, which IPMI has no word for: then the threshold is 0.
     pub no_time: bool,
+}
+
+/// The threshold as it is stored.
+#[derive(Deserialize)]
+#[serde(default)]
+struct StoredThreshold {
+    audit: bool,
+    threshold: u8,
+    count_reset_interval: u16,
+    lockout_interval: u16,
+    no_time: Option<bool>,
+}
+
+impl Default for StoredThreshold {
+    fn default() -> Self {
+        let BadPasswordThreshold { audit, threshold, count_reset_interval, lockout_interval, no_time: _ } =
+            BadPasswordThreshold::default();
+        Self { audit, threshold, count_reset_interval, lockout_interval, no_time: None }
+    }
+}
+
+impl From<StoredThreshold> for BadPasswordThreshold {
+    fn from(stored: StoredThreshold) -> Self {
+        let StoredThreshold { audit, threshold, count_reset_interval, lockout_interval, no_time } = stored;
+        // Where nobody had set anything, earlier versions stored zeros, which would disable a user for ever once a threshold is set.
+        if (threshold, count_reset_interval, lockout_interval, no_time) == (0, 0, 0, None) {
+            return Self { audit, ..Self::default() };
+        }
+        Self { audit, threshold, count_reset_interval, lockout_interval, no_time: no_time.unwrap_or(false) }
+    }
 }
 
 /// Five minutes in [`BAD_PASSWORD_TIME_UNIT_SECONDS`].
@@ -232,5 +262,22 @@ impl BadPasswordThreshold {
             forget_after: time(self.count_reset_interval),
             lock_for: time(self.lockout_interval),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_that_nobody_had_set_has_times_whatever_version_stored_it() {
+        let read = |text: &str| serde_json::from_str::<BadPasswordThreshold>(text).unwrap();
+        let old = r#"{"audit":true,"threshold":0,"count_reset_interval":0,"lockout_interval":0}"#;
+        assert_eq!(read(old), BadPasswordThreshold { audit: true, ..BadPasswordThreshold::default() });
+        assert_eq!(read("{}"), BadPasswordThreshold::default());
+        let set = r#"{"audit":false,"threshold":3,"count_reset_interval":0,"lockout_interval":0}"#;
+        assert_eq!((read(set).threshold, read(set).lockout_interval), (3, 0), "set so by a client");
+        let off = BadPasswordThreshold { count_reset_interval: 0, lockout_interval: 0, ..read("{}") };
+        assert_eq!(read(&serde_json::to_string(&off).unwrap()), off, "set so since");
     }
 }
