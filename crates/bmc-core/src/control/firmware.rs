@@ -53,6 +53,8 @@ impl Control {
     /// The machine was started or reset by us.
     pub(super) fn booted_afresh(&mut self, now: Now, bios: BiosPending) {
         self.outdated = false;
+        // This boot is ours: that of the device came too late or not at all.
+        self.device_watchdog_resets = false;
         self.learn_secure_boot();
         self.apply_bios(now, bios);
     }

@@ -208,9 +208,9 @@ impl Control {
             _ => RestartCause::PowerButton,
         };
         self.wanted_by = None;
-        self.restarted(now, cause.into());
         self.history().on_by_command = false;
         if boots {
+            self.restarted(now, cause.into());
             self.clear_valid_bit(cause, effects);
             self.booted_as_it_was(now);
         }

@@ -58,6 +58,12 @@ fn a_watchdog_device_is_a_watchdog_and_the_cause_of_its_reboot_alone() {
     assert_eq!(bench.control.snapshot().restart_cause, RestartCause::Watchdog);
     bench.report(Report::Rebooted);
     assert_eq!(bench.control.snapshot().restart_cause, RestartCause::SoftReset);
+    // A reset of ours that comes first takes the place of the device's.
+    bench.report(Report::Trouble(Trouble::Watchdog { action, interrupt }));
+    bench.power(PowerAction::Reset);
+    bench.finish(Ok(()));
+    bench.report(Report::Rebooted);
+    assert_eq!(bench.control.snapshot().restart_cause, RestartCause::SoftReset);
 }
 
 /// A reset for the sake of the override would throw away the memory that was saved.
@@ -66,11 +72,18 @@ fn what_goes_on_from_a_saved_state_is_left_to_run_and_the_override_waits() {
     for cause in [ChangeCause::Saved, ChangeCause::Migrated] {
         let mut bench = Bench::new(ObservedPower::Running);
         bench.boot(BootTarget::Pxe, BootEnabled::Once);
+        bench.report(Report::Rebooted);
+        bench.finish(Ok(()));
+        bench.boot(BootTarget::Pxe, BootEnabled::Once);
+        let restart = bench.control.record().power.clone();
+        bench.now.timestamp += Duration::from_secs(3_600);
         bench.report(Report::Power { power: ObservedPower::Off, cause });
         bench.report(Report::Power { power: ObservedPower::Running, cause });
         assert_eq!(bench.ops(), [], "{cause:?}");
         assert_eq!(bench.state(), PowerState::On);
         assert_eq!(bench.control.snapshot().boot.enabled, BootEnabled::Once);
+        let since = &bench.control.record().power;
+        assert_eq!((since.restart, since.restarted_at), (restart.restart, restart.restarted_at));
         // A boot is one, whoever brings it about.
         bench.report(Report::Rebooted);
         assert!(matches!(bench.ops()[..], [Op::Reset(_)]), "{:?}", bench.ops());
