@@ -93,6 +93,9 @@ pub struct Applied {
     pub at: Timestamp,
     /// The attributes that were not applied because the machine refused them.
     pub failed: Vec<String>,
+    /// The machine refused what was to be done to the keys of Secure Boot.
+    #[serde(default)]
+    pub keys_failed: bool,
     /// Why it did.
     pub reason: Option<String>,
     /// The attributes in force right after.
@@ -105,7 +108,15 @@ pub(crate) struct BiosPending {
     values: BTreeMap<String, PendingValue>,
     reset: bool,
     keys: Option<KeyReset>,
-    databases: Option<Arc<KeySet>>,
+    databases: Option<PendingDatabases>,
+}
+
+/// Databases of Secure Boot that a boot puts in the place of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PendingDatabases {
+    wanted: Arc<KeySet>,
+    /// Those in force before, where known.
+    before: Option<Arc<KeySet>>,
 }
 
 /// A value that a boot takes into force.
@@ -174,6 +185,10 @@ impl BiosSettings {
     /// Asks for a value of an attribute at the next boot; asking for the value that it would have anyway takes it back. The value has
     /// to be [one that it may have](Attribute::check).
     pub fn ask(&mut self, attribute: &Attribute, value: BiosValue, around: Surroundings<'_>) {
+        if self.pending.get(attribute.name) == Some(&value) {
+            // To take it out because a boot under way has brought it already would look as if it had been taken back.
+            return;
+        }
         self.pending.remove(attribute.name);
         let without = if self.reset_pending { attribute.default_value() } else { None };
         let without = without.or_else(|| attribute.value(self, around.info, around.policy));
@@ -205,7 +220,10 @@ impl BiosSettings {
 
     /// Asks for this to be in the databases of Secure Boot at the next boot; `now` is what is in them.
     pub fn ask_databases(&mut self, wanted: KeySet, now: &KeySet) {
-        self.databases = (wanted != *now).then(|| Arc::new(wanted));
+        // What a boot under way has brought already is not taken back by asking for it again.
+        if self.databases.as_deref() != Some(&wanted) {
+            self.databases = (wanted != *now).then(|| Arc::new(wanted));
+        }
     }
 
     /// What is to be in the databases of Secure Boot at the next boot, where that is to change.
@@ -278,7 +296,8 @@ impl BiosSettings {
         let secure_boot = self.pending_secure_boot().filter(|wanted| {
             mode.is_some() || info.secure_boot.as_ref().is_none_or(|now| now.enabled != *wanted)
         });
-        FirmwareSetup { mode, secure_boot, keys: self.keys, databases: self.databases.clone() }
+        let databases = self.databases.clone().filter(|wanted| databases_of(info) != Some(wanted));
+        FirmwareSetup { mode, secure_boot, keys: self.keys, databases }
     }
 
     /// What a boot that begins now takes into force.
@@ -291,7 +310,10 @@ impl BiosSettings {
             values: self.pending.iter().map(value).collect(),
             reset: self.reset_pending,
             keys: self.keys,
-            databases: self.databases.clone(),
+            databases: self.databases.clone().map(|wanted| PendingDatabases {
+                wanted,
+                before: around.info.and_then(databases_of).cloned(),
+            }),
         }
     }
 
@@ -311,8 +333,14 @@ impl BiosSettings {
         if self.keys == taken.keys {
             self.keys = None;
         }
-        if self.databases == taken.databases {
-            self.databases = None;
+        let keys_failed = refusal.is_some() && (taken.keys.is_some() || taken.databases.is_some());
+        if let Some(PendingDatabases { wanted, before }) = taken.databases {
+            self.databases = match self.databases.take() {
+                Some(pending) if pending == wanted => None,
+                // They were taken back since, but the boot has brought them.
+                None if refusal.is_none() => before.filter(|before| *before != wanted),
+                asked_for_since => asked_for_since,
+            };
         }
         let mut failed = Vec::new();
         for (name, PendingValue { value, before }) in taken.values {
@@ -341,7 +369,7 @@ impl BiosSettings {
                 Meaning::BootMode | Meaning::SecureBoot | Meaning::Processors | Meaning::MemoryMib => {}
             }
         }
-        self.applied = Some(Applied { at, failed, reason: refusal, values: BTreeMap::new() });
+        self.applied = Some(Applied { at, failed, keys_failed, reason: refusal, values: BTreeMap::new() });
     }
 
     /// Notes the attributes that are in force after an application.
@@ -352,6 +380,11 @@ impl BiosSettings {
             applied.values = values;
         }
     }
+}
+
+/// What is in the databases of Secure Boot, where the machine can tell.
+fn databases_of(info: &MachineInfo) -> Option<&Arc<KeySet>> {
+    Some(&info.secure_boot.as_ref()?.databases.as_ref()?.now)
 }
 
 /// Boot devices that are told apart by a number of their own.

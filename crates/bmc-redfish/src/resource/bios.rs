@@ -144,6 +144,13 @@ fn render_with(snapshot: &Snapshot, mut values: Map<String, Value>, reset_pendin
             }
         });
         let mut messages: Vec<Message> = failed.collect();
+        if applied.keys_failed {
+            let message = Message::new(message::PropertyNotUpdated, ["SecureBootDatabases"]);
+            messages.push(match &applied.reason {
+                Some(reason) => message.resolution(crate::error::sentence(reason)),
+                None => message,
+            });
+        }
         if messages.is_empty() {
             messages.push(Message::new(message::Success, []));
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::boot::FirmwareMode;
+use crate::firmware::keys::{KeyDatabase, KeyDatabases, KeyKind, KeySet};
 use crate::firmware::{BootDevice, BootDeviceKind, FirmwareSetup, KeyReset, SecureBoot};
 use crate::settings::bios::{BiosValue, SECURE_BOOT, Surroundings, attributes};
 
@@ -166,6 +167,75 @@ fn a_firmware_that_refuses_does_not_keep_the_machine_from_booting() {
     );
     assert_eq!(bench.value("NumLock"), Some(BiosValue::Flag(false)), "the others are applied");
     assert!(!bench.is_pending(), "and it is not tried for ever");
+}
+
+#[test]
+fn keys_that_the_firmware_refuses_are_told_as_refused() {
+    let mut bench = Bench::uefi(ObservedPower::Off);
+    let keys = Edit::new(|editable| {
+        editable.settings.bios.ask_keys(KeyReset::DeleteAll);
+        Ok(())
+    });
+    bench.change(Change { edit: Some(keys), ..Change::default() }).unwrap();
+    bench.power(PowerAction::On);
+    let call = bench.calls[0].0;
+    bench.input(Input::NotSetUp(call, BackendError::unsupported("it has a saved state")));
+    bench.observe(ObservedPower::Running);
+    bench.finish(Ok(()));
+    let applied = bench.control.record().settings.bios.applied.clone().unwrap();
+    assert!(applied.failed.is_empty() && applied.keys_failed);
+    assert_eq!(applied.reason.as_deref(), Some("it has a saved state"));
+    assert!(!bench.is_pending());
+}
+
+/// With one key in `db` for each of these numbers.
+fn keys(numbers: &[u8]) -> Arc<KeySet> {
+    let mut keys = KeySet::default();
+    for number in numbers {
+        keys.add(KeyDatabase::Db, Uuid::nil(), KeyKind::X509, vec![*number]).unwrap();
+    }
+    Arc::new(keys)
+}
+
+fn with_databases(now: &Arc<KeySet>) -> MachineInfo {
+    let databases = Some(KeyDatabases { now: Arc::clone(now), defaults: Arc::default() });
+    let secure_boot = secure(false).map(|secure_boot| SecureBoot { databases, ..secure_boot });
+    MachineInfo { secure_boot, ..uefi() }
+}
+
+#[test]
+fn a_key_that_is_taken_back_while_a_boot_brings_it_goes_with_the_next() {
+    let (without, with) = (keys(&[1]), keys(&[1, 2]));
+    let ask = |bench: &mut Bench, wanted: &Arc<KeySet>, now: &Arc<KeySet>| {
+        let (wanted, now) = (Arc::clone(wanted), Arc::clone(now));
+        let edit = Edit::new(move |editable| {
+            editable.settings.bios.ask_databases(KeySet::clone(&wanted), &now);
+            Ok(())
+        });
+        bench.change(Change { edit: Some(edit), ..Change::default() }).unwrap();
+    };
+    let pending = |bench: &Bench| bench.control.record().settings.bios.pending_databases().cloned();
+    let mut bench = Bench::uefi(ObservedPower::Running);
+    bench.report(Report::Info(with_databases(&without)));
+    ask(&mut bench, &with, &without);
+    bench.power(PowerAction::Reset);
+    ask(&mut bench, &without, &without);
+    assert_eq!(pending(&bench), None);
+    bench.report(Report::Info(with_databases(&with)));
+    bench.finish(Ok(()));
+    assert_eq!(pending(&bench), Some(Arc::clone(&without)), "what was deleted goes");
+
+    // A boot that fails behind what has been set up leaves nothing to set up again; and asking again takes nothing back.
+    bench.report(Report::Info(with_databases(&without)));
+    ask(&mut bench, &with, &without);
+    bench.pass(RESTART_SETTLES);
+    bench.power(PowerAction::Reset);
+    bench.report(Report::Info(with_databases(&with)));
+    ask(&mut bench, &with, &with);
+    bench.finish(Err(BackendError::unsupported("no room")));
+    assert_eq!(pending(&bench), Some(with));
+    bench.report(Report::Rebooted);
+    assert_eq!((bench.ops(), pending(&bench)), (vec![], None));
 }
 
 #[test]
