@@ -469,16 +469,19 @@ fn guest_of_ovmf_shows_its_own_boot_options_and_boots_from_a_uri() {
         let file = format!("/var/lib/libvirt/qemu/nvram/{}_VARS.fd", guest.name());
         assert!(Path::new(&file).exists(), "this is where they come from");
 
-        machine
-            .redfish
-            .patch(
-                &machine.system,
-                &json!({ "Boot": { "BootSourceOverrideTarget": "UefiHttp", "HttpBootUri": web.url("/x/loader.efi") } }),
-            )
-            .expect(204);
+        let from_uri = json!({ "Boot": { "BootSourceOverrideTarget": "UefiHttp", "HttpBootUri": web.url("/x/loader.efi") } });
+        machine.redfish.patch(&machine.system, &from_uri).expect(204);
         assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
         assert_eq!(guest.next_boot().from, "http");
         machine.assert_boot(&Shown::Nothing);
+
+        // A reset into it is one boot, and no power-off that somebody else has brought about.
+        machine.redfish.patch(&machine.system, &from_uri).expect(204);
+        let before = lab.last_event();
+        assert_eq!(machine.power(Door::Ipmi, RESET), Reply::Done);
+        assert_eq!(guest.next_boot().from, "http", "by a reset");
+        machine.assert_boot(&Shown::Nothing);
+        machine.await_power_events(before, &["reset"]);
         definition
     };
 

@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -195,23 +196,31 @@ impl Hub {
     }
 
     /// Asks again for a domain's state once its firmware and its system have had time to write their variables, of which no event tells.
+    /// The boot that was waited for before is over: a guest that reboots in a loop is asked once it no longer does.
     fn refresh_later(self: &Arc<Self>, watch: &Arc<Watch>) {
-        let (hub, watch) = (Arc::downgrade(self), Arc::downgrade(watch));
-        let Some(instance) = watch.upgrade().map(|watch| watch.running()) else { return };
-        self.runtime.spawn(async move {
+        let instance = watch.running();
+        let (hub, asked) = (Arc::downgrade(self), Arc::downgrade(watch));
+        let task = self.runtime.spawn(async move {
             for wait in VARIABLES_SETTLE {
                 tokio::time::sleep(wait).await;
-                let (Some(hub), Some(watch)) = (hub.upgrade(), watch.upgrade()) else { return };
+                let (Some(hub), Some(watch)) = (hub.upgrade(), asked.upgrade()) else { return };
                 if watch.running() != instance {
                     return;
                 }
                 hub.refresh(&watch);
             }
         });
+        let mut settling = watch.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = settling.replace(task.abort_handle()) {
+            before.abort();
+        }
     }
 
-    /// Asks for a domain's state and reports what is news, on a task of its own.
+    /// Asks for a domain's state and reports what is news, on a task of its own, unless one waits to do so already.
     fn refresh(self: &Arc<Self>, watch: &Arc<Watch>) {
+        if watch.refresh_waits.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (hub, watch) = (Arc::downgrade(self), Arc::downgrade(watch));
         self.runtime.spawn(async move {
             loop {
@@ -237,6 +246,8 @@ impl Hub {
         why: Asked,
     ) -> Result<(), BackendErrorKind> {
         let _one = watch.refreshing.lock().await;
+        // What happens from here on is not in the answer for certain.
+        watch.refresh_waits.store(false, Ordering::Release);
         let was_bound = watch.uuid().is_some();
         for round in 0..=REFRESH_OVERTAKEN_MAX {
             let asked_at = watch.track().events;
@@ -390,3 +401,6 @@ async fn serve(hub: &Weak<Hub>, events: &mut mpsc::UnboundedReceiver<RawEvent>) 
     }
     "event loop ended"
 }
+
+#[cfg(test)]
+mod tests;

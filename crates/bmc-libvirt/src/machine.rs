@@ -35,7 +35,7 @@ use crate::screen;
 use crate::setup_key;
 use crate::storage;
 use crate::sys;
-use crate::track::Op;
+use crate::track::{Op, Track};
 use crate::watch::{Asked, Watch};
 use crate::xml::system_interface::{Reconnect, with_device};
 use crate::xml::{self, edit};
@@ -87,6 +87,11 @@ impl LibvirtMachine {
                 self.withdraw(op);
                 self.settle().await;
             }
+            // What it has begun may stand half done, and what comes of it later was not asked for by anybody.
+            Err(_) if matches!(op, Op::Preparing { .. }) => {
+                self.withdraw(op);
+                self.settle().await;
+            }
             // It may still happen, and would then be ours.
             Err(ref error) if error.kind == BackendErrorKind::Timeout => {}
             Err(_) => self.withdraw(op),
@@ -113,28 +118,33 @@ impl LibvirtMachine {
     fn withdraw(&self, op: Op) {
         let mut track = self.watch.track();
         if track.op == op {
-            track.op = Op::None;
+            track.op = op.outer();
         }
     }
 
     /// Waits until the event that `op` expects was taken in.
     async fn await_event(&self, op: Op, what: &str) {
+        if !self.await_track(|track| track.op != op).await {
+            tracing::warn!(what, "libvirt sent no event for what it did; asking for the state");
+            self.withdraw(op);
+            self.settle().await;
+        }
+    }
+
+    /// Waits until events have made the track what is wanted; false if they do not within [`EVENT_TIMEOUT`].
+    async fn await_track(&self, is_wanted: impl Fn(&Track) -> bool) -> bool {
         let seen = async {
             loop {
                 let changed = self.watch.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.watch.track().op != op {
+                if is_wanted(&self.watch.track()) {
                     return;
                 }
                 changed.await;
             }
         };
-        if timeout(EVENT_TIMEOUT, seen).await.is_err() {
-            tracing::warn!(what, "libvirt sent no event for what it did; asking for the state");
-            self.withdraw(op);
-            self.settle().await;
-        }
+        timeout(EVENT_TIMEOUT, seen).await.is_ok()
     }
 
     /// Asks for the state where no event will tell it. What goes wrong is reported on the way.
@@ -159,20 +169,28 @@ impl LibvirtMachine {
     /// Stops and starts within one operation. If the start fails the machine is off, which is reported.
     async fn restart(&self, boot: &BootPlan) -> Result<(), BackendError> {
         let op = Op::Restarting { generation: boot.generation() };
-        self.watch.track().op = op;
+        let (stops, renew) = {
+            let mut track = self.watch.track();
+            track.op = op;
+            (track.stops, std::mem::take(&mut track.renew_variables))
+        };
         let stopped = self.call(STOP_TIMEOUT, "stop the domain", |_, domain| Ok(domain.destroy()?)).await;
         if let Err(error) = stopped {
             self.withdraw(op);
             self.settle().await;
             return Err(error);
         }
-        if let Err(error) = self.make_store(boot).await {
-            self.start_failed();
-            return Err(error);
-        }
+        let renew = match self.make_store(boot, renew, Some(stops)).await {
+            Ok(renew) => renew,
+            Err(error) => {
+                self.start_failed();
+                // Unless what was to make the store could not be stopped.
+                self.settle().await;
+                return Err(error);
+            }
+        };
         self.watch.track().op = op;
         let (plan, watch, tray) = (boot.clone(), Arc::clone(&self.watch), self.tray);
-        let renew = self.watch.track().renew_variables;
         let started = self
             .call(START_TIMEOUT, "start the domain", move |connect, domain| {
                 start(connect, domain, &plan, renew, tray, &watch.store)
@@ -180,7 +198,6 @@ impl LibvirtMachine {
             .await;
         match &started {
             Ok(()) => {
-                self.watch.track().renew_variables = false;
                 self.await_event(op, "start the domain").await;
                 self.after_start(boot);
             }
@@ -199,39 +216,48 @@ impl LibvirtMachine {
     }
 
     /// Lets libvirt make the variable store of a machine that has never run, if this boot needs it: libvirt makes it with the first start, so
-    /// the machine is started, without a single step of its processors, and stopped.
-    async fn make_store(&self, boot: &BootPlan) -> Result<(), BackendError> {
-        let BootPlan::Override(boot) = boot else { return Ok(()) };
+    /// the machine is started, without a single step of its processors, and stopped. In the midst of a restart, `stops` is how many stops
+    /// were seen before it. Returns whether the start that follows has to make the variables anew.
+    async fn make_store(
+        &self,
+        boot: &BootPlan,
+        renew: bool,
+        stops: Option<u64>,
+    ) -> Result<bool, BackendError> {
+        let BootPlan::Override(boot) = boot else { return Ok(renew) };
         if boot.uri().is_none() {
-            return Ok(());
+            return Ok(renew);
         }
-        let renew = self.watch.track().renew_variables;
-        self.operate(
-            Op::Preparing,
-            START_TIMEOUT,
-            "make the machine's UEFI variables",
-            move |connect, domain| {
-                let is_missing = nvram::is_missing(&once::store_of(connect, domain)?);
-                if domain.is_active()? {
-                    return Err(BackendError::new(
-                        BackendErrorKind::InvalidState,
-                        "the machine runs already",
-                    )
-                    .into());
-                }
-                if !(is_missing || renew) {
-                    return Ok(false);
-                }
-                // Made anew now, so that the start that follows leaves in it what is written.
-                let anew = if renew { c::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
-                domain.create_with_flags(c::VIR_DOMAIN_START_PAUSED | anew)?;
-                domain.destroy()?;
-                Ok(true)
-            },
-        )
+        // Asked for by itself: most have their store, and then nothing is done of which an event could tell.
+        let is_needed = self
+            .call(CALL_TIMEOUT, "look for the machine's UEFI variables", move |connect, domain| {
+                refuse_saved(domain)?;
+                Ok(renew || nvram::is_missing(&once::store_of(connect, domain)?))
+            })
+            .await?;
+        if !is_needed {
+            return Ok(renew);
+        }
+        if let Some(before) = stops
+            && !self.await_track(|track| track.stops != before).await
+        {
+            tracing::warn!("libvirt sent no event for a stop within a restart");
+        }
+        let op = Op::Preparing { restart: stops.map(|_| boot.generation) };
+        let watch = Arc::clone(&self.watch);
+        self.operate(op, START_TIMEOUT, "make the machine's UEFI variables", move |_, domain| {
+            let _held = watch.store.lock().unwrap_or_else(PoisonError::into_inner);
+            refuse_active(domain)?;
+            refuse_saved(domain)?;
+            // Made anew now, so that the start that follows leaves in it what is written. libvirt ends it if we cannot.
+            let anew = if renew { c::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
+            let flags = c::VIR_DOMAIN_START_PAUSED | c::VIR_DOMAIN_START_AUTODESTROY | anew;
+            domain.create_with_flags(flags)?;
+            domain.destroy()?;
+            Ok(true)
+        })
         .await?;
-        self.watch.track().renew_variables = false;
-        Ok(())
+        Ok(false)
     }
 
     fn after_start(&self, boot: &BootPlan) {
@@ -259,10 +285,9 @@ fn start(
     tray: bool,
     store: &Mutex<()>,
 ) -> Result<(), Failure> {
-    // Drivers disagree on what error this is.
-    if domain.is_active()? {
-        return Err(BackendError::new(BackendErrorKind::InvalidState, "the machine runs already").into());
-    }
+    // Until the machine has its variables open, nobody is to take out again what is written into them, or to write beside it.
+    let _held = store.lock().unwrap_or_else(PoisonError::into_inner);
+    refuse_active(domain)?;
     let flags = if renew { c::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
     match boot {
         BootPlan::OwnOrder => {
@@ -278,20 +303,23 @@ fn start(
         }
         BootPlan::Override(boot) => {
             let copy = copy_for(domain, boot)?;
-            // Until the machine has the store open, nobody is to take out again what is written into it.
-            let _held = store.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut entered = None;
             if let Some(uri) = boot.uri() {
                 let file = once::store_of(connect, domain)?;
                 let nic = edit::first_nic(&copy)?;
                 nvram::enter_uri(&file, &nic, uri).map_err(BackendError::unsupported)?;
+                entered = Some(file);
             }
             let plain = || connect.create_domain_xml(&copy, flags).map(drop).map_err(Failure::from);
             let with_tray = if tray { xml::media::with_tray(&copy)? } else { copy.clone() };
-            if with_tray == copy {
-                plain()?;
-            } else {
-                start_with_tray(connect, &with_tray, flags, plain)?;
+            let started =
+                if with_tray == copy { plain() } else { start_with_tray(connect, &with_tray, flags, plain) };
+            if let (Err(_), Some(file)) = (&started, entered)
+                && let Err(reason) = nvram::clear_uri(&file)
+            {
+                tracing::warn!(%reason, "the boot option of a boot over HTTP stays behind");
             }
+            started?;
             if boot.once {
                 once::own_order_next(connect, domain);
             }
@@ -313,16 +341,29 @@ fn start_with_tray(
     Ok(())
 }
 
-/// The copy to start for an override, made of everything the definition has, passwords too.
-fn copy_for(domain: &Domain, boot: &OverrideBoot) -> Result<String, Failure> {
+fn refuse_active(domain: &Domain) -> Result<(), Failure> {
+    // Drivers disagree on what error this is.
+    if domain.is_active()? {
+        return Err(BackendError::new(BackendErrorKind::InvalidState, "the machine runs already").into());
+    }
+    Ok(())
+}
+
+/// The saved memory belongs to the disks as they are now; another start would leave both apart, or use it up.
+fn refuse_saved(domain: &Domain) -> Result<(), Failure> {
     if domain.has_managed_save(0).unwrap_or(false) {
-        // The saved memory belongs to the disks as they are now; another start would leave both apart.
         return Err(BackendError::new(
             BackendErrorKind::InvalidState,
             "the machine has a saved state, which a start with a boot override would spoil; remove it with `virsh managedsave-remove`",
         )
         .into());
     }
+    Ok(())
+}
+
+/// The copy to start for an override, made of everything the definition has, passwords too.
+fn copy_for(domain: &Domain, boot: &OverrideBoot) -> Result<String, Failure> {
+    refuse_saved(domain)?;
     let xml = domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_SECURE)?;
     Ok(edit::override_copy(&xml, boot)?)
 }
@@ -343,15 +384,14 @@ impl Machine for LibvirtMachine {
     }
 
     async fn start(&self, boot: &BootPlan) -> Result<(), BackendError> {
-        self.make_store(boot).await?;
+        let renew = std::mem::take(&mut self.watch.track().renew_variables);
+        let renew = self.make_store(boot, renew, None).await?;
         let (plan, watch, tray) = (boot.clone(), Arc::clone(&self.watch), self.tray);
         let op = Op::Starting { generation: boot.generation() };
-        let renew = self.watch.track().renew_variables;
         self.operate(op, START_TIMEOUT, "start the domain", move |connect, domain| {
             start(connect, domain, &plan, renew, tray, &watch.store).map(|()| true)
         })
         .await?;
-        self.watch.track().renew_variables = false;
         self.after_start(boot);
         Ok(())
     }
@@ -449,12 +489,14 @@ impl Machine for LibvirtMachine {
 
     async fn set_up(&self, setup: &FirmwareSetup) -> Result<(), BackendError> {
         let (setup, host) = (setup.clone(), Arc::clone(&self.hub.firmware));
+        // What was asked for before a boot that then failed, was refused, or is no longer asked for.
+        self.watch.track().renew_variables = false;
         let renew = self
             .call(CALL_TIMEOUT, "set the firmware up", move |connect, domain| {
                 firmware::set_up(connect, domain, &host, &setup)
             })
             .await?;
-        self.watch.track().renew_variables |= renew;
+        self.watch.track().renew_variables = renew;
         self.defined().await;
         Ok(())
     }
@@ -522,3 +564,6 @@ impl Machine for LibvirtMachine {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //!   Op::Starting    STARTED  ─► report Running (requested)
 //!   Op::Stopping    STOPPED  ─► report Off (requested)
 //!   Op::Restarting  STOPPED  ─► nothing     STARTED ─► nothing, done
-//!   Op::Preparing   STARTED  ─► nothing     STOPPED ─► nothing, done
+//!   Op::Preparing   STARTED  ─► nothing     STOPPED ─► nothing, done; a restart that it is part of goes on
 //!   Op::Resetting   REBOOT   ─► nothing, done
 //!   no operation    STARTED, STOPPED, REBOOT, ... ─► reported with who did it
 //! ```
@@ -40,12 +40,25 @@ pub(crate) enum Op {
     Stopping,
     /// Stops and starts within one reset, unseen.
     Restarting { generation: Option<u64> },
-    /// Starts and stops a machine before its first boot, unseen, so that libvirt makes its variable store.
-    Preparing,
+    /// Starts and stops a machine before its first boot, unseen, so that libvirt makes its variable store; possibly in the midst of a
+    /// restart, to an instance marked with this override.
+    Preparing { restart: Option<u64> },
     /// Waits for the reset's own reboot event.
     Resetting,
     /// Waits until a paused or sleeping machine runs.
     Resuming,
+}
+
+impl Op {
+    /// What is under way once this is over or given up.
+    pub(crate) fn outer(self) -> Self {
+        match self {
+            Self::Preparing { restart: Some(generation) } => {
+                Self::Restarting { generation: Some(generation) }
+            }
+            _ => Self::None,
+        }
+    }
 }
 
 /// What an event calls for.
@@ -81,7 +94,7 @@ pub(crate) struct Track {
     pub(crate) generation: Option<u64>,
     /// The definition changed while the machine ran: a reset has to start it afresh for that to take effect.
     pub(crate) redefined: bool,
-    /// The next start makes the UEFI variables anew.
+    /// The boot that follows the set-up makes the UEFI variables anew. Every boot asks again for what is pending, so this is for one attempt.
     pub(crate) renew_variables: bool,
     /// The domain vanishes when it stops.
     pub(crate) transient: bool,
@@ -89,6 +102,8 @@ pub(crate) struct Track {
     pub(crate) op: Op,
     /// Grows with every event, so that an older answer of libvirt is recognised as such.
     pub(crate) events: u64,
+    /// How many stops were seen, those within operations of ours too.
+    pub(crate) stops: u64,
     instance: Instance,
     watchdog: bool,
     /// The guest has panicked since it started.
@@ -151,7 +166,8 @@ impl Track {
     /// The guest says that it panicked.
     fn crashed(&mut self, detail: u32) -> Step {
         // That of an instance that a restart of ours ends is no news.
-        let news = !matches!(self.op, Op::Restarting { .. }) && self.power != Some(ObservedPower::Off);
+        let news = !matches!(self.op, Op::Restarting { .. } | Op::Preparing { .. })
+            && self.power != Some(ObservedPower::Off);
         let trouble = (news && !std::mem::replace(&mut self.panicked, true)).then_some(Trouble::Panicked);
         if detail == c::VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED {
             // It runs on, in a kernel that saves what there is to save.
@@ -219,7 +235,7 @@ impl Track {
                 self.op = Op::None;
                 Step::default()
             }
-            Op::Stopping | Op::Restarting { .. } | Op::Preparing => Step::default(),
+            Op::Stopping | Op::Restarting { .. } | Op::Preparing { .. } => Step::default(),
             Op::None | Op::Resuming | Op::Starting { .. }
                 if echo || self.power.is_none_or(|power| power == ObservedPower::Off) =>
             {
@@ -281,7 +297,7 @@ impl Track {
                 let report = self.change(ObservedPower::Running, ChangeCause::Requested);
                 Step { report, refresh: true, ..Step::default() }
             }
-            Op::Preparing => {
+            Op::Preparing { .. } => {
                 self.op = op;
                 Step::default()
             }
@@ -307,11 +323,12 @@ impl Track {
     }
 
     fn stopped(&mut self, detail: u32) -> Step {
+        self.stops += 1;
         if matches!(self.op, Op::Restarting { .. }) {
             return Step::default();
         }
-        if self.op == Op::Preparing {
-            self.op = Op::None;
+        if matches!(self.op, Op::Preparing { .. }) {
+            self.op = self.op.outer();
             return Step::default();
         }
         let ours = self.op == Op::Stopping;
@@ -331,8 +348,8 @@ impl Track {
 
     /// A change that only a machine with power can make, and that is not worth telling while an operation of ours is at it.
     fn change_alive(&mut self, power: ObservedPower, cause: ChangeCause) -> Step {
-        if self.power == Some(ObservedPower::Off) || matches!(self.op, Op::Restarting { .. } | Op::Preparing)
-        {
+        let is_unseen = matches!(self.op, Op::Restarting { .. } | Op::Preparing { .. });
+        if self.power == Some(ObservedPower::Off) || is_unseen {
             return Step::default();
         }
         let cause = if self.op == Op::None { cause } else { ChangeCause::Requested };

@@ -1,6 +1,7 @@
 //! One watched domain: what is known of it, and how news of it are taken in and told.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::media::MediaSlot;
 use bmc_core::power::ChangeCause;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -35,6 +37,10 @@ pub(crate) struct Watch {
     pub(crate) changed: Notify,
     /// One question about the domain's state at a time.
     pub(crate) refreshing: tokio::sync::Mutex<()>,
+    /// Somebody waits to ask about the domain's state, and will ask for all who want to know by then.
+    pub(crate) refresh_waits: AtomicBool,
+    /// Asks for its UEFI variables once the boot under way has had time to write them.
+    pub(crate) settling: Mutex<Option<AbortHandle>>,
     /// Held by whoever changes the variable store, until the machine has it open or nobody needs it any more.
     pub(crate) store: Mutex<()>,
 }
@@ -58,6 +64,8 @@ impl Watch {
             meter: Mutex::default(),
             changed: Notify::new(),
             refreshing: tokio::sync::Mutex::new(()),
+            refresh_waits: AtomicBool::new(false),
+            settling: Mutex::default(),
             store: Mutex::default(),
         }
     }

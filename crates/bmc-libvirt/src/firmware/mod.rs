@@ -126,15 +126,16 @@ pub(crate) fn set_up(
     let catalogue = catalogue.as_deref();
     let (now, wanted) = plan(&definition, setup, |facts| kind_of(catalogue, facts))?;
     let renew = matches!(wanted, Kind::Secure { .. }) && setup.keys.is_some();
-    if now == wanted {
-        return Ok(renew);
-    }
-    if domain.has_managed_save(0).unwrap_or(false) {
+    // Nothing is told as applied that a boot of the firmware has to bring about, and none follows.
+    if (renew || now != wanted) && domain.has_managed_save(0).unwrap_or(false) {
         return Err(BackendError::new(
             BackendErrorKind::InvalidState,
             "the machine has a saved state, which another firmware cannot go on with; remove it with `virsh managedsave-remove`",
         )
         .into());
+    }
+    if now == wanted {
+        return Ok(renew);
     }
     let facts = xml::facts(&definition)?;
     if let Some(reason) = catalogue.and_then(|catalogue| catalogue.missing(&facts, wanted)) {

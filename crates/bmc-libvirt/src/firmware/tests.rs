@@ -73,3 +73,23 @@ fn the_file_of_the_variables_is_read_from_the_command_line() {
     assert_eq!(variables_file(line).as_deref(), Some("/v/a \"b\"_VARS.fd"));
     assert_eq!(variables_file("-m 128"), None);
 }
+
+/// Keys that are reset need a boot of the firmware; a machine that goes on where it was has none, and its saved memory is not to be lost.
+#[test]
+fn a_saved_state_keeps_its_keys() {
+    let connect = Connect::open(Some("test:///default")).unwrap();
+    let xml = domain(SECURE).replace("type='qemu'", "type='test'").replace("<name>n<", "<name>saved-keys<");
+    let domain = connect.define_domain_xml(&xml).unwrap();
+    let host = HostFirmware::new(Vec::new());
+    let keys = FirmwareSetup { keys: Some(KeyReset::Default), ..FirmwareSetup::default() };
+    assert!(set_up(&connect, &domain, &host, &keys).unwrap(), "nothing is saved yet");
+    domain.create().unwrap();
+    domain.managed_save(0).unwrap();
+    let refused = set_up(&connect, &domain, &host, &keys);
+    let Err(Failure::Ours(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, BackendErrorKind::InvalidState);
+    assert!(error.message.contains("managedsave-remove"), "{error}");
+    let nothing = FirmwareSetup { secure_boot: Some(true), ..FirmwareSetup::default() };
+    assert!(!set_up(&connect, &domain, &host, &nothing).unwrap(), "what is so already hurts nobody");
+    assert!(domain.has_managed_save(0).unwrap());
+}

@@ -252,3 +252,28 @@ fn what_goes_on_from_a_file_or_another_host_is_no_boot() {
     let here = (c::VIR_DOMAIN_EVENT_STARTED, c::VIR_DOMAIN_EVENT_STARTED_MIGRATED);
     assert_eq!(feed(&mut track, &[away, here]), [Off, Running].map(cause(ChangeCause::Migrated)));
 }
+
+/// Between the stop and the start of a restart, a machine may be started and stopped for the sake of its variables. Nothing of it is seen,
+/// whatever comes of it, and the restart goes on.
+#[test]
+fn a_machine_that_is_prepared_within_a_restart_is_not_seen() {
+    let mut track = tracked(Running);
+    let restart = Op::Restarting { generation: Some(7) };
+    track.op = restart;
+    let before = track.stops;
+    assert_eq!(feed(&mut track, &[STOPPED_DESTROYED]), []);
+    assert_eq!((track.op, track.stops), (restart, before + 1), "what it waits for before it goes on");
+    let preparing = Op::Preparing { restart: Some(7) };
+    track.op = preparing;
+    assert_eq!(feed(&mut track, &[STARTED, SUSPENDED]), []);
+    assert_eq!(track.op, preparing);
+    assert_eq!(feed(&mut track, &[STOPPED_DESTROYED]), []);
+    assert_eq!((track.op, preparing.outer()), (restart, restart), "also where it is given up");
+    assert_eq!(feed(&mut track, &[RESUMED, STARTED]), []);
+    assert_eq!((track.op, track.generation, track.power), (Op::None, Some(7), Some(Running)));
+
+    let mut track = tracked(Off);
+    track.op = Op::Preparing { restart: None };
+    assert_eq!(feed(&mut track, &[STARTED, SUSPENDED, STOPPED_DESTROYED]), []);
+    assert_eq!((track.op, track.power), (Op::None, Some(Off)));
+}
