@@ -140,11 +140,17 @@ pub(crate) fn from_libvirt(uri: &str, error: &Error) -> BackendError {
 /// What libvirt says, as an internal error, to a user without rights on a host where polkit cannot be asked.
 const NO_POLKIT: &str = "Unable to get system bus connection";
 
+/// What libvirt says, as an internal error, to a call that meets the end of its connection.
+const SOCKET_CLOSED: &str = "client socket is closed";
+
 /// A failed system call is about the connection when it comes from libvirt's transport, and then either a closed door or nobody
 /// behind it.
 fn refine(kind: BackendErrorKind, system_call: bool, transport: bool, message: &str) -> BackendErrorKind {
     if message.contains(NO_POLKIT) {
         return BackendErrorKind::PermissionDenied;
+    }
+    if transport && message.contains(SOCKET_CLOSED) {
+        return BackendErrorKind::Unavailable;
     }
     if !system_call {
         return kind;
@@ -248,6 +254,9 @@ mod tests {
         assert_eq!(refine(BackendErrorKind::Busy, false, true, refused), BackendErrorKind::Busy);
         let no_polkit = "internal error: Unable to get system bus connection: Could not connect: No such file or directory";
         assert_eq!(refine(internal, false, false, no_polkit), BackendErrorKind::PermissionDenied);
+        let closed = "internal error: client socket is closed";
+        assert_eq!(refine(internal, false, true, closed), BackendErrorKind::Unavailable);
+        assert_eq!(refine(internal, false, false, closed), internal);
     }
 
     #[test]
