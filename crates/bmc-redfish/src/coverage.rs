@@ -70,6 +70,9 @@ pub fn document() -> String {
          * OpenAPI: no `openapi.yaml` is served; DSP0266 leaves it to the service, and `$metadata` and the JSON schemas describe the same.\n\
          * `BootProgress` is what the backend knows: of a simulated machine every stage (of its self-test only the beginning), of a libvirt guest\n\
          \x20 that it is off (`None`); while that runs, nobody has looked into it, and the property is not there.\n\
+         * Left out on purpose: `EnvironmentMetrics` of single processors and modules, as each sensor is one of all of them together; the `excerpt`\n\
+         \x20 option; Rekey and Renew of a certificate (GenerateCSR with ReplaceCertificate does both, and a self-signed one is made anew by itself);\n\
+         \x20 `StrictAccountTypes`; `SubordinateResources` in the `$filter` of a stream; `SKU` and `Location` from the FRU inventory.\n\
          * Sessions live in memory, `SessionTimeout` and `AbsoluteSessionTimeout` too: all end with the service.\n\n\
          ## Schemas\n\n| schema | version |\n|---|---|\n",
     );

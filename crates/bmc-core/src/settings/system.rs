@@ -30,7 +30,23 @@ impl Default for SystemSettings {
 /// The number of the system info parameter that has the controller's URL.
 const BMC_URL_PARAMETER: u8 = 6;
 
+/// The number of the system info parameter that has the system's name, that is its host name.
+const SYSTEM_NAME_PARAMETER: u8 = 2;
+
 impl SystemSettings {
+    /// The host's name, as its operating system or a client has set it; `None` where nobody has.
+    pub fn host_name(&self) -> Option<String> {
+        self.texts.get(&SYSTEM_NAME_PARAMETER).map(SystemText::text).filter(|name| !name.is_empty())
+    }
+
+    /// Sets it, or has it unknown again.
+    pub fn set_host_name(&mut self, name: Option<&str>) {
+        match name {
+            Some(name) => self.texts.insert(SYSTEM_NAME_PARAMETER, SystemText::new(name)),
+            None => self.texts.remove(&SYSTEM_NAME_PARAMETER),
+        };
+    }
+
     /// What a reset of the controller to its defaults leaves: the texts that tell of the system, its firmware's version among them.
     pub(crate) fn after_defaults(mut self) -> Self {
         self.texts.remove(&BMC_URL_PARAMETER);

@@ -4,6 +4,8 @@ use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootProgress, BootStage};
 use bmc_core::power::{PowerPolicy, PowerState, RestartCause};
 use bmc_core::request::Change;
+use bmc_core::settings::Edit;
+use bmc_core::settings::system::SYSTEM_TEXT_MAX_BYTES;
 use bmc_core::snapshot::{Health, Snapshot};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +13,7 @@ use crate::boot;
 use crate::error::Problem;
 use crate::patch;
 use crate::privilege::Privilege;
+use crate::resource::manager::ethernet::host_name_of;
 use crate::resource::{
     Call, Reply, Uris, action_info, bios, collection, console, date_time, health, label, link, log, machines,
     media, memory, network, pcie, processor, reset, resource, secure_boot, storage, watchdog, with, write,
@@ -40,7 +43,7 @@ pub(crate) static ROUTES: &[Route] = &[
                 Privilege::ConfigureComponents,
                 |call| Box::pin(update(call)),
                 "`Boot` (`BootSourceOverrideTarget`, `-Enabled`, `-Mode`, `HttpBootUri`, `BootOrder`, `BootNext`), `AssetTag`, `PowerRestorePolicy`, \
-                 `LocationIndicatorActive`, `IndicatorLED`, `HostWatchdogTimer`",
+                 `LocationIndicatorActive`, `IndicatorLED`, `HostWatchdogTimer`, `HostName` (IPMI's system name)",
             ),
         ],
     },
@@ -118,6 +121,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Value {
         "Model": identity.model,
         "SerialNumber": identity.serial,
         "UUID": snapshot.uuid.to_string(),
+        "HostName": snapshot.settings.system.host_name(),
         "BiosVersion": snapshot.settings.bios_version(),
         "PowerState": power_state(snapshot.power),
         "PowerRestorePolicy": policy_name(snapshot.power_policy),
@@ -221,6 +225,8 @@ struct Wanted {
     boot: boot::Wanted,
     label: label::Wanted,
     policy: Option<PowerPolicy>,
+    /// A name, or none.
+    host_name: Option<Option<String>>,
     watchdog: watchdog::Wanted,
 }
 
@@ -233,6 +239,11 @@ fn read(body: &Map<String, Value>, shown: &Value, snapshot: &Snapshot) -> Result
                 "HostWatchdogTimer" => {
                     wanted.watchdog = watchdog::Wanted::read(pointer, value, snapshot, faults);
                 }
+                "HostName" if value.is_null() => wanted.host_name = Some(None),
+                "HostName" => {
+                    let max = SYSTEM_TEXT_MAX_BYTES;
+                    wanted.host_name = host_name_of(pointer, value, max, faults).map(Some);
+                }
                 "PowerRestorePolicy" => wanted.policy = faults.choice(pointer, value, &POLICIES),
                 _ => return wanted.label.take(name, pointer, value, faults),
             }
@@ -241,8 +252,17 @@ fn read(body: &Map<String, Value>, shown: &Value, snapshot: &Snapshot) -> Result
         let anything = wanted.boot.is_some()
             || wanted.label.is_some()
             || wanted.policy.is_some()
+            || wanted.host_name.is_some()
             || wanted.watchdog.is_some();
         (wanted, anything)
+    })
+}
+
+/// The name is the one that IPMI has as the system's.
+fn host_name_edit(name: Option<String>) -> Edit {
+    Edit::new(move |editable| {
+        editable.settings.system.set_host_name(name.as_deref());
+        Ok(())
     })
 }
 
@@ -263,6 +283,7 @@ async fn update(call: &Call<'_>) -> Result<Reply, Problem> {
             boot_order: wanted.boot.order.clone(),
             firmware: wanted.boot.mode.filter(|mode| Some(*mode) != firmware),
             power_policy: wanted.policy,
+            edit: wanted.host_name.clone().map(host_name_edit),
             ..Change::default()
         };
         wanted.label.put(&mut change);

@@ -231,3 +231,32 @@ async fn limits_of_values() {
         "annotations are ignored"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_host_name_is_the_system_name_of_ipmi() {
+    let lab = lab().await;
+    let shown = async || lab.get(&lab.system()).await.json()["HostName"].clone();
+    assert_eq!(shown().await, Value::Null, "nobody has told it");
+    assert_eq!(lab.patch(json!({"HostName": "node-1.example"})).await.status, 204);
+    assert_eq!(shown().await, "node-1.example");
+    let name = |lab: &Lab| lab.machine.snapshot().settings.system.texts.get(&2).cloned();
+    assert_eq!(name(&lab).unwrap().text(), "node-1.example");
+    // As a guest writes it over IPMI, filled up with zeros.
+    let edit = bmc_core::settings::Edit::new(|editable| {
+        let text = bmc_core::settings::system::SystemText { encoding: 0, bytes: b"guest\0\0".to_vec() };
+        editable.settings.system.texts.insert(2, text);
+        Ok(())
+    });
+    lab.machine.request(bmc_core::request::Request::Edit(edit)).await.unwrap();
+    assert_eq!(shown().await, "guest");
+    for (value, message) in [
+        (json!(1), "PropertyValueTypeError"),
+        (json!("-x"), "PropertyValueFormatError"),
+        (json!(""), "PropertyValueFormatError"),
+        (json!("x".repeat(256)), "StringValueTooLong"),
+    ] {
+        lab.patch(json!({"HostName": value})).await.refused(400, &[message]);
+    }
+    assert_eq!(lab.patch(json!({"HostName": null, "AssetTag": "x"})).await.status, 204);
+    assert_eq!((shown().await, name(&lab)), (Value::Null, None));
+}

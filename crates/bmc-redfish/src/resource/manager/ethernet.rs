@@ -152,7 +152,7 @@ impl Wanted {
     fn take(&mut self, name: &str, pointer: &str, value: &Value, shown: &Value, faults: &mut Faults) -> bool {
         match name {
             "MACAddress" => self.mac = mac(pointer, value, faults),
-            "HostName" => self.host_name = host_name_of(pointer, value, faults),
+            "HostName" => self.host_name = host_name_of(pointer, value, CONTROLLER_ID_MAX_BYTES, faults),
             "IPv4StaticAddresses" => self.take_addresses(pointer, value, &shown[name], faults),
             "DHCPv4" => members(pointer, value, &shown[name], faults, |member, pointer, value, faults| {
                 let known = member == "DHCPEnabled";
@@ -282,7 +282,12 @@ fn mac(pointer: &str, value: &Value, faults: &mut Faults) -> Option<MacAddress> 
 }
 
 /// A label or labels of letters, digits and hyphens (RFC 1123).
-fn host_name_of(pointer: &str, value: &Value, faults: &mut Faults) -> Option<String> {
+pub(in crate::resource) fn host_name_of(
+    pointer: &str,
+    value: &Value,
+    max_bytes: usize,
+    faults: &mut Faults,
+) -> Option<String> {
     let text = faults.string(pointer, value)?;
     let label = |label: &str| {
         !label.is_empty()
@@ -290,8 +295,8 @@ fn host_name_of(pointer: &str, value: &Value, faults: &mut Faults) -> Option<Str
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    if text.len() > CONTROLLER_ID_MAX_BYTES {
-        let limit = CONTROLLER_ID_MAX_BYTES.to_string();
+    if text.len() > max_bytes {
+        let limit = max_bytes.to_string();
         faults.push(Message::new(message::StringValueTooLong, [text, &limit]).about(pointer));
     } else if !text.split('.').all(label) {
         faults.push(Message::new(message::PropertyValueFormatError, [text, pointer]).about(pointer));
