@@ -202,4 +202,15 @@ fn an_emulator_at_a_simulated_machine() {
     let removed = lab.json(&["system-interface", &node, "remove", "-o", "json"]);
     assert_eq!(removed["kind"], Value::Null);
     assert!(!Path::new(&socket).exists());
+
+    // The emulator of a BMC that is gone finds nobody, also where the name is another machine's by now.
+    let door =
+        || lab.json(&["system-interface", "web", "add", "-o", "json"])["socket"].as_str().unwrap().to_owned();
+    lab.daemon.cli(["add", "web"]).ok();
+    let before = door();
+    lab.daemon.cli(["remove", "web"]).ok();
+    lab.daemon.cli(["add", "web"]).ok();
+    let after = door();
+    assert!(UnixStream::connect(&before).is_err() && before != after, "{after}");
+    UnixStream::connect(&after).unwrap();
 }

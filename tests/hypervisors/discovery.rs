@@ -135,6 +135,82 @@ fn a_mark_goes_before_all_patterns() {
     }
 }
 
+/// A name is given again, and nothing that was another machine's comes with it: not by a mark, by `add`, nor by the file.
+#[test]
+fn a_name_that_is_given_again_brings_nothing_along() {
+    let host = Host::start("test:///default");
+    let named = |name: &str| format!("<p:bmc xmlns:p='urn:polybmc:bmc:1' name='{name}'/>");
+    host.define(&domain("one", 1, &named("web")));
+    host.define(&domain("other", 9, "<p:bmc xmlns:p='urn:polybmc:bmc:1' enabled='no'/>"));
+    let lab = serve(&host, "discover = \"*\"");
+    await_names(&lab, &["test", "web"]);
+    let tag = |name: &str| lab.json(&["show", name, "-o", "json"])["asset_tag"].clone();
+    let machine = |name: &str| lab.json(&["show", name, "-o", "json"])["uuid"].clone();
+    lab.daemon.cli(["set", "web", "--asset-tag", "one's"]).ok();
+    let socket = |name: &str| lab.json(&["system-interface", name, "show", "-o", "json"])["socket"].clone();
+
+    // The mark names another, and the next domain gets the name; each finds its own again.
+    host.define(&domain("one", 1, &named("moved")));
+    await_names(&lab, &["moved", "test"]);
+    host.define(&domain("two", 2, &named("web")));
+    await_names(&lab, &["moved", "test", "web"]);
+    assert_eq!((machine("web"), tag("web")), (uuid(2).into(), "".into()));
+    lab.daemon.cli(["set", "web", "--asset-tag", "two's"]).ok();
+
+    // It is gone, and somebody gives its name to a domain that has none.
+    host.virsh(&["undefine", "two"]);
+    await_names(&lab, &["moved", "test"]);
+    lab.daemon.cli(["add", "web", "--backend", "lab", "--machine", "other"]).ok();
+    assert_eq!((machine("web"), tag("web")), (uuid(9).into(), "".into()));
+    assert_eq!(socket("web"), serde_json::Value::Null);
+    lab.daemon.cli(["remove", "web"]).ok();
+
+    // The same by the file.
+    host.define(&domain("two", 2, &named("web")));
+    await_names(&lab, &["moved", "test", "web"]);
+    assert_eq!(tag("web"), "", "what another has had since is not its own");
+    lab.daemon.cli(["set", "web", "--asset-tag", "two's"]).ok();
+    host.virsh(&["undefine", "two"]);
+    await_names(&lab, &["moved", "test"]);
+    let declared = "[[bmc]]\nname = \"web\"\nbackend = \"lab\"\nmachine = \"other\"\n";
+    configure(&lab, "[backend.lab]", &format!("{declared}[backend.lab]"));
+    let report = lab.json(&["reload", "-o", "json"]);
+    assert_eq!(report["added"], serde_json::json!(["web"]), "{report:#}");
+    testkit::wait::eventually("it is the other domain's", polybmc_tests::lab::SOON, || {
+        machine("web") == uuid(9)
+    });
+    assert_eq!(tag("web"), "");
+}
+
+/// Of two hypervisors that know a domain, its BMC is at the one where it runs, whatever their names; and stays there when it is off.
+#[test]
+fn a_definition_that_stays_behind_keeps_no_bmc() {
+    let (old, new) = (Host::start("qemu:///session"), Host::start("qemu:///session"));
+    old.define(&bare("web", 1));
+    old.virsh(&["start", "web"]);
+    let to = |name: &str, host: &Host| {
+        format!("[backend.{name}]\ntype = \"libvirt\"\nuri = {:?}\ndiscover = \"*\"\n", host.uri)
+    };
+    let mut lab = Lab::builder(0).config(&format!("{}{}", to("a-old", &old), to("b-new", &new))).start();
+    assert_eq!(list(&lab)[0]["backend"], "a-old");
+    // As after `virsh migrate --persistent` without `--undefinesource`.
+    new.define(&bare("web", 1));
+    old.virsh(&["destroy", "web"]);
+    new.virsh(&["start", "web"]);
+    let at_new = |lab: &Lab| list(lab).iter().all(|bmc| bmc["backend"] == "b-new");
+    testkit::wait::eventually("the BMC has moved", polybmc_tests::lab::SOON, || at_new(&lab));
+    let machine = Machine::of(&lab, "web");
+    machine.await_power(true);
+    assert_eq!(machine.power(Door::Ipmi, OFF), Reply::Done);
+    machine.await_power(false);
+    assert!(at_new(&lab));
+    assert!(lab.daemon.stop().success());
+    lab.daemon.restart();
+    assert!(at_new(&lab), "{:#?}", list(&lab));
+    assert_eq!(old.virsh(&["domstate", "web"]).trim(), "shut off");
+    new.virsh(&["undefine", "web"]);
+}
+
 #[test]
 fn a_domain_that_has_a_bmc_gets_no_second_one() {
     let host = Host::start("test:///default");

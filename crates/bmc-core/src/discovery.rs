@@ -25,6 +25,8 @@ pub struct Mark {
 pub struct Found {
     /// Its present name in the backend.
     pub name: String,
+    /// Whether it runs here. On its way from one hypervisor to another a machine is at both, and runs at one of them.
+    pub active: bool,
     /// What its definition says about its BMC; `None` if nothing.
     pub mark: Option<Mark>,
 }

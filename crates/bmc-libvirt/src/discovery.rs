@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Weak;
+use std::time::{Duration, Instant};
 
 use bmc_core::discovery::{Found, Listing, Mark};
 use bmc_core::error::BackendErrorKind;
@@ -14,15 +15,20 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
-use virt::error::ErrorNumber;
+use virt::error::{Error, ErrorNumber};
 use virt_sys as c;
 
 use crate::connection::{CALL_TIMEOUT, Caller, Failure};
+use crate::error::from_libvirt;
 use crate::hub::{Hub, REFRESH_AGAIN};
 use crate::xml::read;
 
 /// How many domains are asked for in one call: over a network each is a round trip, and all must be done within the call's time-out.
 const DOMAINS_PER_CALL: usize = 100;
+/// After how long a call is content with what it has, so that a slow network gets there in several.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+/// How often domains that could not be read are tried again.
+const UNREADABLE_AGAIN: Duration = Duration::from_secs(60);
 /// What `enabled` says in a mark that wants no BMC.
 const NOT_WANTED: [&str; 3] = ["no", "false", "0"];
 
@@ -68,6 +74,8 @@ impl Lister {
 #[derive(Debug, Default)]
 struct Batch {
     all: bool,
+    /// Whether those that there are have been added to `some`, since all were wanted.
+    listed: bool,
     some: BTreeSet<Uuid>,
 }
 
@@ -89,13 +97,22 @@ async fn keep_listing(
     listing: watch::Sender<Listing>,
 ) {
     let mut batch = Batch::default();
-    while let Some(look) = asked.recv().await {
+    let mut unreadable = BTreeSet::new();
+    loop {
+        let look = if unreadable.is_empty() {
+            asked.recv().await
+        } else {
+            let again = tokio::time::timeout(UNREADABLE_AGAIN, asked.recv()).await;
+            again.unwrap_or_else(|_| unreadable.first().copied().map(Look::At))
+        };
+        let Some(look) = look else { return };
+        batch.some.extend(&unreadable);
         batch.add(look);
         loop {
             while let Ok(look) = asked.try_recv() {
                 batch.add(look);
             }
-            match answer(&caller, &mut batch, &listing).await {
+            match answer(&caller, &mut batch, &mut unreadable, &listing).await {
                 Ok(()) => break,
                 // The next connection asks for everything.
                 Err(BackendErrorKind::Unavailable) => {
@@ -112,10 +129,12 @@ async fn keep_listing(
     }
 }
 
-/// Asks for what the batch wants, and takes it out of the batch.
+/// Asks for what the batch wants, and takes it out of the batch as it is answered. One domain that cannot be read is no reason to know nothing of
+/// the others: it stays as it was, and is `unreadable`.
 async fn answer(
     caller: &Caller,
     batch: &mut Batch,
+    unreadable: &mut BTreeSet<Uuid>,
     listing: &watch::Sender<Listing>,
 ) -> Result<(), BackendErrorKind> {
     let told = |error: bmc_core::error::BackendError| {
@@ -132,53 +151,98 @@ async fn answer(
         // Those that are gone are asked for, too.
         let gone = listing.borrow().machines.keys().copied().collect::<Vec<_>>();
         batch.some.extend(there.into_iter().chain(gone));
+        (batch.all, batch.listed) = (false, true);
     }
-    let mut answers: Vec<(Uuid, Option<Found>)> = Vec::new();
-    let wanted: Vec<Uuid> = batch.some.iter().copied().collect();
-    for part in wanted.chunks(DOMAINS_PER_CALL) {
-        let part = part.to_vec();
-        let look =
-            move |connect: &Connect| part.into_iter().map(|uuid| Ok((uuid, find(connect, uuid)?))).collect();
-        let found: Vec<(Uuid, Option<Found>)> =
-            caller.call(CALL_TIMEOUT, "tell what there is", look).await.map_err(told)?;
-        answers.extend(found);
-    }
-    let all = batch.all;
-    *batch = Batch::default();
-    listing.send_if_modified(|listing| {
-        let mut changed = all && !listing.known;
-        listing.known |= all;
-        for (uuid, found) in answers {
-            changed |= match found {
-                Some(found) => {
-                    listing.machines.get(&uuid) != Some(&found) && {
-                        listing.machines.insert(uuid, found);
-                        true
+    while !batch.some.is_empty() {
+        let part: Vec<Uuid> = batch.some.iter().take(DOMAINS_PER_CALL).copied().collect();
+        let look = move |connect: &Connect| {
+            let until = Instant::now() + LOOK_LIMIT;
+            look_at(&part, || Instant::now() >= until, is_about_the_domain, |uuid| find(connect, uuid))
+        };
+        let answers = caller.call(CALL_TIMEOUT, "tell what there is", look).await.map_err(told)?;
+        for (uuid, answer) in &answers {
+            batch.some.remove(uuid);
+            match answer {
+                Ok(_) => {
+                    unreadable.remove(uuid);
+                }
+                Err(error) => {
+                    if unreadable.insert(*uuid) {
+                        let error = from_libvirt(caller.uri(), error);
+                        tracing::warn!(uri = caller.uri(), %uuid, %error, "a domain cannot be read; whether it has a BMC stays as it is");
                     }
                 }
-                None => listing.machines.remove(&uuid).is_some(),
-            };
+            }
         }
-        changed
-    });
+        listing.send_if_modified(|listing| tell(listing, answers));
+    }
+    let listed = std::mem::take(&mut batch.listed);
+    listing.send_if_modified(|listing| listed && !std::mem::replace(&mut listing.known, true));
     Ok(())
 }
 
-fn find(connect: &Connect, uuid: Uuid) -> Result<Option<Found>, Failure> {
-    let found =
-        connect.lookup_domain_by_uuid(uuid).and_then(|domain| Ok((domain.name()?, definition(&domain)?)));
+/// Puts what was answered into the listing. Whether that changes it.
+fn tell<E>(listing: &mut Listing, answers: Vec<(Uuid, Result<Option<Found>, E>)>) -> bool {
+    let mut changed = false;
+    for (uuid, answer) in answers {
+        changed |= match answer {
+            Ok(Some(found)) => {
+                listing.machines.get(&uuid) != Some(&found) && {
+                    listing.machines.insert(uuid, found);
+                    true
+                }
+            }
+            Ok(None) => listing.machines.remove(&uuid).is_some(),
+            Err(_) => false,
+        };
+    }
+    changed
+}
+
+/// Asks about one after the other until it is `late`, but about one at least. An error that is not `about_one` of them ends all.
+fn look_at<E>(
+    wanted: &[Uuid],
+    late: impl Fn() -> bool,
+    about_one: impl Fn(&E) -> bool,
+    find: impl Fn(Uuid) -> Result<Option<Found>, E>,
+) -> Result<Vec<(Uuid, Result<Option<Found>, E>)>, Failure>
+where
+    Failure: From<E>,
+{
+    let mut answers = Vec::new();
+    for &uuid in wanted {
+        match find(uuid) {
+            Err(error) if !about_one(&error) => return Err(error.into()),
+            answer => answers.push((uuid, answer)),
+        }
+        if late() {
+            break;
+        }
+    }
+    Ok(answers)
+}
+
+/// Whether the next domain may be read all the same.
+fn is_about_the_domain(error: &Error) -> bool {
+    !matches!(from_libvirt("", error).kind, BackendErrorKind::Unavailable | BackendErrorKind::Timeout)
+}
+
+fn find(connect: &Connect, uuid: Uuid) -> Result<Option<Found>, Error> {
+    let found = connect
+        .lookup_domain_by_uuid(uuid)
+        .and_then(|domain| Ok((domain.name()?, domain.id().is_some(), definition(&domain)?)));
     match found {
-        Ok((name, definition)) => {
+        Ok((name, active, definition)) => {
             let mark = mark(&definition);
-            Ok(Some(Found { name, mark }))
+            Ok(Some(Found { name, active, mark }))
         }
         // Also between the two questions.
         Err(error) if error.code().is(ErrorNumber::NoDomain) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
-fn definition(domain: &Domain) -> Result<String, virt::error::Error> {
+fn definition(domain: &Domain) -> Result<String, Error> {
     domain.xml_desc(c::VIR_DOMAIN_XML_INACTIVE)
 }
 
@@ -205,6 +269,8 @@ const MARK_NS: &str = "urn:polybmc:bmc:1";
 
 #[cfg(test)]
 mod tests {
+    use bmc_core::error::BackendError;
+
     use super::*;
 
     #[test]
@@ -232,5 +298,26 @@ mod tests {
         };
         assert_eq!(marked(full), Some(wanted));
         assert_eq!(mark("no XML"), None);
+    }
+
+    #[test]
+    fn one_domain_that_cannot_be_read_hides_no_other() {
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        let found = |name: &str| Found { name: name.to_owned(), active: false, mark: None };
+        let mut listing =
+            Listing { known: true, machines: [(one, found("old")), (two, found("kept"))].into() };
+        let refusal = || BackendError::new(BackendErrorKind::PermissionDenied, "not yours".to_owned());
+        let find = |uuid| if uuid == two { Err(refusal()) } else { Ok(Some(found("new"))) };
+        let about_one = |error: &BackendError| error.kind != BackendErrorKind::Unavailable;
+        let answers = look_at(&[one, two, three], || false, about_one, find).unwrap();
+        assert!(answers.iter().map(|(uuid, _)| *uuid).eq([one, two, three]));
+        assert!(tell(&mut listing, answers));
+        let now = [(one, found("new")), (two, found("kept")), (three, found("new"))];
+        assert_eq!(listing.machines, now.into());
+
+        let lost = |_| Err(BackendError::unavailable("gone".to_owned()));
+        assert!(look_at(&[one, two], || false, about_one, lost).is_err(), "a lost connection is no answer");
+        let late = look_at(&[one, two, three], || true, about_one, find).unwrap();
+        assert_eq!(late.len(), 1, "a slow one tells what it has");
     }
 }

@@ -142,7 +142,7 @@ mod tests {
         };
         let wants = |name: &str, mark: Option<bool>| {
             let mark = mark.map(|wanted| Mark { wanted, name: None, ipmi: None, redfish: None });
-            discover.wants(&Found { name: name.to_owned(), mark })
+            discover.wants(&Found { name: name.to_owned(), active: false, mark })
         };
         assert!(wants("web-1", None) && !wants("db-1", None) && !wants("web-old", None));
         assert!(!wants("web-1", Some(false)) && wants("db-1", Some(true)) && wants("web-old", Some(true)));

@@ -7,9 +7,10 @@ use bmc_control::{ControlError, ErrorKind};
 use bmc_core::error::BackendErrorKind;
 use bmc_core::fleet::MachineHandle;
 use bmc_core::request::{Change, Request};
+use uuid::Uuid;
 
 use super::ports::Kind;
-use super::record::Endpoint;
+use super::record::{BmcRecord, Endpoint};
 use super::{Bmc, Daemon, Present, Serving, first_reports, release, view};
 use crate::config::{self, BmcConfig, Located, NAME_RULE, is_bmc_name, nearest};
 
@@ -25,10 +26,12 @@ impl Daemon {
 
     async fn try_to_add(&self, present: &mut Present, new: AddBmc) -> Result<BmcDetail, ControlError> {
         let bmc = self.wanted(present, new)?;
-        self.check_machine(&bmc).await?;
+        let uuid = self.check_machine(&bmc).await?;
         let name = bmc.name.as_str();
         let kept = self.store.get(&format!("machine/{name}")).await?.is_some();
-        let brought_up = self.bring_up(&mut present.ports, &bmc, Origin::Added, None).await?;
+        // Whoever adds it wants it served.
+        let had = present.gone.get(name).map(|had| BmcRecord { stopped: false, ..had.clone() });
+        let brought_up = self.bring_up(&mut present.ports, &bmc, Origin::Added, had, uuid).await?;
         if let Serving::Failed(failure) = brought_up.serving {
             self.fleet.remove(name, !kept).await?;
             return Err(failure.error);
@@ -38,6 +41,7 @@ impl Daemon {
             self.fleet.remove(name, !kept).await?;
             return Err(error.into());
         }
+        present.gone.remove(name);
         first_reports([brought_up.handle.clone()]).await;
         let detail = view::detail(&brought_up, self.secure());
         self.bmcs_mut().insert(name.to_owned(), brought_up);
@@ -72,8 +76,8 @@ impl Daemon {
     }
 
     /// Refuses a machine that does not exist, or has a BMC, and a backend that never can be asked. A hypervisor that cannot be asked now is no
-    /// reason: it may come back.
-    async fn check_machine(&self, bmc: &BmcConfig) -> Result<(), ControlError> {
+    /// reason: it may come back. Tells the machine's UUID where that is known.
+    async fn check_machine(&self, bmc: &BmcConfig) -> Result<Option<Uuid>, ControlError> {
         let backend = self.backends.get(&bmc.backend)?;
         let uuid = if self.backends.makes_machines(&bmc.backend) {
             None
@@ -96,7 +100,7 @@ impl Daemon {
             })
             .map(|other| other.config.name.clone());
         match taken {
-            None => Ok(()),
+            None => Ok(uuid),
             Some(other) => {
                 let message = format!(
                     "the machine {} belongs to the BMC {other} already; remove that first: polybmc remove {other}",
@@ -281,7 +285,7 @@ impl Daemon {
     fn replace(
         &self,
         name: &str,
-        record: super::BmcRecord,
+        record: BmcRecord,
         serving: Serving,
     ) -> Result<(BmcDetail, Serving), ControlError> {
         let mut bmcs = self.bmcs_mut();

@@ -178,7 +178,13 @@ impl Daemon {
         }
         met.failed = refused.values().cloned().collect();
         present.refused = refused;
-        forget_the_oldest(&mut present.gone, &mut writes);
+        for oldest in oldest(&present.gone, GONE_KEPT_MAX) {
+            present.gone.remove(&oldest);
+            match self.forget(&oldest).await {
+                Ok(()) => write(&oldest, None, &mut writes),
+                Err(error) => tracing::error!(bmc = %oldest, "what is stored of it stays: {error}"),
+            }
+        }
         if !writes.is_empty()
             && let Err(error) = self.store.commit(writes).await
         {
@@ -199,8 +205,16 @@ impl Daemon {
                 found,
             }));
         }
-        candidates.sort_by(|a, b| (&a.found.name, &a.backend).cmp(&(&b.found.name, &b.backend)));
-        // A machine that is on its way from one hypervisor to another is at both for a moment, and a URI may be configured twice.
+        // A machine that is on its way from one hypervisor to another is at both for a moment, its definition may stay behind, and a URI may be
+        // configured twice: where it runs is where its BMC is, and where that does not tell, the BMC stays.
+        let there: BTreeMap<String, String> = {
+            let bmcs = self.bmcs();
+            bmcs.values().map(|bmc| (bmc.record.machine.clone(), bmc.record.backend.clone())).collect()
+        };
+        candidates.sort_by_cached_key(|Candidate { uuid, backend, found }| {
+            let is_there = there.get(&uuid.to_string()) == Some(backend);
+            (found.name.clone(), !found.active, !is_there, backend.clone())
+        });
         let mut seen = BTreeSet::new();
         candidates.retain(|candidate| seen.insert(candidate.uuid));
         candidates
@@ -290,8 +304,10 @@ impl Daemon {
                     self.take_down(&mut present.ports, &old, false)
                         .await
                         .map_err(|error| error.to_string())?;
-                    write(&old, None, writes);
-                    drop(record);
+                    // As if its machine had gone: it finds all as it was where the mark is taken back.
+                    let record = BmcRecord { gone: Some(Timestamp::now()), ..record };
+                    write(&old, Some(&record), writes);
+                    present.gone.insert(old.clone(), record);
                     met.removed.push(old);
                 }
                 self.bring_here(present, &wanted, had, writes).await?;
@@ -310,7 +326,7 @@ impl Daemon {
         record: Option<BmcRecord>,
         writes: &mut Vec<Write>,
     ) -> Result<(), String> {
-        let brought_up = self.bring_up(&mut present.ports, wanted, Origin::Discovered, record).await;
+        let brought_up = self.bring_up(&mut present.ports, wanted, Origin::Discovered, record, None).await;
         let bmc = brought_up.map_err(|error| error.to_string())?;
         write(&wanted.name, Some(&bmc.record), writes);
         let at = |endpoint: Option<record::Endpoint>| endpoint.map(|endpoint| endpoint.address.to_string());
@@ -358,8 +374,9 @@ impl Daemon {
     /// The name of a machine's BMC where its mark names none: the one it had, or its own.
     fn name_for(&self, present: &Present, candidate: &Candidate) -> Result<String, String> {
         let machine = candidate.uuid.to_string();
-        let had = present.gone.iter().find(|(_, record)| record.machine == machine).map(|(name, _)| name);
-        if let Some(had) = had.filter(|had| !self.bmcs().contains_key(*had)) {
+        // It may have had several, one after the other.
+        let had = present.gone.iter().filter(|(_, record)| record.machine == machine);
+        if let Some((had, _)) = had.max_by_key(|(_, record)| record.gone) {
             return Ok(had.clone());
         }
         let discover = discovering(&present.config).find(|(backend, _)| *backend == candidate.backend);
@@ -418,15 +435,12 @@ fn endpoint(key: &str, written: Option<&str>) -> Result<Option<Located<SocketAdd
     Ok(Some(Located { value: address, line: 0 }))
 }
 
-fn forget_the_oldest(gone: &mut BTreeMap<String, BmcRecord>, writes: &mut Vec<Write>) {
-    while gone.len() > GONE_KEPT_MAX {
-        let Some(oldest) = gone.iter().min_by_key(|(_, record)| record.gone).map(|(name, _)| name.clone())
-        else {
-            return;
-        };
-        gone.remove(&oldest);
-        write(&oldest, None, writes);
-    }
+/// Those that have been gone for longest, as many as there are too many.
+fn oldest(gone: &BTreeMap<String, BmcRecord>, kept_max: usize) -> Vec<String> {
+    let mut names: Vec<&String> = gone.keys().collect();
+    names.sort_by_key(|name| gone.get(*name).map(|record| record.gone));
+    names.truncate(gone.len().saturating_sub(kept_max));
+    names.into_iter().cloned().collect()
 }
 
 fn write(name: &str, record: Option<&BmcRecord>, writes: &mut Vec<Write>) {
@@ -437,5 +451,30 @@ fn write(name: &str, record: Option<&BmcRecord>, writes: &mut Vec<Write>) {
             writes.push(write);
         }
         Err(error) => tracing::error!(bmc = %name, "cannot be stored: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_gone_for_longest_are_forgotten_first() {
+        let record = |second| BmcRecord {
+            origin: Origin::Discovered,
+            backend: "lab".to_owned(),
+            machine: Uuid::nil().to_string(),
+            ipmi: None,
+            redfish: None,
+            system_interface: None,
+            door: Uuid::nil(),
+            stopped: false,
+            administrator: None,
+            gone: Timestamp::from_second(second).ok(),
+        };
+        let gone = [("a", 3), ("b", 1), ("c", 2)].map(|(name, second)| (name.to_owned(), record(second)));
+        let gone = BTreeMap::from(gone);
+        assert_eq!(oldest(&gone, 1), ["b", "c"]);
+        assert_eq!(oldest(&gone, 3), [""; 0]);
     }
 }

@@ -12,6 +12,7 @@ use bmc_core::system_interface::{SystemInterfaceDevice, SystemInterfaceKind};
 use bmc_ipmi::{SystemInterface, SystemInterfaceConfig};
 use nix::unistd::{Group, User};
 use rustix::process::geteuid;
+use uuid::Uuid;
 
 use super::change::no_bmc;
 use super::endpoints::Endpoints;
@@ -63,9 +64,10 @@ impl Doors {
         })
     }
 
-    /// The socket of a BMC.
-    pub(super) fn config(&self, name: &str, kind: SystemInterfaceKind) -> SystemInterfaceConfig {
-        let socket = self.dir.join(format!("{name}.sock"));
+    /// A BMC's socket. What it is called is the BMC's alone ([`BmcRecord::door`]): a name is given again, and the emulator of a machine that had the BMC
+    /// of that name keeps knocking.
+    pub(super) fn config(&self, door: Uuid, kind: SystemInterfaceKind) -> SystemInterfaceConfig {
+        let socket = self.dir.join(format!("{door}.sock"));
         SystemInterfaceConfig { socket, kind, owner: self.owner, group: self.group }
     }
 }
@@ -170,11 +172,12 @@ impl super::endpoints::Binder {
     pub(super) fn open_door(
         &self,
         name: &str,
+        door: Uuid,
         kind: Option<SystemInterfaceKind>,
         bmc: Arc<bmc_ipmi::Bmc>,
     ) -> Door {
         let Some(kind) = kind else { return Door::Off };
-        match SystemInterface::bind(self.doors.config(name, kind), bmc) {
+        match SystemInterface::bind(self.doors.config(door, kind), bmc) {
             Ok(interface) => Door::Open(interface),
             Err(error) => {
                 tracing::error!(bmc = %name, "{error}");
@@ -203,7 +206,8 @@ impl Daemon {
             return Ok(());
         };
         old.stop().await;
-        let door = self.binder.open_door(name, kind, bmc);
+        let door = self.bmcs().get(name).map(|bmc| bmc.record.door).ok_or_else(|| no_bmc(name))?;
+        let door = self.binder.open_door(name, door, kind, bmc);
         let failed = door.problem().map(str::to_owned);
         self.of_endpoints(name, |endpoints| endpoints.door = door)?;
         failed.map_or(Ok(()), |problem| Err(ControlError::invalid(problem)))
@@ -222,64 +226,95 @@ impl Daemon {
         })
     }
 
+    /// Gives a machine's definition the device and the BMC its socket, or takes both away. Whatever waits for the hypervisor does so without holding
+    /// anybody up but who changes the same BMC's.
     pub(super) async fn change_door(
         &self,
         name: &str,
         kind: Option<SystemInterfaceKind>,
     ) -> Result<SystemInterfaceView, ControlError> {
-        let _alone = self.changes.lock().await;
         let name = self.resolve(name)?;
-        let (handle, record, config, serves) = {
-            let bmcs = self.bmcs();
-            let bmc = bmcs.get(&name).ok_or_else(|| no_bmc(&name))?;
-            let serves = matches!(bmc.serving, Serving::Endpoints(_));
-            (bmc.handle.clone(), bmc.record.clone(), bmc.config.clone(), serves)
-        };
-        let has_definition = !self.backends.makes_machines(&record.backend);
-        let before = wanted(&config, record.system_interface);
-        match (kind, config.system_interface) {
-            (Some(kind), Some(said)) if said != SystemInterfaceWord::On(kind) => {
-                return Err(ControlError::invalid(format!(
-                    "the configuration file says otherwise with `system_interface` for {name}; change it there and run `polybmc reload`"
-                )));
-            }
-            (Some(_), _) if !serves => {
-                let message = format!("{name} does not serve; start it first: polybmc start {name}");
-                return Err(ControlError::new(ErrorKind::WrongState, message));
-            }
-            (Some(kind), _) => {
-                // What the file says needs no keeping.
-                let kept =
-                    if config.system_interface.is_none() { Some(kind) } else { record.system_interface };
-                let new = BmcRecord { system_interface: kept, ..record.clone() };
-                if !self.is_open(&name, kind) {
-                    self.reopen_door(&name, Some(kind)).await?;
-                }
-                if has_definition && let Err(error) = put_in(&handle, Some(self.device(&name, kind))).await {
-                    // Nothing half-done: the socket is as it was.
-                    if before != Some(kind) {
-                        self.reopen_door(&name, before).await?;
-                    }
-                    return Err(error);
-                }
-                self.keep(&name, &record, new).await?;
-            }
-            (None, said) => {
-                if has_definition {
-                    put_in(&handle, None).await?;
-                }
-                let new = BmcRecord { system_interface: None, ..record.clone() };
-                self.keep(&name, &record, new).await?;
-                if said.is_none() && before.is_some() {
-                    self.reopen_door(&name, None).await?;
-                }
-            }
+        let changing = self.bmcs().get(&name).map(|bmc| Arc::clone(&bmc.changing_door));
+        let changing = changing.ok_or_else(|| no_bmc(&name))?;
+        let _alone = changing.lock().await;
+        match kind {
+            Some(kind) => self.add_door(&name, kind).await?,
+            None => self.remove_door(&name).await?,
         }
         self.view_door(&name)
     }
 
-    fn device(&self, name: &str, kind: SystemInterfaceKind) -> SystemInterfaceDevice {
-        SystemInterfaceDevice { kind, socket: self.binder.doors.config(name, kind).socket }
+    async fn add_door(&self, name: &str, kind: SystemInterfaceKind) -> Result<(), ControlError> {
+        let (handle, record, before) = {
+            let _present = self.changes.lock().await;
+            let (handle, record, config, serves) = self.with_door(name)?;
+            if config.system_interface.is_some_and(|said| said != SystemInterfaceWord::On(kind)) {
+                return Err(ControlError::invalid(format!(
+                    "the configuration file says otherwise with `system_interface` for {name}; change it there and run `polybmc reload`"
+                )));
+            }
+            if !serves {
+                let message = format!("{name} does not serve; start it first: polybmc start {name}");
+                return Err(ControlError::new(ErrorKind::WrongState, message));
+            }
+            if !self.is_open(name, kind) {
+                self.reopen_door(name, Some(kind)).await?;
+            }
+            let before = wanted(&config, record.system_interface);
+            (handle, record, before)
+        };
+        let put = match self.backends.makes_machines(&record.backend) {
+            true => Ok(()),
+            false => put_in(&handle, Some(self.device(record.door, kind))).await,
+        };
+        let _present = self.changes.lock().await;
+        let (_, present, config, _) = self.with_door(name)?;
+        if present.door != record.door {
+            // It is another by now.
+            return put.and(Err(no_bmc(name)));
+        }
+        if let Err(error) = put {
+            // Nothing half-done: the socket is as it was.
+            if before != Some(kind) {
+                self.reopen_door(name, before).await?;
+            }
+            return Err(error);
+        }
+        // What the file says needs no keeping.
+        let kept = if config.system_interface.is_none() { Some(kind) } else { present.system_interface };
+        let new = BmcRecord { system_interface: kept, ..present.clone() };
+        self.keep(name, &present, new).await
+    }
+
+    async fn remove_door(&self, name: &str) -> Result<(), ControlError> {
+        let (handle, record, ..) = self.with_door(name)?;
+        if !self.backends.makes_machines(&record.backend) {
+            put_in(&handle, None).await?;
+        }
+        let _present = self.changes.lock().await;
+        let (_, present, config, _) = self.with_door(name)?;
+        if present.door != record.door {
+            return Err(no_bmc(name));
+        }
+        let before = wanted(&config, present.system_interface);
+        let new = BmcRecord { system_interface: None, ..present.clone() };
+        self.keep(name, &present, new).await?;
+        if config.system_interface.is_none() && before.is_some() {
+            self.reopen_door(name, None).await?;
+        }
+        Ok(())
+    }
+
+    /// A BMC's machine, record and configuration, and whether it serves.
+    fn with_door(&self, name: &str) -> Result<(MachineHandle, BmcRecord, BmcConfig, bool), ControlError> {
+        let bmcs = self.bmcs();
+        let bmc = bmcs.get(name).ok_or_else(|| no_bmc(name))?;
+        let serves = matches!(bmc.serving, Serving::Endpoints(_));
+        Ok((bmc.handle.clone(), bmc.record.clone(), bmc.config.clone(), serves))
+    }
+
+    fn device(&self, door: Uuid, kind: SystemInterfaceKind) -> SystemInterfaceDevice {
+        SystemInterfaceDevice { kind, socket: self.binder.doors.config(door, kind).socket }
     }
 
     fn is_open(&self, name: &str, kind: SystemInterfaceKind) -> bool {
@@ -328,8 +363,9 @@ mod tests {
     fn sockets_lie_beside_the_control_socket_unless_a_folder_is_named() {
         let place = SystemInterfacePlace::default();
         let doors = Doors::new(&place, Path::new("/run/polybmc.sock")).unwrap();
-        let socket = doors.config("a", SystemInterfaceKind::Kcs).socket;
-        assert_eq!(socket, Path::new("/run/polybmc-system-interface/a.sock"));
+        let socket = doors.config(Uuid::nil(), SystemInterfaceKind::Kcs).socket;
+        let name = "00000000-0000-0000-0000-000000000000.sock";
+        assert_eq!(socket, Path::new("/run/polybmc-system-interface").join(name));
         let named = SystemInterfacePlace { dir: Some("/srv/doors".into()), ..place.clone() };
         assert_eq!(folder(&named, Path::new("x")), Path::new("/srv/doors"));
         let nobody = SystemInterfacePlace { owner: Some("no such user".to_owned()), ..place.clone() };

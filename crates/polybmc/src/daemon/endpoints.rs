@@ -153,7 +153,7 @@ impl Binder {
         match self.bind_redfish(ports, bmc, had.redfish, Some(ipmi_at.address.ip()), machine).await {
             Ok((redfish, redfish_at)) => {
                 let kind = doors::wanted(bmc, had.system_interface);
-                let door = self.open_door(&bmc.name, kind, Arc::clone(ipmi.bmc()));
+                let door = self.open_door(&bmc.name, had.door, kind, Arc::clone(ipmi.bmc()));
                 Ok((Endpoints { ipmi, redfish, door }, ipmi_at, redfish_at))
             }
             Err(error) => {

@@ -96,6 +96,8 @@ struct Bmc {
     config: BmcConfig,
     handle: MachineHandle,
     serving: Serving,
+    /// Held while its system interface is changed, which takes as long as its hypervisor does.
+    changing_door: Arc<Mutex<()>>,
 }
 
 /// What is left of a BMC that was taken down: enough to bring it up again.
@@ -156,7 +158,7 @@ impl Daemon {
         let mut present = daemon.changes.lock().await;
         for Wanted { config: bmc, origin, record } in wanted {
             let before = record.clone();
-            match daemon.bring_up(&mut present.ports, &bmc, origin, record).await {
+            match daemon.bring_up(&mut present.ports, &bmc, origin, record, None).await {
                 Ok(brought_up) => {
                     if let Serving::Failed(failure) = &brought_up.serving {
                         match origin {
@@ -191,21 +193,26 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Attaches a machine and binds its endpoints. Endpoints that cannot be bound leave it [`Serving::Failed`].
+    /// Attaches a machine and binds its endpoints. Endpoints that cannot be bound leave it [`Serving::Failed`]. What is stored under the BMC's name
+    /// is taken up only where it is the same machine's: whoever hands over no record, or knows the machine's UUID, needs no care.
     async fn bring_up(
         &self,
         ports: &mut Ports,
         bmc: &BmcConfig,
         origin: Origin,
-        stored: Option<BmcRecord>,
+        mut stored: Option<BmcRecord>,
+        uuid: Option<Uuid>,
     ) -> Result<Bmc, ControlError> {
         let name = bmc.name.as_str();
         let backend = self.backends.get(&bmc.backend)?;
-        if let Some(stored) = &stored
-            && !self.is_same_machine(stored, bmc).await?
-        {
-            // Another machine's boot override and identity are not this one's.
-            self.fleet.remove(name, true).await?;
+        if !self.is_same_machine(stored.as_ref(), bmc, uuid).await? {
+            // Another machine's accounts, event log, boot override and identity are not this one's, and its emulator may still knock.
+            self.forget(name).await?;
+            if let Some(stored) = &mut stored {
+                stored.door = Uuid::new_v4();
+                stored.system_interface = None;
+                stored.stopped &= origin == Origin::File;
+            }
         }
         let administrator = (bmc.username.clone(), bmc.password.clone());
         let setup = MachineSetup {
@@ -217,17 +224,15 @@ impl Daemon {
         };
         let handle =
             self.fleet.add(setup, backend).await.map_err(|error| ControlError::invalid(error.to_string()))?;
-        let (had_ipmi, had_redfish, stopped, system_interface) = stored
-            .map_or((None, None, false, None), |stored| {
-                (stored.ipmi, stored.redfish, stored.stopped, stored.system_interface)
-            });
+        let stopped = stored.as_ref().is_some_and(|stored| stored.stopped);
         let mut record = BmcRecord {
             origin,
             backend: bmc.backend.clone(),
             machine: bmc.machine.clone(),
-            ipmi: had_ipmi,
-            redfish: had_redfish,
-            system_interface,
+            ipmi: stored.as_ref().and_then(|stored| stored.ipmi),
+            redfish: stored.as_ref().and_then(|stored| stored.redfish),
+            system_interface: stored.as_ref().and_then(|stored| stored.system_interface),
+            door: stored.as_ref().map_or_else(Uuid::new_v4, |stored| stored.door),
             stopped,
             administrator: (origin == Origin::Added).then_some(administrator),
             gone: None,
@@ -245,26 +250,52 @@ impl Daemon {
                 Err(failure) => Serving::Failed(failure),
             }
         };
-        Ok(Bmc { record, config: bmc.clone(), handle, serving })
+        Ok(Bmc { record, config: bmc.clone(), handle, serving, changing_door: Arc::default() })
     }
 
-    /// Whether what is stored under a BMC's name is of the machine that it is to have now. A UUID means the same machine everywhere.
-    async fn is_same_machine(&self, stored: &BmcRecord, bmc: &BmcConfig) -> Result<bool, StoreError> {
+    /// Whether what is stored under a BMC's name is of the machine that it is to have now, as far as can be told; `uuid` where somebody has seen
+    /// that. A UUID means the same machine everywhere.
+    async fn is_same_machine(
+        &self,
+        stored: Option<&BmcRecord>,
+        bmc: &BmcConfig,
+        uuid: Option<Uuid>,
+    ) -> Result<bool, StoreError> {
+        let uuid = uuid.or_else(|| Uuid::try_parse(&bmc.machine).ok());
+        let kept = self.store.get(&format!("machine/{}", bmc.name)).await?;
+        let kept = kept.and_then(|kept| serde_json::from_slice::<MachineRecord>(&kept.value).ok());
+        let kept = kept.map(|kept| kept.machine);
+        if let Some((uuid, kept)) = uuid.zip(kept.as_ref().and_then(|kept| kept.uuid))
+            && uuid != kept
+        {
+            return Ok(false);
+        }
+        let means = |text: &str| {
+            kept.as_ref().is_some_and(|kept| {
+                *text == kept.name
+                    || kept.uuid.is_some_and(|kept| Uuid::try_parse(text) == Ok(kept) || uuid == Some(kept))
+            })
+        };
+        let Some(stored) = stored else {
+            // Nobody has said whose it is but itself.
+            return Ok(kept.is_none() || means(&bmc.machine));
+        };
         let same_place = self.backends.place(&stored.backend) == self.backends.place(&bmc.backend);
         if stored.machine == bmc.machine {
-            return Ok(same_place || Uuid::try_parse(&bmc.machine).is_ok());
+            let seen = uuid.is_some() && uuid == kept.as_ref().and_then(|kept| kept.uuid);
+            return Ok(same_place || seen || Uuid::try_parse(&bmc.machine).is_ok());
         }
         // What was discovered by its UUID and is declared by its name, or the other way round.
-        let record = self.store.get(&format!("machine/{}", bmc.name)).await?;
-        let record = record.and_then(|record| serde_json::from_slice::<MachineRecord>(&record.value).ok());
-        Ok(same_place
-            && record.is_some_and(|MachineRecord { machine, .. }| {
-                let means = |text: &str| {
-                    *text == machine.name
-                        || machine.uuid.is_some_and(|uuid| Uuid::try_parse(text) == Ok(uuid))
-                };
-                means(&stored.machine) && means(&bmc.machine)
-            }))
+        Ok(same_place && means(&stored.machine) && means(&bmc.machine))
+    }
+
+    /// Deletes what is stored under the name of a BMC that is not served.
+    async fn forget(&self, name: &str) -> Result<(), StoreError> {
+        self.fleet.remove(name, true).await?;
+        if let Err(error) = self.binder.tls.forget(name) {
+            tracing::warn!(bmc = %name, %error, "the certificate of a BMC that was removed could not be deleted");
+        }
+        Ok(())
     }
 
     /// Ends a BMC's endpoints and lets its machine go. Its endpoints are free for others then.
@@ -277,9 +308,10 @@ impl Daemon {
         let Some(bmc) = self.bmcs_mut().remove(name) else { return Ok(None) };
         self.close(&bmc.handle, bmc.serving).await;
         release(ports, name, &bmc.record);
-        self.fleet.remove(name, forget).await?;
-        if forget && let Err(error) = self.binder.tls.forget(name) {
-            tracing::warn!(bmc = %name, %error, "the certificate of a BMC that was removed could not be deleted");
+        if forget {
+            self.forget(name).await?;
+        } else {
+            self.fleet.remove(name, false).await?;
         }
         Ok(Some(TakenDown { record: bmc.record, config: bmc.config }))
     }

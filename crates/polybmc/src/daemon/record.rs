@@ -8,6 +8,7 @@ use bmc_core::store::{Expect, Store, StoreError, Write};
 use bmc_core::system_interface::SystemInterfaceKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Keys of these records begin so.
 pub(super) const PREFIX: &str = "bmc/";
@@ -32,6 +33,10 @@ pub(super) struct BmcRecord {
     /// The machine's own way to its BMC, where `polybmc system-interface` has added one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) system_interface: Option<SystemInterfaceKind>,
+    /// What the socket of that way is called. It goes with the BMC, so that a machine whose definition still names the socket of a BMC that is gone
+    /// never reaches the next one of that name. One that an older version stored is given another.
+    #[serde(default = "Uuid::new_v4")]
+    pub(super) door: Uuid,
     /// `polybmc stop` was the last word.
     #[serde(default)]
     pub(super) stopped: bool,

@@ -6,7 +6,7 @@ use bmc_control::types::{Origin, ReloadReport};
 use bmc_control::{ControlError, ErrorKind};
 
 use super::record::BmcRecord;
-use super::{Daemon, Ports, Serving, bind_problem, place};
+use super::{Daemon, Ports, Present, Serving, bind_problem, place};
 use crate::config::{BmcConfig, Config, Defaults};
 
 impl Daemon {
@@ -61,7 +61,7 @@ impl Daemon {
                     Ok(()) => report.changed.push(bmc.name.clone()),
                     Err(reason) => report.failed.push(reason),
                 },
-                None => match self.bring_up_and_keep(&mut present.ports, &new, bmc, None).await {
+                None => match self.bring_up_gone(&mut present, &new, bmc).await {
                     Ok(()) => report.added.push(bmc.name.clone()),
                     Err(reason) => report.failed.push(reason),
                 },
@@ -105,13 +105,26 @@ impl Daemon {
         let Err(reason) = self.bring_up_and_keep(ports, config, bmc, Some(old.record.clone())).await else {
             return Ok(());
         };
-        match self.bring_up(ports, &old.config, old.record.origin, Some(old.record)).await {
+        match self.bring_up(ports, &old.config, old.record.origin, Some(old.record), None).await {
             Ok(back) => {
                 self.bmcs_mut().insert(bmc.name.clone(), back);
             }
             Err(error) => tracing::error!(bmc = %bmc.name, "could not be brought back either: {error}"),
         }
         Err(reason)
+    }
+
+    /// Brings up a BMC of the file that is not there, perhaps under the name of one whose machine is gone.
+    async fn bring_up_gone(
+        &self,
+        present: &mut Present,
+        config: &Config,
+        bmc: &BmcConfig,
+    ) -> Result<(), String> {
+        let had = present.gone.get(&bmc.name).cloned();
+        self.bring_up_and_keep(&mut present.ports, config, bmc, had).await?;
+        present.gone.remove(&bmc.name);
+        Ok(())
     }
 
     /// Brings up a BMC of the file, stores its record and shows it.
@@ -123,7 +136,7 @@ impl Daemon {
         record: Option<BmcRecord>,
     ) -> Result<(), String> {
         let failed = |error: ControlError| format!("{}{}: {error}", place(config, Some(bmc.line)), bmc.name);
-        let brought_up = self.bring_up(ports, bmc, Origin::File, record).await.map_err(failed)?;
+        let brought_up = self.bring_up(ports, bmc, Origin::File, record, None).await.map_err(failed)?;
         if let Serving::Failed(failure) = &brought_up.serving {
             let reason = bind_problem(config, bmc, failure);
             self.fleet.remove(&bmc.name, false).await.map_err(|error| failed(error.into()))?;

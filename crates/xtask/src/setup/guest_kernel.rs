@@ -89,9 +89,8 @@ impl Kernel {
             .context("apt downloaded no package")?;
         fs::create_dir_all(download.join("unpacked"))?;
         // Whatever of the patterns is built into a kernel is not there to be unpacked.
-        let unpack = "dpkg-deb --fsys-tarfile \"$1\" > all.tar; shift; tar -C unpacked -xf all.tar --wildcards \"$@\" 2>/dev/null || true";
         let mut command = in_dir(&download, "sh");
-        command.args(["-euc", unpack, "unpack"]).arg(&archive).args(self.only);
+        command.args(["-euc", UNPACK, "unpack"]).arg(&archive).args(self.only);
         shell::run(&mut command)?;
         // Moved as the last act, so that what is there is whole.
         remove(folder)?;
@@ -109,6 +108,18 @@ impl Kernel {
         })
     }
 }
+
+/// Unpacks from the package `$1` what fits the patterns behind it, or all. That a pattern fits nothing is the one thing that tar may complain of: what
+/// is put in place half unpacked stays so.
+const UNPACK: &str = r#"dpkg-deb --fsys-tarfile "$1" > all.tar
+shift
+if ! LC_ALL=C tar -C unpacked -xf all.tar --wildcards "$@" 2> complaints; then
+    if grep -vE ': Not found in archive$|: Exiting with failure status due to previous errors$' complaints >&2; then
+        exit 1
+    fi
+    test -s complaints
+fi
+"#;
 
 fn in_dir(dir: &Path, program: &str) -> Command {
     let mut command = shell::command(program);
@@ -156,5 +167,37 @@ mod tests {
         let ubuntu = "linux-image-virtual\n |Depends: crda\n  Depends: linux-firmware\n  Depends: linux-image-6.8.0-90-generic\n";
         assert_eq!(image_package(ubuntu), Some("linux-image-6.8.0-90-generic"));
         assert_eq!(image_package(""), None);
+    }
+
+    /// Runs the unpacking on what is inside a package.
+    fn unpack(folder: &Path, archive: &Path, only: &[&str]) -> bool {
+        let _ = fs::remove_dir_all(folder.join("unpacked"));
+        fs::create_dir_all(folder.join("unpacked")).unwrap();
+        let script = UNPACK.replace("dpkg-deb --fsys-tarfile", "cat");
+        let mut command = in_dir(folder, "sh");
+        command.args(["-euc", &script, "unpack"]).arg(archive).args(only);
+        command.status().unwrap().success()
+    }
+
+    #[test]
+    fn a_broken_package_is_not_put_in_place() {
+        let folder = std::env::temp_dir().join(format!("polybmc-guest-kernel-{}", std::process::id()));
+        fs::create_dir_all(folder.join("boot")).unwrap();
+        fs::write(folder.join("boot/vmlinuz-1"), vec![7; 100_000]).unwrap();
+        let tar = folder.join("whole.tar");
+        let mut make = in_dir(&folder, "tar");
+        assert!(make.args(["-cf"]).arg(&tar).arg("boot").status().unwrap().success());
+        let half = folder.join("half.tar");
+        fs::write(&half, &fs::read(&tar).unwrap()[..50_000]).unwrap();
+        let kernel = folder.join("unpacked/boot/vmlinuz-1");
+
+        assert!(unpack(&folder, &tar, &[]) && kernel.exists());
+        assert!(
+            unpack(&folder, &tar, &["boot/*", "*/built-in.ko"]) && kernel.exists(),
+            "what is built in is no module"
+        );
+        assert!(!unpack(&folder, &half, &[]));
+        assert!(!unpack(&folder, &half, &["boot/*", "*/built-in.ko"]));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

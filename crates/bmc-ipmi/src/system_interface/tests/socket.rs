@@ -43,3 +43,34 @@ async fn what_is_in_the_way_is_told() {
     assert!(matches!(too_long, SystemInterfaceError::TooLong(_)), "{too_long}");
     interface.stop().await;
 }
+
+#[tokio::test]
+async fn a_folder_that_others_can_change_is_refused() {
+    let Door { server, interface, folder, .. } = Door::new().await;
+    interface.stop().await;
+    let socket = config(&folder).socket;
+    let doors = socket.parent().unwrap();
+    let refused = || {
+        let refused = SystemInterface::bind(config(&folder), Arc::clone(server.bmc())).unwrap_err();
+        assert!(matches!(refused, SystemInterfaceError::Unsafe(_)), "{refused}");
+    };
+    let of_all = |mode| std::fs::set_permissions(doors, std::fs::Permissions::from_mode(mode)).unwrap();
+    of_all(0o1777);
+    refused();
+    of_all(0o775);
+    refused();
+    // Somebody's link to a folder of ours.
+    std::fs::remove_dir(doors).unwrap();
+    std::fs::create_dir(folder.0.join("ours")).unwrap();
+    std::os::unix::fs::symlink(folder.0.join("ours"), doors).unwrap();
+    refused();
+    std::fs::remove_file(doors).unwrap();
+    // Somebody else's folder, where the test may give one away.
+    if nix::unistd::geteuid().is_root() {
+        std::fs::create_dir(doors).unwrap();
+        std::os::unix::fs::chown(doors, Some(65_534), None).unwrap();
+        refused();
+        std::fs::remove_dir(doors).unwrap();
+    }
+    SystemInterface::bind(config(&folder), Arc::clone(server.bmc())).unwrap().stop().await;
+}
