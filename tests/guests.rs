@@ -6,7 +6,7 @@ use std::path::Path;
 
 use polybmc_tests::agreement::{every_boot_override, every_power_action};
 use polybmc_tests::doors::{
-    Action, CDROM, CYCLE, DISK, Door, Lasting, Machine, OFF, ON, PXE, RESET, Reply, SOFT, Shown,
+    CDROM, CYCLE, DISK, Door, Lasting, Machine, OFF, ON, PXE, RESET, Reply, SOFT, Shown,
 };
 use polybmc_tests::lab::{Lab, SOON, ipmitool};
 use polybmc_tests::relay::Relay;
@@ -35,16 +35,8 @@ fn serve_guest(guest: &Guest) -> Lab {
     lab
 }
 
-/// Sets an override for one boot over one door, boots over another, and asks the guest what came of it.
-#[track_caller]
-fn boots(machine: &Machine<'_>, guest: &mut Guest, (switch, action): (Door, Action), from: &str) {
-    assert_eq!(machine.power(switch, action), Reply::Done, "{action:?} over {switch:?}");
-    assert_eq!(guest.next_boot().from, from, "{action:?} over {switch:?}");
-    machine.await_power(true);
-}
-
-/// The whole story of overrides: once and back by a restart from inside, by a power cycle, over the network, for all boots; soft off;
-/// what others do with `virsh`; and at the end a definition without a changed byte.
+/// What the matrix of boots (`boot_matrix.rs`) does not show: the firmware's mode, the power button, events, what others do with `virsh`;
+/// and at the end a definition without a changed byte.
 fn the_life_of_a_guest(firmware: Firmware) {
     let mut guest = Guest::define(firmware);
     let definition = guest.definition();
@@ -63,32 +55,6 @@ fn the_life_of_a_guest(firmware: Firmware) {
     assert_eq!(boot.firmware, if firmware == Firmware::Ovmf { "efi" } else { "bios" });
     machine.assert_boot(&Shown::Nothing);
     machine.await_power(true);
-
-    // From inside: its own disk. From outside: its own disk.
-    guest.tell("reboot");
-    assert_eq!(guest.next_boot().from, "disk");
-    boots(&machine, &mut guest, (Door::Ipmi, CYCLE), "disk");
-
-    // Redfish says it, IPMI restarts; and back.
-    assert_eq!(machine.set_boot(Door::Redfish, Some(PXE), Lasting::Once), Some(Reply::Done));
-    boots(&machine, &mut guest, (Door::Ipmi, RESET), "pxe");
-    machine.assert_boot(&Shown::Nothing);
-    boots(&machine, &mut guest, (Door::Redfish, CYCLE), "disk");
-
-    // An override that is set while the guest runs is for the next boot, also when the guest itself brings it about.
-    assert_eq!(machine.set_boot(Door::Cli, Some(CDROM), Lasting::Once), Some(Reply::Done));
-    guest.tell("reboot");
-    // The restart is noticed long before the guest's own order would have come as far as to say so.
-    assert_eq!(guest.next_boot().from, "cdrom");
-    machine.assert_boot(&Shown::Nothing);
-
-    // For all boots: stays over a cycle and over a restart from inside.
-    assert_eq!(machine.set_boot(Door::Redfish, Some(CDROM), Lasting::Continuous), Some(Reply::Done));
-    boots(&machine, &mut guest, (Door::Redfish, RESET), "cdrom");
-    guest.tell("reboot");
-    assert_eq!(guest.next_boot().from, "cdrom");
-    machine.assert_boot(&Shown::device(CDROM, Lasting::Continuous));
-    assert_eq!(machine.set_boot(Door::Ipmi, None, Lasting::Once), Some(Reply::Done));
 
     // The power button, pressed over IPMI, obeyed by the guest.
     let before = lab.last_event();

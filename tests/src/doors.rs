@@ -42,6 +42,9 @@ pub const SOFT: Action = Action { ipmi: "soft", redfish: "GracefulShutdown", cli
 pub const CYCLE: Action = Action { ipmi: "cycle", redfish: "PowerCycle", cli: "cycle", boots: true };
 /// Hard reset.
 pub const RESET: Action = Action { ipmi: "reset", redfish: "ForceRestart", cli: "reset", boots: true };
+/// Shut down by the operating system, then on. Only Redfish has a word for it.
+pub const GRACEFUL_RESTART: Action =
+    Action { ipmi: "graceful-restart", redfish: "GracefulRestart", cli: "graceful-restart", boots: true };
 /// Diagnostic interrupt.
 pub const NMI: Action = Action { ipmi: "diag", redfish: "Nmi", cli: "nmi", boots: false };
 
@@ -75,13 +78,15 @@ pub const PXE: Device = device("pxe", 0x04, "Pxe", Some("pxe"), "pxe");
 pub const DISK: Device = device("disk", 0x08, "Hdd", Some("disk"), "disk");
 /// The first CD drive.
 pub const CDROM: Device = device("cdrom", 0x14, "Cd", Some("cdrom"), "cdrom");
+/// The first removable disk.
+pub const USB: Device = device("floppy", 0x3c, "Usb", Some("usb"), "usb");
 
 /// Every device that at least two doors can name.
 pub const DEVICES: [Device; 6] = [
     PXE,
     DISK,
     CDROM,
-    device("floppy", 0x3c, "Usb", Some("usb"), "usb"),
+    USB,
     device("bios", 0x18, "BiosSetup", Some("bios"), "bios"),
     device("diag", 0x10, "Diags", None, "diagnostics"),
 ];
