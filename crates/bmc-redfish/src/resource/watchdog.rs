@@ -8,6 +8,7 @@ use bmc_core::snapshot::Snapshot;
 use bmc_core::watchdog::{PreTimeoutInterrupt, TimeoutAction, WatchdogRequest, WatchdogSettings};
 use serde_json::{Value, json};
 
+use crate::message::{self, Message};
 use crate::patch::{self, Faults};
 
 /// From where a timer counts that Redfish sets and IPMI has not: 300 seconds, in units of 100 ms.
@@ -75,7 +76,26 @@ impl Wanted {
             }
             true
         });
+        wanted.refuse_what_would_be_forgotten(pointer, snapshot, faults);
         wanted
+    }
+
+    /// A timer that is not set has no actions: with one that is new, disabling says two things at once. One that is as it was is a client's that
+    /// writes all back that it read.
+    fn refuse_what_would_be_forgotten(&self, pointer: &str, snapshot: &Snapshot, faults: &mut Faults) {
+        if self.enabled != Some(false) {
+            return;
+        }
+        let settings = snapshot.watchdog.settings();
+        let action = self.action.is_some_and(|it| it != TimeoutAction::None && it != settings.action);
+        let warning =
+            self.warning.is_some_and(|it| it != PreTimeoutInterrupt::None && it != settings.interrupt);
+        for (name, _) in [("TimeoutAction", action), ("WarningAction", warning)].iter().filter(|(_, is)| *is)
+        {
+            let about = format!("{pointer}/{name}");
+            let args = [about.as_str(), &format!("{pointer}/FunctionEnabled")];
+            faults.push(Message::new(message::PropertyValueConflict, args).about(&about));
+        }
     }
 
     /// Puts it into a change. What is disabled is forgotten, as by a reset of the BMC; an action alone does not stop a timer that counts.

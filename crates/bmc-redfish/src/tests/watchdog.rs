@@ -49,7 +49,12 @@ async fn the_timer_is_one_over_both_protocols() {
     assert!(kept.is_counting(), "it counts on");
     lab.until_power(PowerState::Off).await;
 
-    assert_eq!(patch(&lab, json!({"FunctionEnabled": false})).await.status, 204);
+    // What it has may be said again; what it has not is not taken and dropped.
+    let body = json!({"FunctionEnabled": false, "TimeoutAction": "PowerCycle", "WarningAction": "SMI"});
+    patch(&lab, body).await.refused(400, &["PropertyValueConflict", "PropertyValueConflict"]);
+    assert_eq!(lab.machine.snapshot().watchdog.settings().action, TimeoutAction::PowerDown);
+    let body = json!({"FunctionEnabled": false, "TimeoutAction": "PowerDown", "WarningAction": "None"});
+    assert_eq!(patch(&lab, body).await.status, 204);
     assert_eq!(timer(&lab).await["FunctionEnabled"], false);
 }
 
