@@ -88,6 +88,16 @@ fn secure_boot_and_its_keys() {
     assert_ne!(seen["seen"][0][0], seen["seen"][1][0], "{seen:#}");
     let kinds = json!(["DeleteAllKeys", "DeletePK", "ResetAllKeysToDefault"]);
     assert_eq!(seen["reset_keys"], kinds, "{seen:#}");
+    let databases = seen["databases"].as_object().unwrap();
+    assert_eq!(databases.len(), 8, "{seen:#}");
+    for (name, resets) in databases {
+        match name.ends_with("Default") {
+            true => assert_eq!(resets["class"], "MissingActionError", "{name}: {seen:#}"),
+            false => {
+                assert_eq!(*resets, json!(["DeleteAllKeys", "ResetAllKeysToDefault"]), "{name}: {seen:#}")
+            }
+        }
+    }
 }
 
 #[test]

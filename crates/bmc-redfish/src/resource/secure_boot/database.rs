@@ -223,14 +223,16 @@ fn show(call: &Call<'_>) -> Result<Value, Problem> {
             members[part.name()] = link(&format!("{uri}/{}", part.name()));
         }
     }
-    if !asked.is_default {
-        members["Actions"] = json!({
+    members["Actions"] = match asked.is_default {
+        // Said, though there is none: sushy asks what is below without asking whether it is there.
+        true => json!({}),
+        false => json!({
             "#SecureBootDatabase.ResetKeys": {
                 "target": format!("{uri}/Actions/{RESET_KEYS}"),
                 "ResetKeysType@Redfish.AllowableValues": RESETS.map(|(name, _)| name),
             },
-        });
-    }
+        }),
+    };
     Ok(with(object, members))
 }
 
