@@ -1,6 +1,9 @@
 //! One machine, every door, one truth: the simulator, and libvirt's own test driver inside the daemon.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "agreement/resources.rs"]
+mod resources;
+
 use polybmc_tests::agreement::{
     every_boot_override, every_power_action, light_policy_and_tag, one_identity, overrides_are_used_up,
 };
