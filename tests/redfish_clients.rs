@@ -9,8 +9,12 @@
 
 #[path = "redfish_clients/ansible.rs"]
 mod ansible;
+#[path = "redfish_clients/library.rs"]
+mod library;
 #[path = "redfish_clients/redfishtool.rs"]
 mod redfishtool;
+#[path = "redfish_clients/toolbox.rs"]
+mod toolbox;
 #[path = "redfish_clients/utilities.rs"]
 mod utilities;
 
@@ -21,6 +25,17 @@ use testkit::wait;
 #[track_caller]
 fn ipmi(node: &Node<'_>, command: &str) -> String {
     node.ipmitool().args(command.split(' ')).ok()
+}
+
+/// The value in a `Name : value` line of what ipmitool says.
+#[track_caller]
+fn ipmi_field(node: &Node<'_>, command: &str, name: &str) -> String {
+    let text = ipmi(node, command);
+    let found = text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim().to_owned())
+    });
+    found.unwrap_or_else(|| panic!("no {name} in what {command} says:\n{text}"))
 }
 
 /// Waits until IPMI says that the machine's power is this.

@@ -2,12 +2,13 @@
 //!
 //! A playbook is written as JSON, which is YAML; what each task said is written by a last task for the test to look at.
 
+use polybmc_tests::images::Images;
 use polybmc_tests::lab::{Lab, Node, PASSWORD, USER};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use testkit::python;
 
-use super::{await_ipmi_power, ipmi, ipmi_boot, ipmi_lets_in};
+use super::{await_ipmi_power, ipmi, ipmi_boot, ipmi_field, ipmi_lets_in};
 
 /// How long one playbook may take. Every task is a Python process of its own.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -184,4 +185,74 @@ fn accounts() {
         .command("Accounts", "DeleteUser", json!({"account_username": "dora"}))
         .succeed();
     assert!(!ipmi_lets_in(&node, "dora", "Secret-2"));
+}
+
+#[test]
+fn settings_and_updates() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("image.iso"), vec![7; 70_000]).unwrap();
+    std::fs::write(folder.path().join("new.bin"), r#"{"Component": "BIOS", "Version": "7.1.2"}"#).unwrap();
+    let images = Images::serve(folder.path());
+    let lab = Lab::builder(1).start();
+    let node = lab.node(0);
+    let attributes = json!({"bios_attributes": {"BootTimeoutSeconds": 9, "AcPowerRecovery": "LastState"}});
+    let media = json!({"virtual_media": {"image_url": images.url("image.iso"), "media_types": ["CD"]}});
+    let network = json!({"nic_config": {"VLAN": {"VLANEnable": true, "VLANId": 7}}});
+    let update = json!({"update_image_uri": images.url("new.bin")});
+    let drive = |bay: &str| format!("/redfish/v1/Systems/{}/Storage/RAID/Drives/{bay}", node.uuid);
+    let drives = ["bay0", "bay1"].map(drive);
+    let details = json!({"RAIDType": "RAID1", "Drives": drives, "DisplayName": "mirror"});
+    let volume = json!({"storage_subsystem_id": "RAID", "volume_details": details});
+    let answers = Playbook::of(&lab, &node)
+        .config("Systems", "SetBiosAttributes", attributes.clone())
+        .config(
+            "Systems",
+            "SetBootOrder",
+            json!({"boot_order": ["Boot0003", "Boot0000", "Boot0001", "Boot0002", "Boot0004"]}),
+        )
+        .command("Systems", "VirtualMediaInsert", media)
+        .config("Manager", "SetManagerNic", network.clone())
+        .config("Manager", "SetManagerNic", network)
+        .command("Update", "SimpleUpdate", update)
+        .config("Systems", "CreateVolume", volume)
+        .info("Systems", "GetVirtualMedia")
+        .info("Systems", "GetBootOrder")
+        .info("Manager", "GetNetworkProtocols")
+        .info("Manager", "GetManagerNicInventory")
+        .info("Update", "GetFirmwareInventory")
+        .info("Systems", "GetVolumeInventory")
+        .succeed();
+    assert_eq!((&answers[3]["changed"], &answers[4]["changed"]), (&true.into(), &false.into()));
+    assert!(answers[7].to_string().contains(&images.url("image.iso")), "{:#}", answers[7]);
+    assert!(answers[12].to_string().contains("mirror"), "{:#}", answers[12]);
+    assert_eq!(ipmi_field(&node, "lan print 1", "802.1q VLAN ID"), "7");
+    assert_eq!(ipmi_field(&node, "chassis status", "Power Restore Policy"), "always-off");
+    let before = lab.last_event();
+    node.bring_up();
+    let booted = lab.await_event(before, &node.name, "booted");
+    assert!(
+        booted["from"].as_str().is_some_and(|from| from.starts_with("network")),
+        "the order's first: {booted}"
+    );
+    assert_eq!(ipmi_field(&node, "chassis status", "Power Restore Policy"), "previous");
+    assert_eq!(ipmi(&node, "mc getsysinfo system_fw_version").trim(), "7.1.2");
+
+    let answers = Playbook::of(&lab, &node)
+        .config("Systems", "SetBiosAttributes", attributes.clone())
+        .command("Systems", "VerifyBiosAttributes", attributes)
+        .command(
+            "Systems",
+            "VirtualMediaEject",
+            json!({"virtual_media": {"image_url": images.url("image.iso")}}),
+        )
+        .config(
+            "Manager",
+            "SetNetworkProtocols",
+            json!({"network_protocols": {"IPMI": {"ProtocolEnabled": false}}}),
+        )
+        .succeed();
+    assert_eq!(answers[0]["changed"], false, "they are so already: {:#}", answers[0]);
+    assert!(!ipmi_lets_in(&node, USER, PASSWORD), "IPMI is off");
+    let shown = lab.json(&["media", &node.name, "show", "-o", "json"]).to_string();
+    assert!(!shown.contains("image.iso"), "{shown}");
 }

@@ -7,13 +7,13 @@ use testkit::tools::Tool;
 
 use super::{await_ipmi_power, ipmi, ipmi_boot, ipmi_lets_in};
 
-fn script(node: &Node<'_>, script: &str) -> Tool {
+pub(super) fn script(node: &Node<'_>, script: &str) -> Tool {
     python::program(script).args(["-u", USER, "-p", PASSWORD, "-r", &node.redfish])
 }
 
 /// What a script prints; arguments are separated by blanks.
 #[track_caller]
-fn rf(node: &Node<'_>, name: &str, arguments: &str) -> String {
+pub(super) fn rf(node: &Node<'_>, name: &str, arguments: &str) -> String {
     script(node, &format!("rf_{name}.py")).args(arguments.split_whitespace()).ok()
 }
 
