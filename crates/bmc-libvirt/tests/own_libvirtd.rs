@@ -2,7 +2,9 @@
 //! what happens when the daemon goes away and comes back. One test does without a daemon.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -303,4 +305,56 @@ async fn an_override_survives_the_death_of_libvirtd_and_leaves_the_definition() 
     assert_eq!(definition(&other), before);
     assert!(other.lookup_domain_by_name("node").unwrap().autostart().unwrap());
     drop(backend);
+}
+
+/// Real QEMU with UEFI and nothing to boot. A reset into a boot from a URI is nothing but a reset, also where the machine's variables have to
+/// be made anew in the midst of it; and a saved state is not used up by that.
+#[tokio::test]
+async fn a_boot_from_a_uri_is_one_reset_and_spares_what_is_saved() {
+    let mut libvirtd = Libvirtd::new();
+    libvirtd.start();
+    libvirtd.await_ready();
+    let uri = libvirtd.uri("qemu:///session");
+    let Attached { backend: _backend, machine, mut reports } = attach(&uri, None, "node").await;
+    let Report::Unavailable(_) = next(&mut reports).await else { panic!("not defined yet") };
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever this libvirtd runs as makes the file.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    let store = folder.path().join("vars.fd");
+    let xml = format!(
+        "<domain type='qemu'><name>node</name><memory unit='MiB'>64</memory><features><acpi/></features>\
+         <os><type arch='x86_64' machine='q35'>hvm</type>\
+         <loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>\
+         <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{}</nvram><boot dev='hd'/></os><devices>\
+         <interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>\
+         </devices></domain>",
+        store.display()
+    );
+    let other = Connect::open(Some(&uri)).unwrap();
+    let domain = other.define_domain_xml(&xml).unwrap();
+    let Report::Available(_) = next(&mut reports).await else { panic!("defined now") };
+    let requested = |state| power(state, ChangeCause::Requested);
+    let BootPlan::Override(plain) = override_boot(BootTarget::Http) else { unreachable!() };
+    let http = |generation| {
+        let http_uri = Some("http://192.0.2.1/loader.efi".to_owned());
+        BootPlan::Override(OverrideBoot { http_uri, generation, ..plain.clone() })
+    };
+    machine.start(&BootPlan::OwnOrder).await.unwrap();
+    assert_eq!(unread_powers(&mut reports), [requested(ObservedPower::Running)]);
+    machine.reset(&http(6)).await.unwrap();
+    assert_eq!(unread_powers(&mut reports), [], "a reset");
+    std::fs::remove_file(&store).unwrap();
+    machine.reset(&http(7)).await.unwrap();
+    assert_eq!(unread_powers(&mut reports), [], "a reset that makes the variables");
+    assert!(store.exists());
+    // The mark of the override is on what runs: another reset for it is one that keeps the instance.
+    let instance = domain.id();
+    machine.reset(&http(7)).await.unwrap();
+    assert_eq!(domain.id(), instance);
+
+    domain.managed_save(0).unwrap();
+    std::fs::remove_file(&store).unwrap();
+    let refused = machine.start(&http(8)).await.unwrap_err();
+    assert_eq!(refused.kind, BackendErrorKind::InvalidState, "{refused}");
+    assert!(domain.has_managed_save(0).unwrap() && !store.exists());
 }
