@@ -168,12 +168,11 @@ fn serial(uuid: Uuid, kind: &str) -> String {
     format!("{kind}{serial}")
 }
 
-/// The disk that a volume is for the guest: the next name that is free.
-pub fn volume_disk(info: &MachineInfo, volume: &Volume) -> Disk {
-    let free = |name: &String| info.disks.iter().all(|disk| disk.name != *name);
-    let name = ('a'..='z').map(|letter| format!("sd{letter}")).find(free);
+/// The disk that a volume is for the guest. Its name is made of the volume's number, so that boot orders and overrides that have it mean the same disk
+/// after a restart, whatever volumes have gone.
+pub fn volume_disk(volume: &Volume) -> Disk {
     Disk {
-        name: name.unwrap_or_else(|| format!("sdv{}", volume.number)),
+        name: disk_name(u64::from(volume.number) + DISKS.len() as u64),
         bus: DiskBus::Scsi,
         controller: Some(0),
         capacity_bytes: Some(volume.capacity_bytes),
@@ -182,6 +181,17 @@ pub fn volume_disk(info: &MachineInfo, volume: &Volume) -> Disk {
         rotational: Some(false),
         ..Disk::default()
     }
+}
+
+/// The name of the disk of a number, from 1, as Linux counts: `sda` to `sdz`, then `sdaa`.
+fn disk_name(mut number: u64) -> String {
+    let mut letters = Vec::new();
+    while number > 0 {
+        number -= 1;
+        letters.push(char::from(b'a' + (number % 26) as u8));
+        number /= 26;
+    }
+    format!("sd{}", letters.iter().rev().collect::<String>())
 }
 
 /// A volume's disk as a device to boot from.
@@ -353,6 +363,13 @@ mod tests {
         let config = SimConfig { firmware, ..SimConfig::default() };
         let uuid = uuid_of("node-0");
         make_up(&config, uuid, "node-0", preferred_mac_pair(config.seed, uuid))
+    }
+
+    #[test]
+    fn a_volume_has_its_disk_by_its_number() {
+        assert_eq!([1, 2].map(disk_name), DISKS);
+        let names = [3, 4, 26, 27, 52, 53, 702, 703].map(disk_name);
+        assert_eq!(names, ["sdc", "sdd", "sdz", "sdaa", "sdaz", "sdba", "sdzz", "sdaaa"]);
     }
 
     fn plan(target: BootTarget, device: Option<&str>) -> BootPlan {

@@ -344,7 +344,7 @@ impl SimMachine {
         if self.info.disks.iter().any(|disk| disk.serial.as_ref() == Some(&serial)) {
             return Vec::new();
         }
-        let disk = hardware::volume_disk(&self.info, volume);
+        let disk = hardware::volume_disk(volume);
         // What is tried stays as it is until somebody puts it into the order.
         self.info.boot_devices.push(hardware::volume_boot_device(&disk));
         self.info.disks.push(disk);
