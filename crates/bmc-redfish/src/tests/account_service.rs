@@ -126,6 +126,11 @@ async fn what_cannot_be_set_is_refused_by_name() {
             "AccountLockoutCounterResetAfter",
         ),
         (
+            json!({"AccountLockoutCounterResetEnabled": false, "AccountLockoutDuration": 60}),
+            "PropertyValueConflict",
+            "AccountLockoutDuration",
+        ),
+        (
             json!({"AccountLockoutCounterResetEnabled": 1}),
             "PropertyValueTypeError",
             "AccountLockoutCounterResetEnabled",

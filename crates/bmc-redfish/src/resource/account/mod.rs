@@ -213,6 +213,16 @@ impl Lockout {
         let times = self.duration.is_some() || self.reset_after.is_some();
         let ends = self.reset_enabled.unwrap_or(present.lockout_interval != 0 || times);
         if !ends {
+            // Without an end there is no time to keep.
+            for (name, sent) in [
+                ("AccountLockoutDuration", self.duration.is_some()),
+                ("AccountLockoutCounterResetAfter", self.reset_after.is_some()),
+            ] {
+                if sent {
+                    let why = "A lock-out without an end has no times: leave this out, or let the counter be reset.";
+                    conflict(name, "AccountLockoutCounterResetEnabled", why);
+                }
+            }
             (next.lockout_interval, next.count_reset_interval, next.no_time) = (0, 0, false);
             return next;
         }
