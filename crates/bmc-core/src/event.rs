@@ -351,7 +351,8 @@ impl EventLog {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Event { id: ring.next_id, time, bmc: bmc.to_owned(), machine, kind };
         ring.next_id += 1;
-        if ring.events.len() == EVENT_RING_ENTRIES {
+        // The past may have been longer than the ring.
+        while ring.events.len() >= EVENT_RING_ENTRIES {
             ring.events.pop_front();
         }
         ring.events.push_back(event.clone());

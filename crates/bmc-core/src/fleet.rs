@@ -26,6 +26,7 @@ use crate::power::PowerPolicy;
 use crate::request::{Outcome, Request};
 use crate::screen::Screenshot;
 use crate::sel::{Notices, Sel, SelEntry, SelState, StoredEntry, entry_number, entry_prefix};
+use crate::settings::Settings;
 use crate::settings::media::Medium;
 use crate::snapshot::{Identity, Snapshot};
 use crate::store::{Expect, Store, StoreError, Write};
@@ -208,8 +209,7 @@ impl Fleet {
     /// The store cannot be read or written.
     pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let first_event_id = take_event_ids(store.as_ref()).await?;
-        let past = stored::load(store.as_ref()).await?;
-        let kept = past.iter().map(|event| event.id).collect();
+        let (past, kept) = stored::load(store.as_ref()).await?;
         let events = Arc::new(EventLog::with_past(first_event_id, past));
         let (told, events_stored) = watch::channel(first_event_id.saturating_sub(1));
         tokio::spawn(stored::keep(Arc::downgrade(&events), Arc::clone(&store), kept, told));
@@ -325,7 +325,7 @@ impl Fleet {
                 })?),
                 None => None,
             };
-        let record = starting_record(setup, committed.clone())?;
+        let record = starting_record(setup, committed.clone(), self.events().next_id())?;
 
         let key = self.0.next_key.fetch_add(1, Ordering::Relaxed);
         #[expect(clippy::cast_possible_truncation, reason = "any spread will do")]
@@ -514,10 +514,11 @@ impl Gate {
     }
 }
 
-/// The record to start with: what is stored, brought up to date with the configuration.
+/// The record to start with: what is stored, brought up to date with the configuration. A new BMC's events begin with `next_event`.
 fn starting_record(
     setup: MachineSetup,
     stored: Option<MachineRecord>,
+    next_event: u64,
 ) -> Result<MachineRecord, AccountError> {
     let (user, password) = &setup.administrator;
     let mut record = match stored {
@@ -541,7 +542,7 @@ fn starting_record(
             accounts: Arc::new(Accounts::with_administrator(user, password.clone())?),
             identity: Arc::new(default_identity(&setup.name)),
             firmware: None,
-            settings: Arc::default(),
+            settings: Arc::new(Settings::of_new(next_event)),
             sel: SelState::default(),
             machine: setup.machine,
             configured_administrator: setup.administrator,

@@ -427,6 +427,23 @@ async fn a_removed_machine_answers_that_it_is_gone_and_can_be_forgotten() {
     assert!(fleet.find("bmc").is_none());
 }
 
+/// What happened to the one before is not the new one's to tell.
+#[tokio::test]
+async fn a_new_bmc_of_an_old_name_begins_behind_the_events_of_the_old_one() {
+    let (disk, backend) = (Disk::new(), Arc::new(Obedient::default()));
+    let fleet = fleet(&disk).await;
+    served(&fleet, &backend).await.request(Request::Power(PowerAction::On, Origin::Client)).await.unwrap();
+    let events = |after| fleet.events().last_of("bmc", after, 100);
+    assert!(!events(0).is_empty());
+    fleet.remove("bmc", false).await.unwrap();
+    let kept = served(&fleet, &backend).await;
+    assert!(!events(kept.snapshot().settings.manager.events_before).is_empty(), "the same one, served again");
+    fleet.remove("bmc", true).await.unwrap();
+    let old = events(0).last().unwrap().id;
+    let new = served(&fleet, &backend).await;
+    assert!(new.snapshot().settings.manager.events_before >= old);
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_two_identify_timers_the_newer_counts() {
     let (disk, backend) = (Disk::new(), Arc::new(Obedient::default()));

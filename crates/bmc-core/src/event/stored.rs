@@ -28,8 +28,14 @@ fn key(id: u64) -> String {
     format!("{PREFIX}{id:016x}")
 }
 
-/// The events that are stored, oldest first. One that cannot be read, because it was stored by another version, is left out.
-pub(crate) async fn load(store: &dyn Store) -> Result<Vec<Event>, StoreError> {
+/// The id in a key.
+fn id_of(key: &str) -> Option<u64> {
+    u64::from_str_radix(key.strip_prefix(PREFIX)?, 16).ok()
+}
+
+/// The events that are stored, oldest first, and the ids of all. One that cannot be read, because it was stored by another version, is
+/// left out; its id is there, so that it is forgotten in its turn.
+pub(crate) async fn load(store: &dyn Store) -> Result<(Vec<Event>, VecDeque<u64>), StoreError> {
     let stored = store.list(PREFIX).await?;
     let mut events: Vec<Event> = stored
         .iter()
@@ -43,7 +49,9 @@ pub(crate) async fn load(store: &dyn Store) -> Result<Vec<Event>, StoreError> {
         })
         .collect();
     events.sort_unstable_by_key(|event| event.id);
-    Ok(events)
+    let mut ids: Vec<u64> = stored.iter().filter_map(|record| id_of(&record.key)).collect();
+    ids.sort_unstable();
+    Ok((events, ids.into()))
 }
 
 /// Stores what happens, until the log is gone. `stored` are the ids that are in the store; `told` is told up to which id all is.
@@ -97,4 +105,49 @@ fn batch(events: &[Event], stored: &VecDeque<u64>) -> (Vec<Write>, VecDeque<u64>
         batch.push(write(oldest, None));
     }
     (batch, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::EventKind;
+    use crate::store::{Change, Record, Revision};
+
+    /// Full of events that another version has stored.
+    struct Foreign;
+
+    #[async_trait]
+    impl Store for Foreign {
+        async fn get(&self, _: &str) -> Result<Option<Record>, StoreError> {
+            Ok(None)
+        }
+
+        async fn list(&self, _: &str) -> Result<Vec<Record>, StoreError> {
+            let record = |id| Record { key: key(id), value: b"foreign".to_vec(), revision: Revision(1) };
+            Ok((1..=EVENTS_STORED_MAX as u64).map(record).collect())
+        }
+
+        async fn commit(&self, _: Vec<Write>) -> Result<Revision, StoreError> {
+            Ok(Revision(1))
+        }
+
+        fn watch(&self) -> broadcast::Receiver<Change> {
+            broadcast::Sender::new(1).subscribe()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_cannot_be_read_is_forgotten_in_its_turn() {
+        let (events, stored) = load(&Foreign).await.unwrap();
+        assert_eq!((events, stored.len()), (vec![], EVENTS_STORED_MAX));
+        let (time, bmc) = (Timestamp::UNIX_EPOCH, "a".to_owned());
+        let event = Event { id: 1 << 32, time, bmc, machine: Uuid::nil(), kind: EventKind::Resumed };
+        let (writes, kept) = batch(&[event], &stored);
+        assert_eq!((&writes[1].key, &writes[1].value), (&key(1), &None));
+        assert_eq!(kept.len(), EVENTS_STORED_MAX);
+    }
 }

@@ -23,6 +23,8 @@ pub struct ManagerSettings {
     pub service_identification: String,
     /// Of the controller's own log, events up to this id were cleared away.
     pub log_cleared: u64,
+    /// Events up to this id are not this BMC's: they were told before it was added, of another one of its name.
+    pub events_before: u64,
     /// How often the controller was reset to its defaults: what a frontend keeps apart from these settings, and what a client has set of it, counts only while
     /// this is what it was then.
     pub defaults: u64,
@@ -35,6 +37,7 @@ impl ManagerSettings {
         Self {
             service_identification: String::new(),
             log_cleared: self.log_cleared,
+            events_before: self.events_before,
             defaults: self.defaults + 1,
             ..reached
         }
@@ -49,6 +52,7 @@ impl Default for ManagerSettings {
             ntp_servers: Vec::new(),
             service_identification: String::new(),
             log_cleared: 0,
+            events_before: 0,
             defaults: 0,
         }
     }

@@ -76,6 +76,15 @@ pub struct Settings {
     pub firmware: firmware::FirmwareSettings,
 }
 
+impl Settings {
+    /// Those of a new BMC, whose first event has at least this id.
+    pub(crate) fn of_new(next_event: u64) -> Self {
+        let events_before = next_event.saturating_sub(1);
+        let manager = ManagerSettings { events_before, ..ManagerSettings::default() };
+        Self { manager, ..Self::default() }
+    }
+}
+
 /// What an [`Edit`] may change.
 #[derive(Debug)]
 pub struct Editable<'a> {

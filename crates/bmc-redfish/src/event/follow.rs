@@ -42,14 +42,15 @@ enum Wake {
 }
 
 impl Follower {
-    /// Begins behind the event `after`.
+    /// Begins behind the event `after`; with one BMC not before the first of its own, for an earlier BMC may have had its name.
     pub(super) fn new(scope: Scope, after: u64) -> Self {
         let log = Arc::clone(scope.fleet().events());
         let wake = match &scope {
             Scope::One { .. } => Wake::One(log.bell(&scope.lockout_name())),
             Scope::All { .. } => Wake::All(log.subscribe()),
         };
-        Self { log, scope, seen: after, batch: VecDeque::new(), wake }
+        let first = scope.machine().map_or(0, |machine| machine.snapshot().settings.manager.events_before);
+        Self { log, scope, seen: after.max(first), batch: VecDeque::new(), wake }
     }
 
     /// The next event; none when the log is gone. What the ring no longer has is skipped.

@@ -150,6 +150,7 @@ const SETTINGS: &[([bool; 3], Row)] = &[
         ),
     ),
     (ALWAYS, ("cleared log", |s| s.manager.log_cleared = 5, |s| s.settings.manager.log_cleared == 5)),
+    (ALWAYS, ("first event", |s| s.manager.events_before = 5, |s| s.settings.manager.events_before == 5)),
     (
         ALWAYS,
         ("BMC version", |s| s.firmware.bmc = Some("9".to_owned()), |s| s.settings.firmware.bmc.is_some()),

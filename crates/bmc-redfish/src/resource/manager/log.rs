@@ -91,7 +91,8 @@ fn service(call: &Call<'_>) -> Result<Value, Problem> {
 }
 
 fn events(call: &Call<'_>, snapshot: &Snapshot) -> Vec<Event> {
-    let cleared = snapshot.settings.manager.log_cleared;
+    let manager = &snapshot.settings.manager;
+    let cleared = manager.log_cleared.max(manager.events_before);
     call.service.scope.fleet().events().last_of(&snapshot.name, cleared, ENTRIES_MAX)
 }
 
