@@ -276,9 +276,11 @@ fn guest_boots_what_nobody_signed_only_without_secure_boot() {
     let machine = Machine::of(&lab, "web");
     machine.await_power(false);
     assert_eq!(secure_boot_shown(&machine), (json!(false), Value::Null, json!("SetupMode")));
-    // Its databases are there, and who would edit them is told what can be done.
+    // Its databases are there, empty, and who would edit them is told what can be done.
     let databases = format!("{}/SecureBoot/SecureBootDatabases", machine.system);
-    assert_eq!(machine.redfish.read(&databases)["Members@odata.count"], 4);
+    assert_eq!(machine.redfish.read(&databases)["Members@odata.count"], 8);
+    let owners = || machine.redfish.read(&format!("{databases}/PK/Certificates"))["Members"].take();
+    assert_eq!(owners(), json!([]));
     let refused = machine.redfish.post(&format!("{databases}/db/Certificates"), &json!({})).expect(405);
     assert!(refused.json().to_string().contains("SecureBoot.ResetKeys"), "{}", refused.json());
     ask_secure_boot(&machine, true);
@@ -286,6 +288,9 @@ fn guest_boots_what_nobody_signed_only_without_secure_boot() {
     assert_eq!(machine.power(Door::Ipmi, ON), Reply::Done);
     is_refused_by_firmware(&mut guest);
     assert_eq!(secure_boot_shown(&machine), (json!(true), json!("Enabled"), json!("UserMode")));
+    let signer = machine.redfish.read(&format!("{databases}/db/Certificates/1"));
+    assert_eq!(signer["Issuer"]["Organization"], "Microsoft Corporation");
+    assert_eq!(owners().as_array().map(Vec::len), Some(1));
     ask_secure_boot(&machine, false);
     assert_eq!(secure_boot_shown(&machine).1, "Enabled", "still");
     assert_eq!(machine.power(Door::Redfish, CYCLE), Reply::Done);

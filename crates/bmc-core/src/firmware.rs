@@ -139,9 +139,12 @@ pub struct SecureBoot {
     pub fixed: Option<String>,
     /// What can be done to the keys as a whole.
     pub key_resets: Vec<KeyReset>,
-    /// What is in its databases, where that can be told; it can be changed then.
+    /// What is in its databases, where that can be told.
     #[serde(default)]
     pub databases: Option<KeyDatabases>,
+    /// Why it cannot be told, in words: whether there is a platform key is then what the machine's definition says, not what its variables do.
+    #[serde(default)]
+    pub databases_unread: Option<String>,
 }
 
 impl SecureBoot {
@@ -172,7 +175,7 @@ pub struct FirmwareSetup {
     pub secure_boot: Option<bool>,
     /// What happens to its keys.
     pub keys: Option<KeyReset>,
-    /// What is to be in its databases after that, where the machine can [tell](SecureBoot::databases).
+    /// What is to be in its databases after that, where they can be [changed](KeyDatabases::fixed).
     pub databases: Option<Arc<KeySet>>,
 }
 

@@ -250,11 +250,14 @@ impl Hub {
         watch.refresh_waits.store(false, Ordering::Release);
         let was_bound = watch.uuid().is_some();
         for round in 0..=REFRESH_OVERTAKEN_MAX {
-            let asked_at = watch.track().events;
+            let (asked_at, renewed) = {
+                let track = watch.track();
+                (track.events, track.renew_variables)
+            };
             let (asked, raid, firmware) =
                 (Arc::clone(watch), Arc::clone(&self.raid), Arc::clone(&self.firmware));
             let result = self.caller.call(CALL_TIMEOUT, "tell a domain's state", move |connect| {
-                fetch(connect, &asked.look_up(connect)?, &raid, &firmware, &asked.store)
+                fetch(connect, &asked.look_up(connect)?, &raid, &firmware, (&asked.store, renewed))
             });
             match result.await {
                 Ok(fetched) => {

@@ -215,13 +215,14 @@ pub(crate) fn gone(watch: &Watch, uri: &str) -> BackendError {
 
 /// Asks libvirt for all that is to know of a domain.
 ///
-/// What an earlier boot over HTTP has left in the variables of a machine that is off is removed on the way.
+/// What an earlier boot over HTTP has left in the variables of a machine that is off is removed on the way. `store` is what its changes hold,
+/// and whether the next start makes it anew.
 pub(crate) fn fetch(
     connect: &Connect,
     domain: &Domain,
     raid: &RaidOptions,
     host: &HostFirmware,
-    store: &Mutex<()>,
+    (store, renewed): (&Mutex<()>, bool),
 ) -> Result<Fetched, Failure> {
     let state = sys::domain_state(domain)?;
     let power = power_of(state);
@@ -242,6 +243,9 @@ pub(crate) fn fetch(
     if info.firmware == FirmwareMode::Uefi {
         let place = nvram::place(&connect.uri()?, &info.name, &definition, live.as_deref());
         nvram::complete(&mut info, &place, &definition);
+        // A machine that runs may have been given other firmware for its next boot, with variables of its own.
+        let next = nvram::place(&connect.uri()?, &info.name, &definition, None).or_else(|_| place.clone());
+        firmware::keys::complete(connect, host, &definition, &next, renewed, &mut info)?;
         if let Ok(file) = place
             && live.is_none()
             && nvram::has_uri(&info)

@@ -50,7 +50,13 @@ impl Variables {
             has_platform_key: !self.keys.pk.is_empty(),
             fixed: None,
             key_resets: vec![KeyReset::Default, KeyReset::DeleteAll, KeyReset::DeletePlatformKey],
-            databases: Some(KeyDatabases { now: Arc::clone(&self.keys), defaults: Arc::clone(&FACTORY) }),
+            databases: Some(KeyDatabases {
+                now: Arc::clone(&self.keys),
+                defaults: Some(Arc::clone(&FACTORY)),
+                others: Vec::new(),
+                fixed: None,
+            }),
+            databases_unread: None,
         })
     }
 

@@ -159,8 +159,21 @@ fn stored_bytes(entries: &[KeyEntry]) -> usize {
 pub struct KeyDatabases {
     /// What is in them.
     pub now: Arc<KeySet>,
-    /// What the firmware comes with.
-    pub defaults: Arc<KeySet>,
+    /// What the firmware comes with, where that is known.
+    pub defaults: Option<Arc<KeySet>>,
+    /// Signatures of kinds that a [`KeySet`] has no word for, or for which it has no room: how many, in which database.
+    #[serde(default)]
+    pub others: Vec<(KeyDatabase, usize)>,
+    /// Why single entries cannot be changed; `None` when they can.
+    #[serde(default)]
+    pub fixed: Option<String>,
+}
+
+impl KeyDatabases {
+    /// How many signatures of a database are not in its [`KeySet`].
+    pub fn others_in(&self, database: KeyDatabase) -> usize {
+        self.others.iter().filter(|(of, _)| *of == database).map(|(_, count)| count).sum()
+    }
 }
 
 /// Bytes as hexadecimal text.

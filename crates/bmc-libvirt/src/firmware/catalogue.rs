@@ -133,17 +133,27 @@ impl Catalogue {
 
     /// What a domain's firmware is. One that nothing describes is taken for what its definition says.
     pub(crate) fn kind(&self, facts: &Facts) -> Kind {
+        self.image(facts).map_or_else(|| by_word(facts), Image::kind)
+    }
+
+    /// The image that a domain's definition comes to, if a descriptor tells of it.
+    pub(crate) fn image(&self, facts: &Facts) -> Option<&Image> {
         let by_file = |image: &&Image| {
             facts.loader.as_deref().is_some_and(|loader| image.code == Path::new(loader))
                 && facts.template.as_deref().is_none_or(|template| image.template == Path::new(template))
         };
         let selected = || self.images.iter().find(|image| image.fits(facts));
-        let image = match (&facts.loader, &facts.automatic) {
+        match (&facts.loader, &facts.automatic) {
             (Some(_), _) => self.images.iter().find(by_file),
             (None, Some(_)) => selected(),
             (None, None) => None,
-        };
-        image.map_or_else(|| by_word(facts), Image::kind)
+        }
+    }
+
+    /// The image with keys that a domain's own image stands beside: itself, where it comes with keys.
+    pub(crate) fn enrolled(&self, facts: &Facts) -> Option<&Image> {
+        let own = self.image(facts).filter(|image| image.enforces());
+        own.or_else(|| self.images.iter().find(|image| image.enforces() && image.is_for(facts)))
     }
 
     /// Why a machine cannot have this kind of UEFI, and what helps; `None` when it can.

@@ -4,6 +4,7 @@
 //! beforehand: libvirt is asked for the emulator's command line of the definition as it would be.
 
 pub mod catalogue;
+pub(crate) mod keys;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,12 +33,13 @@ const VARIABLES_NODE: &str = "\"libvirt-pflash1-storage\"";
 pub(crate) struct HostFirmware {
     folders: Vec<PathBuf>,
     read: Mutex<Option<(Instant, Arc<Catalogue>)>>,
+    templates: keys::Templates,
 }
 
 impl HostFirmware {
     /// The firmware described in these folders.
     pub(crate) fn new(folders: Vec<PathBuf>) -> Self {
-        Self { folders, read: Mutex::default() }
+        Self { folders, read: Mutex::default(), templates: keys::Templates::default() }
     }
 
     /// What there is; `None` of a hypervisor elsewhere, whose folders cannot be read.
@@ -98,6 +100,7 @@ fn describe(catalogue: Option<&Catalogue>, facts: &Facts, info: &mut MachineInfo
             fixed: if enabled { plain.clone() } else { secure.clone() },
             key_resets: resets.filter(possible).map(|(reset, _)| reset).collect(),
             databases: None,
+            databases_unread: None,
         });
     } else {
         // What comes back with the mode needs no other image than it had.

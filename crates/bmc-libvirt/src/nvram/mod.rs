@@ -1,8 +1,9 @@
 //! The guest's UEFI variables: its boot options are read from the file that libvirt keeps them in, and a URI to boot from is written into it
 //! while the machine is off.
 //!
-//! [`store`] is the file, [`path`] are device paths, [`option`](mod@option) the boot manager's variables.
+//! [`store`] is the file, [`path`] are device paths, [`option`](mod@option) the boot manager's variables, [`keys`] those of Secure Boot.
 
+mod keys;
 mod option;
 pub(crate) mod path;
 mod store;
@@ -18,6 +19,7 @@ use bmc_core::firmware::{BootDevice, BootDeviceKind, LoadOption};
 
 use crate::media::remote_host;
 use crate::xml::place;
+pub(crate) use keys::StoredKeys;
 use path::{DevicePath, Node};
 use store::{Edit, FILE_BYTES_MAX, Store};
 
@@ -82,6 +84,14 @@ fn load(file: &Path) -> Result<Option<Store>, String> {
     }
     let opened = File::open(file).map_err(|error| failed(&error))?;
     read(file, &opened).map(Some)
+}
+
+/// The keys of Secure Boot in a store; `None` when there is no file.
+///
+/// # Errors
+/// In words why it cannot be read.
+pub(crate) fn stored_keys(file: &Path) -> Result<Option<StoredKeys>, String> {
+    Ok(load(file)?.as_ref().map(StoredKeys::of))
 }
 
 /// Why a store that can be read cannot be changed.

@@ -168,7 +168,13 @@ impl Store {
 
     /// What a variable of the boot manager holds.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        self.bytes.get(self.find(name)?.data.clone())
+        self.get_of(&GLOBAL, name)
+    }
+
+    /// What a variable of another vendor holds.
+    pub(crate) fn get_of(&self, vendor: &[u8; 16], name: &str) -> Option<&[u8]> {
+        let is_it = |variable: &&Variable| variable.vendor == *vendor && variable.name == name;
+        self.bytes.get(self.variables.iter().find(is_it)?.data.clone())
     }
 
     /// The names of the boot manager's variables.

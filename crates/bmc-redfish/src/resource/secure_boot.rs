@@ -80,6 +80,9 @@ fn render(snapshot: &Snapshot) -> Value {
         members["SecureBootMode"] =
             if secure_boot.has_platform_key { "UserMode" } else { "SetupMode" }.into();
         members["SecureBootDatabases"] = link(&database::collection_uri(snapshot));
+        if let Some(reason) = &secure_boot.databases_unread {
+            members["Description"] = database::unread(reason).into();
+        }
     }
     let resets = resets(snapshot);
     if !resets.is_empty() {
@@ -155,7 +158,7 @@ async fn reset_keys(call: &Call<'_>) -> Result<Reply, Problem> {
     let reset = reset.and_then(|value| parameters.choice(RESET_TYPE, value, &resets));
     parameters.end()?;
     let reset = reset.ok_or_else(Problem::internal)?;
-    if database::of(&snapshot).is_some() {
+    if database::of(&snapshot).is_some_and(|databases| databases.fixed.is_none()) {
         return database::alter(&machine, |keys, defaults| {
             keys.reset(reset, defaults);
             Ok(())

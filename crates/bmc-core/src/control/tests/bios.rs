@@ -17,6 +17,7 @@ fn secure(enabled: bool) -> Option<SecureBoot> {
         fixed: None,
         key_resets: vec![KeyReset::Default],
         databases: None,
+        databases_unread: None,
     })
 }
 

@@ -1,7 +1,8 @@
 //! The databases of Secure Boot: `PK`, `KEK`, `db` and `dbx`, with the certificates and signatures in them, and what the firmware comes with.
 //!
 //! They show what the next boot finds: a change is pending until then, as all changes of the firmware are, and can be read, changed and taken
-//! back like any other. Machines whose keys nobody but their firmware can read have the four databases without what is in them.
+//! back like any other. Of machines whose keys can be read but not changed one by one they are only shown; those whose keys nobody but their
+//! firmware can read have the four databases without what is in them, and say why.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::error::Problem;
+use crate::error::{Problem, sentence};
 use crate::etag;
 use crate::message::{self, Message};
 use crate::patch::{Faults, is_annotation};
@@ -47,8 +48,9 @@ const NAMES: [(&str, &str, KeyDatabase); 4] = [
 const CERTIFICATE_MAX_BYTES: usize = 16 << 10;
 /// Bytes of a SHA-256 hash.
 const HASH_BYTES: usize = 32;
-/// What is said of keys that cannot be edited.
-const UNREADABLE: &str = "The keys of this machine are known to its firmware only. SecureBoot.ResetKeys deletes all of them, or enrols those that the firmware comes with.";
+/// What is said of keys that cannot be edited, behind the reason.
+const INSTEAD: &str =
+    "SecureBoot.ResetKeys deletes all of them, or enrols those that the firmware comes with.";
 
 /// The databases of Systems.
 pub(crate) static ROUTES: &[Route] = &[
@@ -155,9 +157,26 @@ pub(super) fn of(snapshot: &Snapshot) -> Option<&KeyDatabases> {
 }
 
 /// What the next boot finds in them.
-fn next(snapshot: &Snapshot) -> Option<&Arc<KeySet>> {
-    let now = &of(snapshot)?.now;
-    Some(snapshot.settings.bios.pending_databases().unwrap_or(now))
+fn next(snapshot: &Snapshot) -> Option<Arc<KeySet>> {
+    let known = of(snapshot)?;
+    let next = Arc::clone(snapshot.settings.bios.pending_databases().unwrap_or(&known.now));
+    let Some(reset) = snapshot.settings.bios.pending_keys() else { return Some(next) };
+    let mut left = KeySet::clone(&next);
+    left.reset(reset, known.defaults.as_deref().unwrap_or(&KeySet::default()));
+    Some(Arc::new(left))
+}
+
+/// What is said of a machine whose keys cannot be read.
+pub(super) fn unread(reason: &str) -> String {
+    let reason = sentence(reason);
+    format!(
+        "The keys in its variables are not known, and what is said of them is what its definition says. {reason}"
+    )
+}
+
+/// Whether it is known what the firmware comes with.
+fn has_defaults(snapshot: &Snapshot) -> bool {
+    of(snapshot).is_some_and(|known| known.defaults.is_some())
 }
 
 /// One database that is asked for.
@@ -173,7 +192,7 @@ fn asked(call: &Call<'_>, snapshot: &Snapshot) -> Result<Asked, Problem> {
     let found = NAMES.into_iter().filter(|_| offers).find_map(|(name, default, database)| {
         if call.member == name {
             Some(Asked { name, database, is_default: false })
-        } else if call.member == default && of(snapshot).is_some() {
+        } else if call.member == default && has_defaults(snapshot) {
             Some(Asked { name: default, database, is_default: true })
         } else {
             None
@@ -183,9 +202,10 @@ fn asked(call: &Call<'_>, snapshot: &Snapshot) -> Result<Asked, Problem> {
 }
 
 /// What is in a database; a machine that cannot tell has no such resources.
-fn entries<'a>(snapshot: &'a Snapshot, asked: &Asked) -> Result<&'a [KeyEntry], Problem> {
-    let keys = if asked.is_default { of(snapshot).map(|all| &all.defaults) } else { next(snapshot) };
-    Ok(keys.ok_or_else(|| Problem::not_found(KIND, asked.name))?.database(asked.database))
+fn keys(snapshot: &Snapshot, asked: &Asked) -> Result<Arc<KeySet>, Problem> {
+    let keys =
+        if asked.is_default { of(snapshot).and_then(|all| all.defaults.clone()) } else { next(snapshot) };
+    keys.ok_or_else(|| Problem::not_found(KIND, asked.name))
 }
 
 fn show_all(call: &Call<'_>) -> Result<Value, Problem> {
@@ -193,7 +213,7 @@ fn show_all(call: &Call<'_>) -> Result<Value, Problem> {
     let uri = collection_uri(&snapshot);
     let offers = snapshot.info.as_ref().is_some_and(|info| info.secure_boot.is_some());
     let own = NAMES.iter().filter(|_| offers).map(|(name, ..)| name);
-    let defaults = NAMES.iter().filter(|_| of(&snapshot).is_some()).map(|(_, default, _)| default);
+    let defaults = NAMES.iter().filter(|_| has_defaults(&snapshot)).map(|(_, default, _)| default);
     let members: Vec<String> = own.chain(defaults).map(|name| format!("{uri}/{name}")).collect();
     Ok(collection::render(
         schema::SECURE_BOOT_DATABASE_COLLECTION,
@@ -215,15 +235,24 @@ fn show(call: &Call<'_>) -> Result<Value, Problem> {
     };
     let object = resource(schema::SECURE_BOOT_DATABASE, &uri, asked.name, title);
     let mut members = json!({"DatabaseId": asked.name});
-    if of(&snapshot).is_none() {
+    let secure_boot = snapshot.info.as_ref().and_then(|info| info.secure_boot.as_ref());
+    let Some(known) = of(&snapshot) else {
+        if let Some(reason) = secure_boot.and_then(|secure_boot| secure_boot.databases_unread.as_ref()) {
+            members["Description"] = unread(reason).into();
+        }
         return Ok(with(object, members));
+    };
+    let others = known.others_in(asked.database);
+    if others > 0 && !asked.is_default {
+        members["Description"] =
+            format!("{title}; {others} more in it are of kinds that are not shown here.").into();
     }
     for part in [Part::Certificates, Part::Signatures] {
         if part.is_in(asked.database) {
             members[part.name()] = link(&format!("{uri}/{}", part.name()));
         }
     }
-    members["Actions"] = match asked.is_default {
+    members["Actions"] = match asked.is_default || known.fixed.is_some() {
         // Said, though there is none: sushy asks what is below without asking whether it is there.
         true => json!({}),
         false => json!({
@@ -250,7 +279,8 @@ fn show_entries(call: &Call<'_>, part: Part) -> Result<Value, Problem> {
     let snapshot = call.service.machine("ComputerSystem", call.id)?.snapshot();
     let asked = asked_part(call, &snapshot, part)?;
     let uri = part_uri(&snapshot, &asked, part);
-    let members = entries(&snapshot, &asked)?.iter().filter(|entry| entry.kind == part.kind());
+    let keys = keys(&snapshot, &asked)?;
+    let members = keys.database(asked.database).iter().filter(|entry| entry.kind == part.kind());
     let members: Vec<String> = members.map(|entry| format!("{uri}/{}", entry.id)).collect();
     let (schema, name) = match part {
         Part::Certificates => (schema::CERTIFICATE_COLLECTION, "Secure Boot Certificates"),
@@ -259,10 +289,11 @@ fn show_entries(call: &Call<'_>, part: Part) -> Result<Value, Problem> {
     Ok(collection::render(schema, &uri, name, &members))
 }
 
-fn find<'a>(snapshot: &'a Snapshot, asked: &Asked, part: Part, id: &str) -> Result<&'a KeyEntry, Problem> {
-    let mut all = entries(snapshot, asked)?.iter();
+fn find(snapshot: &Snapshot, asked: &Asked, part: Part, id: &str) -> Result<KeyEntry, Problem> {
+    let keys = keys(snapshot, asked)?;
+    let mut all = keys.database(asked.database).iter();
     let found = all.find(|entry| entry.kind == part.kind() && entry.id.to_string() == id);
-    found.ok_or_else(|| {
+    found.cloned().ok_or_else(|| {
         Problem::not_found(if part == Part::Certificates { "Certificate" } else { "Signature" }, id)
     })
 }
@@ -270,7 +301,7 @@ fn find<'a>(snapshot: &'a Snapshot, asked: &Asked, part: Part, id: &str) -> Resu
 fn show_entry(call: &Call<'_>, part: Part) -> Result<Value, Problem> {
     let snapshot = call.service.machine("ComputerSystem", call.id)?.snapshot();
     let asked = asked_part(call, &snapshot, part)?;
-    Ok(render(&snapshot, &asked, part, find(&snapshot, &asked, part, call.leaf)?))
+    Ok(render(&snapshot, &asked, part, &find(&snapshot, &asked, part, call.leaf)?))
 }
 
 fn render(snapshot: &Snapshot, asked: &Asked, part: Part, entry: &KeyEntry) -> Value {
@@ -303,8 +334,8 @@ pub(super) async fn alter<T>(
         let (Some(known), Some(next)) = (of(snapshot), next(snapshot)) else {
             return Err(Problem::internal());
         };
-        let mut wanted = KeySet::clone(next);
-        let made = alter(&mut wanted, &known.defaults)?;
+        let mut wanted = KeySet::clone(&next);
+        let made = alter(&mut wanted, known.defaults.as_deref().unwrap_or(&KeySet::default()))?;
         let now = Arc::clone(&known.now);
         let edit = Edit::new(move |editable| {
             editable.settings.bios.ask_databases(wanted.clone(), &now);
@@ -323,14 +354,17 @@ fn to_change(call: &Call<'_>, part: Option<Part>) -> Result<(MachineHandle, Aske
         Some(part) => asked_part(call, &snapshot, part)?,
         None => asked(call, &snapshot)?,
     };
-    let refused = if asked.is_default {
-        "What the firmware comes with cannot be changed."
-    } else if of(&snapshot).is_none() {
-        UNREADABLE
-    } else {
-        return Ok((machine, asked));
+    if asked.is_default {
+        return Err(Problem::only_shown("What the firmware comes with cannot be changed."));
+    }
+    let reason = match of(&snapshot) {
+        Some(known) => known.fixed.as_deref().map(sentence),
+        None => Some("The keys of this machine are known to its firmware only.".to_owned()),
     };
-    Err(Problem::only_shown(refused))
+    match reason {
+        Some(reason) => Err(Problem::only_shown(&format!("{reason} {INSTEAD}"))),
+        None => Ok((machine, asked)),
+    }
 }
 
 async fn add(call: &Call<'_>, part: Part) -> Result<Reply, Problem> {
@@ -344,7 +378,7 @@ async fn add(call: &Call<'_>, part: Part) -> Result<Reply, Problem> {
             .map_err(|error: RequestError| write::change_problem(&error, &machine.snapshot()))
     })
     .await?;
-    let shown = render(&snapshot, &asked, part, find(&snapshot, &asked, part, &id.to_string())?);
+    let shown = render(&snapshot, &asked, part, &find(&snapshot, &asked, part, &id.to_string())?);
     let location = shown.get("@odata.id").and_then(Value::as_str).map(HeaderValue::from_str);
     let headers = location.into_iter().flatten().map(|location| (LOCATION, location)).collect();
     Ok(Reply { status: StatusCode::CREATED, headers, content: Content::Resource(shown) })
