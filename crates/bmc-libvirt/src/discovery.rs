@@ -90,6 +90,9 @@ impl Batch {
     }
 }
 
+/// What a look at a domain told; `None`: there is none.
+type Answer<E> = (Uuid, Result<Option<Found>, E>);
+
 async fn keep_listing(
     hub: Weak<Hub>,
     caller: Caller,
@@ -182,7 +185,7 @@ async fn answer(
 }
 
 /// Puts what was answered into the listing. Whether that changes it.
-fn tell<E>(listing: &mut Listing, answers: Vec<(Uuid, Result<Option<Found>, E>)>) -> bool {
+fn tell<E>(listing: &mut Listing, answers: Vec<Answer<E>>) -> bool {
     let mut changed = false;
     for (uuid, answer) in answers {
         changed |= match answer {
@@ -205,7 +208,7 @@ fn look_at<E>(
     late: impl Fn() -> bool,
     about_one: impl Fn(&E) -> bool,
     find: impl Fn(Uuid) -> Result<Option<Found>, E>,
-) -> Result<Vec<(Uuid, Result<Option<Found>, E>)>, Failure>
+) -> Result<Vec<Answer<E>>, Failure>
 where
     Failure: From<E>,
 {
