@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use virt::connect::Connect;
 use virt::error::Error;
 
-use crate::error::from_libvirt;
+use crate::error::{from_libvirt, not_opened};
 use crate::sys::{Registration, Sink, start_event_loop};
 
 /// Calls in flight on one connection. libvirtd's default `max_client_requests` is 5: one is left for keepalive.
@@ -100,7 +100,7 @@ impl Caller {
         let uri = Arc::clone(&self.uri);
         Opening(tokio::task::spawn_blocking(move || {
             start_event_loop().map_err(|reason| BackendError::new(BackendErrorKind::Internal, reason))?;
-            let connect = Connect::open(Some(&uri)).map_err(|error| from_libvirt(&uri, &error))?;
+            let connect = Connect::open(Some(&uri)).map_err(|error| not_opened(&uri, &error))?;
             if let Err(error) = connect.set_keep_alive(KEEPALIVE.0, KEEPALIVE.1) {
                 // Local drivers have no transport to keep alive.
                 tracing::debug!(%uri, %error, "no keepalive");

@@ -5,7 +5,7 @@ use bmc_core::storage::{Backing, Disk, DiskBus};
 use roxmltree::Node;
 
 use super::media;
-use super::read::parse;
+use super::read::{is_container, parse};
 use super::splice::Splices;
 use super::{child, child_text, children};
 
@@ -111,14 +111,18 @@ pub(crate) fn without(xml: &str, serial: &str) -> Result<Option<String>, Backend
 /// A copy of a domain's XML with a device more.
 ///
 /// # Errors
-/// `Internal`: it is no XML, or has no devices.
+/// `Internal`: it is no XML. `Unsupported`: it is a container's.
 pub(crate) fn with_device(xml: &str, device: &str) -> Result<String, BackendError> {
     let document = parse(xml)?;
-    let devices = child(document.root_element(), "devices").ok_or_else(|| {
-        BackendError::new(BackendErrorKind::Internal, "the domain's XML has no <devices>".to_owned())
-    })?;
+    let domain = document.root_element();
+    if is_container(domain) {
+        return Err(BackendError::unsupported("a container has no disks"));
+    }
     let mut splices = Splices::new(xml);
-    splices.append_child(devices, device);
+    match child(domain, "devices") {
+        Some(devices) => splices.append_child(devices, device),
+        None => splices.append_child(domain, &format!("<devices>{device}</devices>")),
+    }
     Ok(splices.apply())
 }
 

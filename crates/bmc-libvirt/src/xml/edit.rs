@@ -84,11 +84,14 @@ fn reorder(domain: Node<'_, '_>, boot: &OverrideBoot, splices: &mut Splices<'_>)
 /// kernel that QEMU loads itself too, which goes past every order.
 ///
 /// # Errors
-/// `Unsupported`: there is no such device.
+/// `Unsupported`: there is no such device, or none at all.
 pub(crate) fn with_boot_order(xml: &str, names: &[String]) -> Result<String, BackendError> {
     let document = parse(xml)?;
     let domain = document.root_element();
     let devices = bootable(domain);
+    if devices.is_empty() {
+        return Err(BackendError::unsupported("this machine has no boot devices"));
+    }
     let mut order = Vec::with_capacity(names.len());
     for name in names {
         let found = devices.iter().position(|(device, class)| {
@@ -123,11 +126,10 @@ fn number(
     for (index, (device, _)) in devices.iter().enumerate() {
         let place = order.iter().position(|&at| at == index).map(|place| place + 1);
         match (child(*device, "boot"), place) {
-            (Some(present), Some(place)) => {
-                if let Some(attribute) = present.attribute_node("order") {
-                    splices.replace(attribute.range_value(), place.to_string());
-                }
-            }
+            (Some(present), Some(place)) => match present.attribute_node("order") {
+                Some(attribute) => splices.replace(attribute.range_value(), place.to_string()),
+                None => splices.add_attribute(present, &format!("order='{place}'")),
+            },
             (None, Some(place)) => splices.append_child(*device, &format!("<boot order='{place}'/>")),
             (_, None) => {}
         }
@@ -258,7 +260,8 @@ fn wait_for_setup_key(domain: Node<'_, '_>, splices: &mut Splices<'_>) {
     splices.append_child(os, &format!("<bootmenu enable='yes' timeout='{SETUP_WAIT_MS}'/>"));
 }
 
-/// Sets or removes one top-level element of `<metadata>`, leaving all others alone. A `<metadata>` that held nothing else goes too.
+/// Sets or removes one top-level element of `<metadata>`, leaving all others alone. A `<metadata>` that holds nothing else, not even a
+/// remark, goes too.
 pub(super) fn set_metadata(
     domain: Node<'_, '_>,
     name: (&str, &str),
@@ -278,7 +281,8 @@ pub(super) fn set_metadata(
             }
         }
         (None, Some(old), Some(metadata)) => {
-            let alone = metadata.children().filter(Node::is_element).count() == 1;
+            let is_blank = |node: Node<'_, '_>| node.text().is_some_and(|text| text.trim().is_empty());
+            let alone = metadata.children().all(|node| node == old || node.is_text() && is_blank(node));
             splices.remove(if alone { metadata } else { old });
         }
         (None, _, _) => {}

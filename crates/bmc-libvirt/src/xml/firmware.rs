@@ -237,8 +237,11 @@ pub(crate) fn with_firmware(
 
     // A switch to Secure Boot always names a file: one without was not made by it.
     let names_file = !matches!(now, Kind::Secure { .. }) || child(os, "nvram").is_some();
+    // Nor is one that leaves all to libvirt.
+    let names_features = now == Kind::Legacy || child(os, "firmware").is_some();
     let is_default = automatic == default_attribute(now)
         && names_file
+        && names_features
         && own.iter().all(|element| is_default_element(*element, now));
     let secure_is_kept = others.iter().any(|(of, ..)| matches!(of, Kind::Secure { .. }));
     let made_again = is_default

@@ -11,7 +11,7 @@ use bmc_core::error::{BackendError, BackendErrorKind};
 use bmc_core::media::{MediaImage, MediaSlot};
 use roxmltree::Node;
 
-use super::read::parse;
+use super::read::{is_container, parse};
 use super::splice::Splices;
 use super::{child, children};
 
@@ -197,12 +197,19 @@ fn source(image: &MediaImage) -> Result<String, BackendError> {
 
 fn device(domain: Node<'_, '_>, image: &MediaImage) -> Result<String, BackendError> {
     let place = match image.slot {
-        MediaSlot::Cd => sata_place(domain)
-            .or_else(|| ide_place(domain))
-            .map_or_else(|| usb_place(domain, image.slot), Ok)?,
+        MediaSlot::Cd => cd_place(domain)?,
         MediaSlot::Usb => usb_place(domain, image.slot)?,
     };
     element(image.slot, Some(image), &place)
+}
+
+/// Whether the BMC's CD drive is in a domain, or there is a place for it.
+pub(super) fn has_place(domain: Node<'_, '_>) -> bool {
+    drive(domain, MediaSlot::Cd).is_some() || cd_place(domain).is_ok()
+}
+
+fn cd_place(domain: Node<'_, '_>) -> Result<Place, BackendError> {
+    sata_place(domain).or_else(|| ide_place(domain)).map_or_else(|| usb_place(domain, MediaSlot::Cd), Ok)
 }
 
 fn element(slot: MediaSlot, image: Option<&MediaImage>, place: &Place) -> Result<String, BackendError> {
@@ -253,6 +260,9 @@ fn usb_place(domain: Node<'_, '_>, slot: MediaSlot) -> Result<Place, BackendErro
         let message = format!("this machine has no {what} for the {} drive of virtual media", slot.as_str());
         BackendError::new(BackendErrorKind::Unsupported, message)
     };
+    if is_container(domain) {
+        return Err(BackendError::unsupported("a container has no drives, and so no virtual media"));
+    }
     if !has_usb {
         return Err(none("USB controller; add one to its definition (`virsh edit`)"));
     }

@@ -10,6 +10,8 @@ pub(crate) mod edit;
 pub(crate) mod firmware;
 pub(crate) mod inventory;
 pub(crate) mod media;
+#[cfg(test)]
+mod odd;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod serial;
@@ -33,7 +35,8 @@ fn children<'a, 'i, 'n>(
     node: Node<'a, 'i>,
     name: &'n str,
 ) -> impl Iterator<Item = Node<'a, 'i>> + use<'a, 'i, 'n> {
-    node.children().filter(move |child| child.has_tag_name(name))
+    // `has_tag_name` with a name alone takes any namespace.
+    node.children().filter(move |child| child.has_tag_name(name) && child.tag_name().namespace().is_none())
 }
 
 /// The text of a child element, trimmed.

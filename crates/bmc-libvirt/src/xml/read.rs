@@ -1,5 +1,7 @@
 //! What the core wants to know about a domain, out of its XML.
 
+use std::collections::HashSet;
+
 use bmc_core::backend::MachineInfo;
 use bmc_core::boot::{BootTarget, FirmwareMode};
 use bmc_core::error::{BackendError, BackendErrorKind};
@@ -9,8 +11,8 @@ use uuid::Uuid;
 
 use super::{BOOT_NS, child, child_text, children, inventory};
 
-/// Deepest domain XML that is read; libvirt's own is about ten deep.
-const NODES_MAX: u32 = 200_000;
+/// Most nodes of a domain's XML: as many `<a/>` as fit into the longest string that libvirt sends, of 4 MiB.
+const NODES_MAX: u32 = 1 << 20;
 
 /// Parses what libvirt gave us.
 ///
@@ -156,16 +158,22 @@ pub(super) fn core_name(device: Node<'_, '_>) -> Option<String> {
     Some(if device.has_tag_name("interface") { name.to_ascii_lowercase() } else { name.to_owned() })
 }
 
+/// Whether a domain is a container: it runs a program of its host's, and boots from nothing.
+pub(super) fn is_container(domain: Node<'_, '_>) -> bool {
+    child(domain, "os").and_then(|os| child_text(os, "type")) == Some("exe")
+}
+
 /// The devices that may carry `<boot order>`, in document order.
 pub(super) fn bootable<'a, 'i>(domain: Node<'a, 'i>) -> Vec<(Node<'a, 'i>, DeviceClass)> {
     child(domain, "devices")
+        .filter(|_| !is_container(domain))
         .into_iter()
         .flat_map(|devices| devices.children())
         .filter_map(|device| Some((device, class_of(device)?)))
         .collect()
 }
 
-/// Those that the core knows. A host device shows only at run time what it is.
+/// Those that the core knows. A host device shows only at run time what it is. Of two interfaces with one address the first is meant.
 fn boot_devices(domain: Node<'_, '_>) -> Vec<BootDevice> {
     let kind = |class| match class {
         DeviceClass::Disk => Some(BootDeviceKind::Disk),
@@ -176,14 +184,18 @@ fn boot_devices(domain: Node<'_, '_>) -> Vec<BootDevice> {
         DeviceClass::Other => None,
     };
     let known = |(device, class)| Some(BootDevice { name: core_name(device)?, kind: kind(class)? });
-    bootable(domain).into_iter().filter_map(known).collect()
+    let mut known: Vec<BootDevice> = bootable(domain).into_iter().filter_map(known).collect();
+    let mut seen = HashSet::new();
+    known.retain(|device| seen.insert(device.name.clone()));
+    known
 }
 
 fn boot_order(domain: Node<'_, '_>) -> Vec<String> {
     let devices = bootable(domain);
     let own = super::edit::own_order(domain, &devices).into_iter();
     let known = own.filter_map(|at| devices.get(at)).filter(|(_, class)| *class != DeviceClass::Other);
-    known.filter_map(|(device, _)| core_name(*device)).collect()
+    let mut seen = HashSet::new();
+    known.filter_map(|(device, _)| core_name(*device)).filter(|name| seen.insert(name.clone())).collect()
 }
 
 /// The override that a running instance was started with, from its live XML.
@@ -242,20 +254,16 @@ fn firmware_mode(domain: Node<'_, '_>) -> FirmwareMode {
 }
 
 fn boot_targets(domain: Node<'_, '_>, firmware: FirmwareMode) -> Vec<BootTarget> {
-    let devices = child(domain, "devices");
-    let present: Vec<(Node<'_, '_>, DeviceClass)> = devices
-        .into_iter()
-        .flat_map(|devices| devices.children())
-        .filter_map(|device| Some((device, class_of(device)?)))
-        .collect();
+    let present = bootable(domain);
+    let has_drive = is_qemu(domain) && super::media::has_place(domain);
     BootTarget::ALL
         .into_iter()
         .filter(|&target| match target {
             BootTarget::None => false,
             // SeaBIOS has no setup, only a menu of what to boot from.
             BootTarget::BiosSetup => is_qemu(domain) && firmware == FirmwareMode::Uefi,
-            // The BMC's own drive is always there, as on any BMC, although the domain has it only while a disc is in.
-            BootTarget::Cdrom | BootTarget::RemoteCdrom if is_qemu(domain) => true,
+            // The BMC's own drive is there, as on any BMC, although the domain has it only while a disc is in.
+            BootTarget::Cdrom | BootTarget::RemoteCdrom if has_drive => true,
             BootTarget::Http if firmware != FirmwareMode::Uefi => false,
             _ => present
                 .iter()

@@ -158,7 +158,7 @@ pub(crate) fn with_device(
     };
     match command_line {
         Some(line) => {
-            let elements = line.children().filter(Node::is_element).count();
+            let elements = line.children().filter(|node| !node.is_text()).count();
             if added.is_empty() && elements == ours.len() * 2 && elements > 0 {
                 // Nothing else was said there.
                 splices.remove(line);

@@ -199,7 +199,8 @@ fn keys(numbers: &[u8]) -> Arc<KeySet> {
 }
 
 fn with_databases(now: &Arc<KeySet>) -> MachineInfo {
-    let databases = Some(KeyDatabases { now: Arc::clone(now), defaults: Arc::default() });
+    let (now, defaults) = (Arc::clone(now), Some(Arc::default()));
+    let databases = Some(KeyDatabases { now, defaults, others: Vec::new(), fixed: None });
     let secure_boot = secure(false).map(|secure_boot| SecureBoot { databases, ..secure_boot });
     MachineInfo { secure_boot, ..uefi() }
 }

@@ -134,7 +134,10 @@ fn a_target_without_a_device_is_refused_with_what_there_is() {
         assert_eq!(error.kind, BackendErrorKind::Unsupported, "{target:?}");
     }
     // The BMC's own drive is there without a disc too: then the machine boots as it would by itself.
-    let copy = override_copy(&ODD.replace("device='cdrom'", "device='floppy'"), &boot(Cdrom)).unwrap();
+    let with_place = ODD.replace("<devices>", "<devices><controller type='sata' index='0'/>");
+    let floppies =
+        with_place.replace("device='cdrom'", "device='floppy'").replace("' bus='sata'", "' bus='fdc'");
+    let copy = override_copy(&floppies, &boot(Cdrom)).unwrap();
     assert_eq!(order(&copy), ["52:54:00:AA:00:01", "vda"]);
     let error = override_copy(ODD, &boot(BootTarget::Usb)).unwrap_err();
     assert!(error.message.contains("pxe") && error.message.contains("cdrom"), "{error}");
