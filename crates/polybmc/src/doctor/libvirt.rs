@@ -27,10 +27,12 @@ pub(super) fn checks(host: &Host) -> Vec<Finding> {
     let session = host.session_dir.iter().flat_map(|dir| SESSION_SOCKETS.map(|name| dir.join(name)));
     let libvirt = libvirt(&sockets.chain(session).collect::<Vec<_>>(), bad);
     let kvm = kvm(Path::new(KVM), bad);
-    let mut findings = vec![libvirt, kvm];
-    #[cfg(feature = "libvirt")]
-    findings.push(firmware(&firmware_folders(host)));
-    findings
+    vec![
+        libvirt,
+        kvm,
+        #[cfg(feature = "libvirt")]
+        firmware(&firmware_folders(host)),
+    ]
 }
 
 /// Whether one of libvirt's sockets takes a connection from us.
