@@ -225,22 +225,22 @@ pub enum EventKind {
     },
     /// Somebody may log in who could not before: an account got a name.
     AccountCreated {
-        /// Its id.
-        id: u8,
+        /// Its id. (`id` is the event's own, beside which this stands when stored and told.)
+        account: u8,
         /// Its name.
         user: String,
     },
     /// An account was given up.
     AccountRemoved {
         /// Its id.
-        id: u8,
+        account: u8,
         /// The name that it had.
         user: String,
     },
     /// An account is another than before.
     AccountChanged {
         /// Its id.
-        id: u8,
+        account: u8,
         /// Its name, the new one if that is what changed.
         user: String,
         /// In which way.

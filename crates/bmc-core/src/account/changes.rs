@@ -55,8 +55,8 @@ fn changes_of(before: Option<Account>, after: Option<Account>) -> Vec<EventKind>
     let (id, user) = (after.id, name(&after));
     match (name(&before).is_empty(), user.is_empty()) {
         (true, true) => return Vec::new(),
-        (true, false) => return vec![EventKind::AccountCreated { id, user }],
-        (false, true) => return vec![EventKind::AccountRemoved { id, user: name(&before) }],
+        (true, false) => return vec![EventKind::AccountCreated { account: id, user }],
+        (false, true) => return vec![EventKind::AccountRemoved { account: id, user: name(&before) }],
         (false, false) => {}
     }
     let mut changes = Vec::new();
@@ -85,7 +85,7 @@ fn changes_of(before: Option<Account>, after: Option<Account>) -> Vec<EventKind>
     if told != after {
         changes.push(AccountChange::Rights);
     }
-    let event = |change| EventKind::AccountChanged { id, user: user.clone(), change };
+    let event = |change| EventKind::AccountChanged { account: id, user: user.clone(), change };
     changes.into_iter().map(event).collect()
 }
 
@@ -108,11 +108,12 @@ mod tests {
         let eve =
             |account: &mut Account| *account = Account::new(3, "eve", Secret::new("secret"), Role::User);
         let (id, user) = (3, "eve".to_owned());
-        let changed = |user: &str, change| EventKind::AccountChanged { id, user: user.to_owned(), change };
-        assert_eq!(told(|_| {}, eve), [EventKind::AccountCreated { id, user: user.clone() }]);
+        let changed =
+            |user: &str, change| EventKind::AccountChanged { account: id, user: user.to_owned(), change };
+        assert_eq!(told(|_| {}, eve), [EventKind::AccountCreated { account: id, user: user.clone() }]);
         assert_eq!(
             told(eve, |account| *account = Account::blank(3)),
-            [EventKind::AccountRemoved { id, user }]
+            [EventKind::AccountRemoved { account: id, user }]
         );
         assert_eq!(told(eve, |_| {}), []);
         // Before it has a name it is nobody's.
@@ -139,6 +140,9 @@ mod tests {
         after.edit(NULL_USER_ID, |user| user.enabled = true).unwrap();
         let user = NULL_USER.to_owned();
         let change = AccountChange::Enabled;
-        assert_eq!(before.changes(&after), [EventKind::AccountChanged { id: NULL_USER_ID, user, change }]);
+        assert_eq!(
+            before.changes(&after),
+            [EventKind::AccountChanged { account: NULL_USER_ID, user, change }]
+        );
     }
 }

@@ -57,17 +57,17 @@ pub(super) fn words(kind: &EventKind) -> String {
             format!("limit exceeded: {} {reading} {unit}, more than {limit} {unit}; {done}", limited.as_str())
         }
         EventKind::LockedOut { user, source, .. } => format!("locked out: {user} from {source}"),
-        EventKind::AccountCreated { id, user } => format!("account {id} created: {user}"),
-        EventKind::AccountRemoved { id, user } => format!("account {id} removed: {user}"),
-        EventKind::AccountChanged { id, user, change } => match change {
-            AccountChange::Renamed { from } => format!("account {id} renamed: {from} is {user}"),
-            AccountChange::Password => format!("password of account {id} changed: {user}"),
-            AccountChange::Enabled => format!("account {id} enabled: {user}"),
-            AccountChange::Disabled => format!("account {id} disabled: {user}"),
+        EventKind::AccountCreated { account, user } => format!("account {account} created: {user}"),
+        EventKind::AccountRemoved { account, user } => format!("account {account} removed: {user}"),
+        EventKind::AccountChanged { account, user, change } => match change {
+            AccountChange::Renamed { from } => format!("account {account} renamed: {from} is {user}"),
+            AccountChange::Password => format!("password of account {account} changed: {user}"),
+            AccountChange::Enabled => format!("account {account} enabled: {user}"),
+            AccountChange::Disabled => format!("account {account} disabled: {user}"),
             AccountChange::Role { from, to } => {
-                format!("account {id}: {user} is {} and was {}", to.as_str(), from.as_str())
+                format!("account {account}: {user} is {} and was {}", to.as_str(), from.as_str())
             }
-            AccountChange::Rights => format!("rights of account {id} changed: {user}"),
+            AccountChange::Rights => format!("rights of account {account} changed: {user}"),
         },
         EventKind::VolumeCreated { number, name, raid } => format!("volume {number} created: {name}, {raid}"),
         EventKind::VolumeDeleted { number, name } => format!("volume {number} deleted: {name}"),

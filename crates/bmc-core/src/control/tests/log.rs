@@ -122,10 +122,10 @@ fn no_door_changes_an_account_without_a_word() {
     let administrator = Some(("root".to_owned(), Secret::new("password")));
     bench.change(Change { administrator, ..Change::default() }).unwrap();
     let renamed = crate::account::AccountChange::Renamed { from: "admin".to_owned() };
-    let created = EventKind::AccountCreated { id: 3, user: "eve".to_owned() };
+    let created = EventKind::AccountCreated { account: 3, user: "eve".to_owned() };
     assert_eq!(
         bench.events,
-        [created, EventKind::AccountChanged { id: 2, user: "root".to_owned(), change: renamed }]
+        [created, EventKind::AccountChanged { account: 2, user: "root".to_owned(), change: renamed }]
     );
     bench.change(Change { power_policy: Some(PowerPolicy::AlwaysOn), ..Change::default() }).unwrap();
     assert_eq!((bench.events.len(), logged(&bench)), (2, vec![]));
