@@ -275,13 +275,19 @@ fn bmc_info() {
         assert_eq!(field(&info, "Device Available"), "yes (normal operation)", "{info}");
         assert_eq!(field(&info, "Chassis Device"), "supported", "{info}");
         assert_eq!(field(&info, "SEL Device"), "supported", "{info}");
-        // There is one channel. Below it FreeIPMI 1.6.10 prints slots of its table that it never filled: what they
+        // There are the IPMB and the LAN. Below them FreeIPMI 1.6.10 prints slots of its table that it never filled: what they
         // hold differs from call to call, while each of the other channels was refused with CCh.
         let (_, channels) =
             info.split_once("Channel Information").unwrap_or_else(|| panic!("no channels in {info}"));
-        assert_eq!(field(channels, "Channel Number"), "1", "{info}");
-        assert_eq!(field(channels, "Medium Type"), "802.3 LAN", "{info}");
-        assert_eq!(field(channels, "Session Support"), "multi-session", "{info}");
+        let mut channels = channels.trim_start().split("\n\n");
+        for (number, medium, sessions) in
+            [("0", "IPMB (I2C)", "session-less"), ("1", "802.3 LAN", "multi-session")]
+        {
+            let channel = channels.next().unwrap_or_else(|| panic!("no channel {number} in {info}"));
+            assert_eq!(field(channel, "Channel Number"), number, "{info}");
+            assert_eq!(field(channel, "Medium Type"), medium, "{info}");
+            assert_eq!(field(channel, "Session Support"), sessions, "{info}");
+        }
         for which in ["--get-device-guid", "--get-system-guid"] {
             let guid = freeipmi("bmc-info", &node, suite).arg(which).ok();
             assert_eq!(guid.trim(), node.uuid, "{which}");

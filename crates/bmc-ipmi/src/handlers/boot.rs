@@ -241,9 +241,11 @@ fn selector(snapshot: &Snapshot) -> u8 {
 
 /// The override that these flags ask for. The HTTP boot URI, which IPMI cannot name, stays as it is.
 fn override_from(flags: BootFlags, snapshot: &Snapshot) -> Answer<BootOverride> {
-    // Flags that override nothing are how clients clear an override; other bits, which name no device, stand for themselves.
+    // Flags that override nothing are how clients clear an override. Any bit beside stands for itself: FreeIPMI's ipmi-chassis-config
+    // sets one key after the other, so "persistent" or "EFI" may come before a device does.
     let others = [flags.data2, flags.data3, flags.data4, flags.data5];
-    let clears = flags.device == DeviceSelector::None && others == [0; 4];
+    let bare = !flags.persistent && !flags.efi && others == [0; 4];
+    let clears = flags.device == DeviceSelector::None && bare;
     let target = target_of(flags.device);
     let device = if flags.valid { instance(snapshot, target, flags.data5)? } else { None };
     Ok(BootOverride {

@@ -23,7 +23,7 @@ async fn get(bench: &Bench, parameter: u8, set: u8) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_written_is_read_back() {
     let bench = Bench::new().await;
-    let rows: [(&[u8], &[u8]); 15] = [
+    let rows: [(&[u8], &[u8]); 17] = [
         // Ironic: the valid bit's timer off.
         (&[3, 0x08], &[3, 0x08]),
         // ipmitool: acknowledged by the firmware. The mask reads as 0.
@@ -42,6 +42,9 @@ async fn what_is_written_is_read_back() {
         // ipmitool's `bootdev none`: nothing is overridden, and real BMCs say so; bits that name no device stand all the same.
         (&[5, 0x80, 0x00, 0, 0, 0], &[5, 0x00, 0x00, 0, 0, 0]),
         (&[5, 0x80, 0x80, 0, 0, 0], &[5, 0x80, 0x80, 0, 0, 0]),
+        // FreeIPMI's ipmi-chassis-config, one key after the other: how it is to last or boot, before the device.
+        (&[5, 0xc0, 0x00, 0, 0, 0], &[5, 0xc0, 0x00, 0, 0, 0]),
+        (&[5, 0xa0, 0x00, 0, 0, 0], &[5, 0xa0, 0x00, 0, 0, 0]),
         // Without a value: only the mark.
         (&[3], &[3, 0x08]),
     ];
