@@ -374,7 +374,13 @@ async fn metric_reports_are_pushed_when_their_time_has_come() {
             assert_eq!((&report["Id"], &report["Context"]), (&json!(id), &json!("mine")));
             assert_eq!(report["MetricReportDefinition"]["@odata.id"], definition(id));
             let shown = desk.get(report["@odata.id"].as_str().unwrap()).await.json();
-            assert_eq!(report["MetricValues"], shown["MetricValues"]);
+            // The second in which a report is made is its own.
+            let values = |report: &Value| {
+                let mut values = report["MetricValues"].as_array().unwrap().clone();
+                values.iter_mut().for_each(|value| value["Timestamp"] = Value::Null);
+                values
+            };
+            assert_eq!(values(&report), values(&shown));
         }
     }
     let conflict = json!({"Destination": subscriber.url, "Protocol": "Redfish", "EventFormatType": "MetricReport",
