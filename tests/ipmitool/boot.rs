@@ -37,8 +37,8 @@ fn boot_devices_once_and_persistent_by_bios_and_by_efi() {
             assert_eq!(shown["uefi"], efi, "{device} {options}: {shown}");
 
             let read = ok(&node, "chassis bootparam get 5");
-            // Nothing is overridden then, for however many boots.
-            let overrides = device != "none";
+            // Bare flags override nothing. With a word of how long or how to boot they stand: FreeIPMI says that before the device.
+            let overrides = device != "none" || !options.is_empty();
             let valid = if overrides { "Boot Flag Valid" } else { "Boot Flag Invalid" };
             assert!(read.contains(&format!("   - {valid}\n")), "{device} {options}\n{read}");
             let how_long = if persistent && overrides { "all future boots" } else { "only next boot" };
