@@ -134,12 +134,12 @@ async fn once_then_own_order(firmware: Firmware) {
 }
 
 #[tokio::test]
-async fn slow_seabios_boots_the_cd_once_and_then_its_disk() {
+async fn seabios_boots_the_cd_once_and_then_its_disk() {
     once_then_own_order(Firmware::SeaBios).await;
 }
 
 #[tokio::test]
-async fn slow_ovmf_boots_the_cd_once_and_then_its_disk() {
+async fn ovmf_boots_the_cd_once_and_then_its_disk() {
     once_then_own_order(Firmware::Ovmf).await;
 }
 
@@ -159,12 +159,12 @@ async fn every_medium(firmware: Firmware) {
 }
 
 #[tokio::test]
-async fn slow_seabios_boots_every_medium() {
+async fn seabios_boots_every_medium() {
     every_medium(Firmware::SeaBios).await;
 }
 
 #[tokio::test]
-async fn slow_ovmf_boots_every_medium() {
+async fn ovmf_boots_every_medium() {
     every_medium(Firmware::Ovmf).await;
 }
 
